@@ -1,0 +1,153 @@
+"""`TrainConfig`: every hyperparameter of a training run, named once and validated.
+
+The names are exactly those that a search space may suggest. Where a run happens (paths, devices,
+workers, number of trials) is a matter of command-line options and never stands here. Only the
+standard library is imported, so that a configuration can be checked anywhere at no cost.
+"""
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self, get_type_hints
+
+from utkface.errors import UserError
+
+#: Fields that a command sets for a whole search (`--max-epochs`, `--image-size`, `--seed`): trials
+#: that differed in them could not be compared rung by rung, so no search space may suggest them.
+SET_BY_COMMAND = {"epochs": "--max-epochs", "image_size": "--image-size", "seed": "--seed"}
+
+
+def _between(default: float, low: float, high: float) -> Any:
+    """Declare a number with its inclusive range."""
+    return field(default=default, metadata={"low": low, "high": high})
+
+
+def _one_of(default: str, *options: str) -> Any:
+    """Declare a choice between names."""
+    return field(default=default, metadata={"options": options})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """One training run's hyperparameters; the defaults are this project's best guess before search.
+
+    Raises `UserError` with the field, its value and what is allowed when a value has the wrong
+    type, lies outside its range, or contradicts another field.
+    """
+
+    # The run: set by the command, the same for every trial of a search.
+    epochs: int = _between(12, 1, 1000)
+    image_size: int = _between(128, 32, 224)  # pixels, square
+    seed: int = _between(0, 0, 2**31 - 1)
+
+    # Model
+    backbone: str = _one_of(
+        "mobilenet_v3_small", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0"
+    )
+    pretrained: bool = True  # False: train from scratch, whatever --weights says
+    dropout: float = _between(0.2, 0.0, 0.9)
+
+    # Loss: gender_weight * gender + (1 - gender_weight) * age + head_l1 * |heads|
+    age_loss: str = _one_of("dldl", "l1", "huber", "dldl")
+    huber_delta_years: float = _between(5.0, 0.1, 50.0)
+    dldl_sigma_years: float = _between(1.0, 0.1, 20.0)  # label width at age 0
+    dldl_sigma_per_year: float = _between(0.04, 0.0, 1.0)  # and how it grows with age
+    dldl_l1_weight: float = _between(0.1, 0.0, 10.0)  # of |expectation - age|, added to DLDL
+    gender_weight: float = _between(0.5, 0.0, 1.0)
+    label_smoothing: float = _between(0.05, 0.0, 0.5)  # of the gender target
+    head_l1: float = _between(0.0, 0.0, 1.0)
+
+    # Optimiser (AdamW)
+    batch_size: int = _between(128, 2, 8192)
+    max_lr: float = _between(3e-3, 1e-7, 1.0)
+    weight_decay: float = _between(0.02, 0.0, 10.0)  # not on norms and biases
+    clip_norm: float = _between(0.0, 0.0, 1000.0)  # 0: no clipping
+    ema_decay: float = _between(0.998, 0.0, 0.99999)  # 0: validate the raw weights
+    freeze_epochs: int = _between(0, 0, 1000)  # heads only, for the first epochs
+    amp: str = _one_of("fp16", "off", "fp16", "bf16")  # on CUDA; the CPU always runs fp32
+
+    # Schedule
+    schedule: str = _one_of("one_cycle", "one_cycle", "plateau", "step", "constant")
+    pct_start: float = _between(0.3, 0.0, 1.0)  # one_cycle: share of steps spent warming up
+    div_factor: float = _between(25.0, 1.0, 1e6)  # one_cycle: max_lr / first rate
+    final_div_factor: float = _between(1e4, 1.0, 1e9)  # one_cycle: first rate / last rate
+    plateau_factor: float = _between(0.3, 0.001, 0.999)
+    plateau_patience_epochs: int = _between(2, 0, 1000)
+    step_epochs: int = _between(4, 1, 1000)
+    step_factor: float = _between(0.3, 0.001, 0.999)
+
+    # Basic augmentation, of every training face. Zero switches a part off.
+    flip_p: float = _between(0.5, 0.0, 1.0)
+    rotation_degrees: float = _between(10.0, 0.0, 180.0)  # uniform in ±
+    translate: float = _between(0.05, 0.0, 0.5)  # uniform in ±, share of the side
+    scale: float = _between(0.1, 0.0, 0.9)  # uniform in 1 ±
+    perspective: float = _between(0.0, 0.0, 0.9)  # torchvision's distortion_scale
+    perspective_p: float = _between(0.2, 0.0, 1.0)
+    brightness: float = _between(0.2, 0.0, 1.0)  # uniform in 1 ±, likewise the next two
+    contrast: float = _between(0.2, 0.0, 1.0)
+    saturation: float = _between(0.2, 0.0, 1.0)
+    hue: float = _between(0.0, 0.0, 0.5)  # uniform in ±, share of the colour circle
+    jitter_p: float = _between(1.0, 0.0, 1.0)
+    grey_p: float = _between(0.1, 0.0, 1.0)
+    blur_p: float = _between(0.0, 0.0, 1.0)
+    sharpness_p: float = _between(0.0, 0.0, 1.0)
+    autocontrast_p: float = _between(0.0, 0.0, 1.0)
+    noise_std: float = _between(0.0, 0.0, 0.5)  # of pixel values in [0, 1]
+    erasing_p: float = _between(0.1, 0.0, 1.0)
+
+    # Oversampling: a group with n faces gets (largest - n) * balance + largest * extra more draws,
+    # all of them through the intensive augmentation.
+    oversample_by: str = _one_of("none", "none", "age", "age_gender", "age_race")
+    oversample_balance: float = _between(0.3, 0.0, 1.0)  # 1: every group as often as the largest
+    oversample_extra: float = _between(0.0, 0.0, 1.0)
+    oversample_max_repeats: float = _between(20.0, 1.0, 1000.0)  # draws of one face per epoch
+    intensive_strength: float = _between(1.0, 0.0, 2.0)  # 1: the reference's intensive pipeline
+
+    def __post_init__(self) -> None:
+        """Check every field, then what must hold between them."""
+        types = get_type_hints(type(self))
+        for spec in dataclasses.fields(self):
+            value = _checked(spec, types[spec.name], getattr(self, spec.name))
+            object.__setattr__(self, spec.name, value)
+        if self.freeze_epochs >= self.epochs and self.freeze_epochs > 0:
+            raise UserError(
+                f"freeze_epochs={self.freeze_epochs} leaves none of epochs={self.epochs} to train "
+                "the backbone; allowed: fewer than epochs"
+            )
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Build a configuration from names and values, refusing names that do not exist."""
+        known = [spec.name for spec in dataclasses.fields(cls)]
+        unknown = [name for name in values if name not in known]
+        if unknown:
+            close = difflib.get_close_matches(str(unknown[0]), known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"allowed: {', '.join(known)}"
+            raise UserError(f"unknown hyperparameter {unknown[0]}={values[unknown[0]]!r}; {hint}")
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all fields by name, as plain Python values."""
+        return dataclasses.asdict(self)
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with some fields changed, checked like a new one."""
+        return self.from_dict({**self.to_dict(), **changes})
+
+
+def _checked(spec: dataclasses.Field, kind: type, value: Any) -> Any:
+    """Return ``value`` as the field's own type, or raise a `UserError` that names all three."""
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not kind:
+        raise UserError(f"{spec.name}={value!r} is {type(value).__name__}; allowed: {kind.__name__}")
+    options = spec.metadata.get("options")
+    if options and value not in options:
+        raise UserError(f"{spec.name}={value!r} is unknown; allowed: {', '.join(options)}")
+    if "low" in spec.metadata:
+        low, high = spec.metadata["low"], spec.metadata["high"]
+        if not (math.isfinite(value) and low <= value <= high):
+            raise UserError(f"{spec.name}={value!r} is out of range; allowed: {low} to {high}")
+    return value
