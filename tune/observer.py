@@ -1,0 +1,29 @@
+"""What a running search tells those who watch it: the screen, Weights & Biases."""
+
+from pathlib import Path
+from typing import Any
+
+from tune.records import TrialRecord
+
+
+class Observer:
+    """Base class of everything that watches a search; each method does nothing unless overridden.
+
+    All calls come from the search's own thread, so a method must return quickly, and an observer
+    deals with its own failures: a search never ends because somebody could not watch it.
+    """
+
+    def search_started(self, search: dict[str, Any]) -> None:
+        """Take note of what was asked; ``search`` is the content of ``search.json``."""
+
+    def trial_started(self, number: int, config: dict[str, Any], epochs_done: int) -> None:
+        """Take note of a trial that starts, or goes on after ``epochs_done`` epochs."""
+
+    def epoch_finished(self, number: int, metrics: dict[str, Any]) -> None:
+        """Take note of one epoch's metrics."""
+
+    def trial_ended(self, record: TrialRecord) -> None:
+        """Take note of how a trial ended."""
+
+    def search_ended(self, records: list[TrialRecord], report: Path | None) -> None:
+        """Take note of the end; ``report`` is the HTML file, where one was written."""
