@@ -5,6 +5,8 @@ nine decades that its oversampling balances. A bin holds the ages from its edge 
 including, the next one; the last bin is open.
 """
 
+import itertools
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -22,5 +24,5 @@ def age_bin(ages: ArrayLike, edges: tuple[float, ...] = AGE_BINS) -> np.ndarray:
 
 def bin_labels(edges: tuple[float, ...] = AGE_BINS) -> list[str]:
     """Return each bin's whole years as text, for tables and axes: ``0–3`` … ``80+``."""
-    closed = zip(edges[:-2], edges[1:-1], strict=True)
+    closed = itertools.pairwise(edges[:-1])
     return [f"{low:.0f}–{high - 1:.0f}" for low, high in closed] + [f"{edges[-2]:.0f}+"]
