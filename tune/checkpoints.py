@@ -1,0 +1,71 @@
+"""Where the trials of a search keep their latest state: one file each, on any file system.
+
+A trial writes its state after each epoch and before it reports that epoch, and looks for it
+whenever it starts. So one mechanism serves a worker that died, a node that went away and a driver
+that was killed: whoever starts the trial again, wherever, finds what was done.
+"""
+
+from pyarrow import fs
+
+from utkface import checkpoint
+from utkface.errors import UserError
+
+
+class CheckpointStore:
+    """Checkpoints of a search's trials under ``uri``: an absolute path or any pyarrow URI.
+
+    The instance travels to the workers: it holds nothing but the address.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri.rstrip("/")
+
+    def check(self) -> None:
+        """Write, read and delete a small file; raises `UserError` where that is not possible."""
+        try:
+            filesystem, folder = self._open()
+            name = f"{folder}/.probe"
+            with filesystem.open_output_stream(name) as stream:
+                stream.write(b"probe")
+            with filesystem.open_input_stream(name) as stream:
+                assert stream.read() == b"probe"
+            filesystem.delete_file(name)
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"cannot write checkpoints to {self.uri!r} ({error}); give --storage a folder or a "
+                "URI that every node can write to"
+            ) from error
+
+    def save(self, number: int, state: dict) -> None:
+        """Replace a trial's checkpoint; the old one stands until the new one is whole."""
+        filesystem, folder = self._open()
+        name = self._name(folder, number)
+        with filesystem.open_output_stream(f"{name}.tmp") as stream:
+            stream.write(checkpoint.dump(state))
+        filesystem.move(f"{name}.tmp", name)
+
+    def load(self, number: int) -> dict | None:
+        """Return a trial's latest state, or None where there is none."""
+        filesystem, folder = self._open()
+        name = self._name(folder, number)
+        if filesystem.get_file_info(name).type == fs.FileType.NotFound:
+            return None
+        with filesystem.open_input_stream(name) as stream:
+            return checkpoint.parse(stream.read(), name)
+
+    def delete(self, number: int) -> None:
+        """Delete a trial's checkpoint and what a killed writer left of the next, if any."""
+        filesystem, folder = self._open()
+        name = self._name(folder, number)
+        for path in (name, f"{name}.tmp"):
+            if filesystem.get_file_info(path).type != fs.FileType.NotFound:
+                filesystem.delete_file(path)
+
+    def _open(self) -> tuple[fs.FileSystem, str]:
+        filesystem, folder = fs.FileSystem.from_uri(self.uri)
+        filesystem.create_dir(folder, recursive=True)
+        return filesystem, folder
+
+    @staticmethod
+    def _name(folder: str, number: int) -> str:
+        return f"{folder}/trial_{number:04d}.pt"

@@ -1,0 +1,158 @@
+"""Where Ray Tune meets the study: a Ray Searcher that hands out trials, a scheduler that ends them.
+
+Both are thin: `tune.study.SearchStudy` decides, the observers are told, Ray runs. This is the only
+place where the three meet. Stock `OptunaSearch` was not used because it reports trials that were
+stopped early as COMPLETE, never ends one whose metric is NaN, and cannot go on after a crash.
+"""
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from optuna.trial import TrialState
+from ray.tune import Stopper
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from tune.observer import Observer
+from tune.study import SearchStudy
+from tune.trainable import FAILURE
+
+#: A search whose first trials all fail before their first epoch is wrong as a whole.
+MAX_FAILURES_AT_START = 3
+
+# What Ray adds to a result; everything else in it is an epoch's metric.
+_RAY_KEYS = frozenset(
+    "trial_id date timestamp time_this_iter_s time_total_s pid hostname node_ip done "
+    "time_since_restore iterations_since_restore training_iteration experiment_tag "
+    "should_checkpoint timesteps_total episodes_total time_s_total".split()
+)
+
+
+class SearchSession:
+    """One run of a search's driver: what has been asked of it and how it stands.
+
+    ``num_trials`` counts all trials of the study, also those of earlier sessions.
+    """
+
+    def __init__(
+        self, study: SearchStudy, num_trials: int, observers: Sequence[Observer], on_trial_end: Any
+    ) -> None:
+        self.study, self.num_trials, self.observers = study, num_trials, observers
+        self.on_trial_end = on_trial_end
+        self.stop_requested = threading.Event()  # Ctrl-C, the time budget, or hopeless
+        self.first_failure: str | None = None
+        self._num_failures, self._any_epoch = 0, any(r.epochs for r in study.records())
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether the first trials all failed and none ever finished an epoch."""
+        return not self._any_epoch and self._num_failures >= MAX_FAILURES_AT_START
+
+    def next_config(self) -> dict[str, Any] | None:
+        """Return the next trial's Ray configuration, or None when the search has had them all."""
+        exhausted = not self.study.num_unfinished() and self.study.num_started() >= self.num_trials
+        if exhausted or self.stop_requested.is_set():
+            return None
+        assignment = self.study.next_trial()
+        for observer in self.observers:
+            observer.trial_started(assignment.number, assignment.config, assignment.epochs_done)
+        return {"number": assignment.number, "train": assignment.config}
+
+    def take_result(self, number: int, result: dict[str, Any]) -> bool:
+        """Record one epoch or failure; return whether the trial goes on."""
+        if FAILURE in result:
+            self.take_failure(number, result[FAILURE])
+            return False
+        metrics = {key: value for key, value in result.items() if key not in _RAY_KEYS}
+        self._any_epoch = True
+        state = self.study.report(number, metrics)
+        for observer in self.observers:
+            observer.epoch_finished(number, metrics)
+        if state != TrialState.RUNNING:
+            self._ended(number)
+        return state == TrialState.RUNNING
+
+    def take_failure(self, number: int, reason: str) -> None:
+        """Record that a trial failed; ask the search to stop where all of the first did."""
+        self.study.fail(number, reason)
+        self._num_failures += 1
+        self.first_failure = self.first_failure or reason
+        if self.hopeless:
+            self.stop_requested.set()
+        self._ended(number)
+
+    def _ended(self, number: int) -> None:
+        record = self.study.record(number)
+        self.on_trial_end(record)
+        for observer in self.observers:
+            observer.trial_ended(record)
+
+
+class StudySearcher(Searcher):
+    """Hands Ray the configurations that the study suggests."""
+
+    def __init__(self, session: SearchSession) -> None:
+        super().__init__(metric="score", mode="min")
+        self._session = session
+        self._numbers: dict[str, int] = {}
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+        """Return the next configuration, or `Searcher.FINISHED`."""
+        config = self._session.next_config()
+        if config is None:
+            return Searcher.FINISHED
+        self._numbers[trial_id] = config["number"]
+        return config
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict | None = None, error: bool = False
+    ) -> None:
+        """Record a trial that Ray gave up on; every other ending is recorded by the scheduler."""
+        if error:
+            reason = "its worker was lost again and again; Ray's logs say why"
+            self._session.take_failure(self._numbers[trial_id], reason)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Write nothing: the study is on disk already."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Never called: a search goes on from its study, with a new Tuner."""
+        raise NotImplementedError("a search is resumed from its study, not by Tuner.restore")
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Write nothing: the study is on disk already."""
+
+
+class StudyScheduler(FIFOScheduler):
+    """Stops a trial when the study says that it has ended."""
+
+    def __init__(self, session: SearchSession) -> None:
+        super().__init__()
+        self._session = session
+
+    @property
+    def supports_buffered_results(self) -> bool:
+        """Each epoch is judged, and on record, before the next one begins."""
+        return False
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict) -> str:
+        """Record the epoch and pass on the study's decision."""
+        if self._session.take_result(trial.config["number"], result):
+            return TrialScheduler.CONTINUE
+        return TrialScheduler.STOP
+
+
+class SessionStopper(Stopper):
+    """Ends the experiment when the session was asked to stop."""
+
+    def __init__(self, session: SearchSession) -> None:
+        self._session = session
+
+    def __call__(self, trial_id: str, result: dict) -> bool:
+        """Stop no single trial: that is the scheduler's part."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Say whether Ctrl-C, the time budget or repeated failures ended the search."""
+        return self._session.stop_requested.is_set()

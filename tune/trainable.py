@@ -1,0 +1,137 @@
+"""The Ray Trainable around `utkface.training`: one step is one epoch.
+
+Actors are reused: the process, its imports and the memory-mapped faces outlive a trial, the
+`Training` does not. Anything that goes wrong inside a trial becomes a result that says so, because
+Ray would start a trial that raised again (it retries for lost workers and nodes, where it should).
+"""
+
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+import torch
+from ray import tune
+
+from tune.checkpoints import CheckpointStore
+from utkface.config import TrainConfig
+from utkface.errors import UserError
+from utkface.training import Training, TrainingData
+
+#: Keys of a result beside the epoch's metrics.
+FAILURE = "failure"  # why the trial cannot go on
+
+
+@dataclass(frozen=True)
+class TrialJob:
+    """What all trials of a search share; travels to each worker once.
+
+    ``images_ref`` is the packed faces in Ray's object store, for nodes that have no file at
+    ``images_path``; None where every node has it.
+    """
+
+    images_path: Path
+    images_shape: tuple[int, ...]
+    images_ref: list[ray.ObjectRef] = field(repr=False)
+    age: np.ndarray
+    gender: np.ndarray
+    race: np.ndarray
+    train_rows: np.ndarray
+    val_rows: np.ndarray
+    weights: str
+    checkpoints: CheckpointStore
+    num_threads: int
+    use_gpu: bool
+
+    def open_data(self) -> TrainingData:
+        """Map the packed faces, from the node's own disk or from the object store."""
+        return TrainingData(
+            images=self._open_images(),
+            age=self.age,
+            gender=self.gender,
+            race=self.race,
+            train=self.train_rows,
+            val=self.val_rows,
+        )
+
+    def _open_images(self) -> np.ndarray:
+        if self.images_path.exists():
+            images = np.load(self.images_path, mmap_mode="r")
+            if images.shape == self.images_shape:
+                return images
+        if not self.images_ref:
+            raise FileNotFoundError(f"no packed faces at {self.images_path}")
+        return ray.get(self.images_ref[0])
+
+
+class FaceTrainable(tune.Trainable):
+    """Trains one configuration; ``config`` is {"number": int, "train": TrainConfig fields}."""
+
+    def setup(self, config: dict[str, Any], job: TrialJob) -> None:
+        """Open the data, once for all trials of this worker, and begin the first trial."""
+        torch.set_num_threads(job.num_threads)
+        self._job = job
+        self._data = job.open_data()
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Begin another trial in the same worker."""
+        self._begin(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Train and validate one epoch; a restored trial first repeats its last epoch's metrics."""
+        if self._restored_metrics is not None:
+            metrics, self._restored_metrics = self._restored_metrics, None
+            return metrics
+        if self._failure is None:
+            try:
+                metrics = self._training.run_epoch()
+                self._job.checkpoints.save(self._number, self._training.state_dict())
+                return metrics
+            except Exception as error:
+                self._failure = describe_failure(error)
+        return {FAILURE: self._failure}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Do nothing: a trial's state is in the search's checkpoint store, not in Ray's."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Do nothing, see `save_checkpoint`."""
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        self._number = config["number"]
+        self._failure: str | None = None
+        self._restored_metrics: dict[str, Any] | None = None
+        try:
+            self._training = Training(
+                TrainConfig.from_dict(config["train"]),
+                self._data,
+                weights=self._job.weights,
+                device="cuda" if self._job.use_gpu else "cpu",
+            )
+            state = self._load_state()
+            if state is not None:
+                self._training.load_state_dict(state)
+                self._restored_metrics = self._training.metrics
+        except Exception as error:
+            self._failure = describe_failure(error)
+
+    def _load_state(self) -> dict | None:
+        try:
+            return self._job.checkpoints.load(self._number)
+        except UserError:
+            # Torn by a full disk or a dying node: its epochs are trained again, with equal results.
+            return None
+
+
+def describe_failure(error: Exception) -> str:
+    """Return one line on what went wrong and where, with a hint where there is one."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    hint = ""
+    if isinstance(error, torch.cuda.OutOfMemoryError):
+        hint = "; fewer trials per GPU (--gpus-per-trial) or a smaller batch_size would fit"
+    message = " ".join(str(error).split())
+    return f"{type(error).__name__}: {message} ({Path(where.filename).name}:{where.lineno}){hint}"
