@@ -1,0 +1,86 @@
+"""The whole augmentation of a batch, in one pass over mixed basic and intensive faces."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from utkface.augment.colour import IMAGENET_STD, clamp_normalised, normalise, recolour
+from utkface.augment.draws import PARTS, Draws, draw, draw_noise, strength_table
+from utkface.augment.geometry import homography, sample
+from utkface.augment.pixels import blur, erase, sharpen
+from utkface.config import TrainConfig
+
+_GEOMETRY = ("flip_p", "rotation_degrees", "translate", "scale")
+_JITTER = ("brightness", "contrast", "saturation", "hue")
+
+
+class Augmenter:
+    """Change each face of a batch in its own random way, on the batch's own device.
+
+    Parts that the configuration can never draw cost nothing: what is on is decided here, once.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        self._table = strength_table(config)
+        on = dict(zip(PARTS, (self._table > 0).any(0).tolist(), strict=True))
+        self._perspective = on["perspective"] and on["perspective_p"]
+        self._geometry = self._perspective or any(on[name] for name in _GEOMETRY)
+        jitter = on["jitter_p"] and any(on[name] for name in _JITTER)
+        self._autocontrast = on["autocontrast_p"]
+        self._colour = jitter or on["grey_p"] or self._autocontrast
+        self._blur, self._sharpness = on["blur_p"], on["sharpness_p"]
+        self._noise, self._erasing = on["noise_std"], on["erasing_p"]
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor, intensive: Tensor, generator: torch.Generator) -> Tensor:
+        """Augment and normalise a batch.
+
+        images: (B, 3, S, S) uint8; intensive: (B,) bool, who gets the intensive strength; the
+        generator is on the images' device. Returns (B, 3, S, S) float32, channels_last, normalised
+        by ImageNet's mean and spread.
+        """
+        if self._table.device != images.device:
+            self._table = self._table.to(images.device)
+        side = images.shape[-1]
+        draws = draw(self._table, intensive, side, generator)
+        noise = draw_noise(self._table, intensive, side, generator) if self._noise else None
+        return self.apply(images, draws, noise)
+
+    def apply(self, images: Tensor, draws: Draws, noise: Tensor | None = None) -> Tensor:
+        """Do what was drawn: colour, geometry, blur, sharpness, noise, erasing, in this order."""
+        if self._colour:
+            pixels = images.to(torch.float32, memory_format=torch.contiguous_format)
+            pixels = recolour(pixels, draws, autocontrast=self._autocontrast)
+        else:
+            pixels = normalise(images).contiguous()
+        if self._geometry:
+            matrix = homography(draws, projective=self._perspective)
+            pixels = sample(pixels, matrix, projective=self._perspective)
+        if self._blur:
+            pixels = _where_drawn(draws.blur_sigma > 0, blur, pixels, draws.blur_sigma)
+        if self._sharpness:
+            pixels = _where_drawn(draws.sharpen, sharpen, pixels)
+        if noise is not None:
+            pixels += noise / pixels.new_tensor(IMAGENET_STD)[:, None, None]
+        if self._sharpness or noise is not None:
+            clamp_normalised(pixels)
+        if self._erasing:
+            erase(pixels, draws.erase_box)
+        return pixels.contiguous(memory_format=torch.channels_last)
+
+
+def _where_drawn(
+    drawn: Tensor, change: Callable[..., Tensor], images: Tensor, *parameters: Tensor
+) -> Tensor:
+    """Apply a change to the pictures that drew it.
+
+    The CPU works on those alone. Finding them would make the host wait for CUDA, which changes all
+    of them instead and keeps the ones that drew it.
+    """
+    if images.device.type == "cuda":
+        return torch.where(drawn[:, None, None, None], change(images, *parameters), images)
+    rows = drawn.nonzero()[:, 0]
+    if len(rows):
+        images[rows] = change(images[rows], *(parameter[rows] for parameter in parameters))
+    return images

@@ -1,0 +1,155 @@
+"""How strongly each face may be changed, and one random draw of it for every face of a batch.
+
+Two strengths meet in one batch. The basic one is what `TrainConfig` says. The intensive one, for
+the extra draws of oversampled groups, is the reference's intensive pipeline times
+``intensive_strength``, and never weaker than the basic one in any part. Both are rows of one
+table, so that a batch of mixed faces is drawn, and later changed, in one pass.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from utkface.config import TrainConfig
+
+#: The reference's intensive pipeline. Where it names a transform without a number, the number is
+#: twice the basic default or torchvision's own default probability.
+INTENSIVE = {
+    "flip_p": 0.5,
+    "rotation_degrees": 20.0,
+    "translate": 0.1,
+    "scale": 0.2,
+    "perspective": 0.3,
+    "perspective_p": 0.5,
+    "brightness": 0.4,
+    "contrast": 0.4,
+    "saturation": 0.4,
+    "hue": 0.1,
+    "jitter_p": 1.0,
+    "grey_p": 0.25,
+    "blur_p": 0.0,
+    "sharpness_p": 0.5,
+    "autocontrast_p": 0.5,
+    "noise_std": 0.0,
+    "erasing_p": 0.25,
+}
+PARTS = tuple(INTENSIVE)
+
+#: Where the intensive pipeline stops growing before the field's own limit: nothing flips more than
+#: half of the time, and from 2/3 on a perspective can fold the picture over itself.
+_STRONGEST = {"flip_p": 0.5, "perspective": 0.6}
+
+BLUR_SIGMA = (0.1, 2.0)  # pixels, of a 5 × 5 kernel
+ERASING_AREA = (0.02, 0.33)  # share of the picture; this and the next are torchvision's defaults
+ERASING_RATIO = (0.3, 3.3)  # height to width, uniform in its logarithm
+
+_NUM_UNIFORMS = 29
+
+
+def strength_table(config: TrainConfig) -> Tensor:
+    """Return the (2, len(PARTS)) strengths: row 0 basic, row 1 intensive, columns as `PARTS`."""
+    limits = {
+        spec.name: spec.metadata["high"]
+        for spec in dataclasses.fields(config)
+        if spec.name in PARTS
+    } | _STRONGEST
+    basic = {name: float(getattr(config, name)) for name in PARTS}
+    intensive = {
+        name: max(basic[name], min(config.intensive_strength * value, limits[name]))
+        for name, value in INTENSIVE.items()
+    }
+    return torch.tensor([list(basic.values()), list(intensive.values())])
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What happens to each of B faces; every field is a tensor on the batch's device."""
+
+    flip: Tensor  # (B,) bool
+    rotation_degrees: Tensor  # (B,) clockwise
+    translate: Tensor  # (B, 2) right and down, share of the side
+    scale: Tensor  # (B,) above 1 enlarges
+    perspective: Tensor  # (B, 4, 2) how far each corner moves inwards, share of half a side
+    autocontrast: Tensor  # (B,) bool
+    brightness: Tensor  # (B,) factor, likewise the next two; grey is a saturation of 0
+    contrast: Tensor
+    saturation: Tensor
+    hue: Tensor  # (B,) share of the colour circle
+    blur_sigma: Tensor  # (B,) pixels; 0: no blur
+    sharpen: Tensor  # (B,) bool
+    erase_box: Tensor  # (B, 4) top, left, height, width in whole pixels; height 0: nothing
+
+
+def draw(table: Tensor, intensive: Tensor, side: int, generator: torch.Generator) -> Draws:
+    """Draw what happens to each face of a batch.
+
+    table: from `strength_table`, and intensive: (B,) bool, both on the generator's device; side:
+    the pictures' height and width in pixels. The generator is asked for the same numbers whatever
+    the strengths are, so that changing one part leaves the draws of the others as they were.
+    """
+    num = len(intensive)
+    strength = dict(zip(PARTS, table[intensive.long()].unbind(1), strict=True))  # each (B,)
+    uniforms = torch.rand(num, _NUM_UNIFORMS, generator=generator, device=generator.device)
+    column = iter(uniforms.unbind(1))
+
+    def happens(name: str) -> Tensor:
+        return next(column) < strength[name]
+
+    def signed(name: str) -> Tensor:
+        return (2 * next(column) - 1) * strength[name]
+
+    flip, rotation_degrees = happens("flip_p"), signed("rotation_degrees")
+    translate = torch.stack([signed("translate"), signed("translate")], 1)
+    scale = 1 + signed("scale")
+    corners = torch.stack([next(column) for _ in range(8)], 1) * strength["perspective"][:, None]
+    perspective = (corners * happens("perspective_p")[:, None]).view(num, 4, 2)
+    autocontrast, jitter, grey = happens("autocontrast_p"), happens("jitter_p"), happens("grey_p")
+    brightness, contrast, saturation = (
+        1 + jitter * signed(name) for name in ("brightness", "contrast", "saturation")
+    )
+    hue = jitter * signed("hue")
+    blur_sigma = happens("blur_p") * _between(next(column), *BLUR_SIGMA)
+    sharpen = happens("sharpness_p")
+    erase_box = _erase_box(happens("erasing_p"), side, column)
+    return Draws(
+        flip=flip,
+        rotation_degrees=rotation_degrees,
+        translate=translate,
+        scale=scale,
+        perspective=perspective,
+        autocontrast=autocontrast,
+        brightness=brightness,
+        contrast=contrast,
+        saturation=saturation * ~grey,
+        hue=hue,
+        blur_sigma=blur_sigma,
+        sharpen=sharpen,
+        erase_box=erase_box,
+    )
+
+
+def draw_noise(table: Tensor, intensive: Tensor, side: int, generator: torch.Generator) -> Tensor:
+    """Draw (B, 3, side, side) normal noise with each face's own standard deviation."""
+    std = table[intensive.long(), PARTS.index("noise_std")]
+    shape = (len(intensive), 3, side, side)
+    noise = torch.randn(shape, generator=generator, device=generator.device)
+    return noise.mul_(std[:, None, None, None])
+
+
+def _between(uniform: Tensor, low: float, high: float) -> Tensor:
+    return low + (high - low) * uniform
+
+
+def _erase_box(happens: Tensor, side: int, column: Iterator[Tensor]) -> Tensor:
+    """Draw boxes of torchvision's areas and ratios, cut to the picture where they would not fit."""
+    area = side**2 * _between(next(column), *ERASING_AREA)
+    ratio = _between(next(column), *map(math.log, ERASING_RATIO)).exp()
+    height = (area * ratio).sqrt().round().clamp(max=side) * happens
+    width = (area / ratio).sqrt().round().clamp(max=side) * happens
+    top = (next(column) * (side - height + 1)).floor()
+    left = (next(column) * (side - width + 1)).floor()
+    return torch.stack([top, left, height, width], 1)

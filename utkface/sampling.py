@@ -1,0 +1,125 @@
+"""How often each face is drawn in an epoch, and which draws get the intensive augmentation.
+
+Every face is drawn once with the basic augmentation. The faces of rare groups are drawn again, with
+the intensive one: a group of n faces gets ``(largest - n) * balance + largest * extra`` more draws,
+as in the reference, whose groups are the nine decades of age, with 0.3 and 0.1. Pure NumPy: labels
+in, row numbers out.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from utkface.config import TrainConfig
+from utkface.data.bins import DECADE_BINS, age_bin, bin_labels
+
+
+@dataclass(frozen=True)
+class _Groups:
+    """The faces of n rows by group, and how many more draws each group gets."""
+
+    of_face: np.ndarray  # (n,) group numbers from 0
+    num_faces: np.ndarray  # (groups,)
+    num_extra: np.ndarray  # (groups,)
+
+
+def epoch_draws(
+    age: np.ndarray,
+    gender: np.ndarray,
+    race: np.ndarray,
+    config: TrainConfig,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return one epoch's draws, shuffled: positions in the arrays, and which are intensive.
+
+    age, gender, race: (n,). Returns int64 (D,) and bool (D,), where D is `num_draws`, the same in
+    every epoch. The extra draws of a group go evenly round its faces: no face is drawn again before
+    each of the group was, and which faces get one more than others is random.
+    """
+    groups = _group(age, gender, race, config)
+    extra = [
+        _spread(np.flatnonzero(groups.of_face == number), num_extra, rng)
+        for number, num_extra in enumerate(groups.num_extra)
+    ]
+    positions = np.concatenate([np.arange(len(age)), *extra])
+    order = rng.permutation(len(positions))
+    return positions[order], order >= len(age)
+
+
+def expected_draws(
+    age: np.ndarray, gender: np.ndarray, race: np.ndarray, config: TrainConfig
+) -> np.ndarray:
+    """Return the mean number of draws of each face in an epoch, as float (n,)."""
+    groups = _group(age, gender, race, config)
+    return 1 + (groups.num_extra / groups.num_faces)[groups.of_face]
+
+
+def num_draws(age: np.ndarray, gender: np.ndarray, race: np.ndarray, config: TrainConfig) -> int:
+    """Return the exact number of draws of every epoch."""
+    return len(age) + int(_group(age, gender, race, config).num_extra.sum())
+
+
+def age_distribution(
+    age: np.ndarray, gender: np.ndarray, race: np.ndarray, config: TrainConfig
+) -> pd.DataFrame:
+    """Tabulate by decade what oversampling makes of the ages.
+
+    Columns: bin, faces, draws (mean number in an epoch), share_before, share_after. Decades without
+    a face are there with zeros.
+    """
+    labels = bin_labels(DECADE_BINS)
+    decades = age_bin(age, DECADE_BINS)
+    faces = np.bincount(decades, minlength=len(labels))
+    draws = np.bincount(
+        decades, weights=expected_draws(age, gender, race, config), minlength=len(labels)
+    )
+    return pd.DataFrame(
+        {
+            "bin": labels,
+            "faces": faces,
+            "draws": draws,
+            "share_before": faces / faces.sum(),
+            "share_after": draws / draws.sum(),
+        }
+    )
+
+
+def _group(age: np.ndarray, gender: np.ndarray, race: np.ndarray, config: TrainConfig) -> _Groups:
+    """Cut the faces into the groups that ``oversample_by`` names and count their extra draws."""
+    assert len(age) == len(gender) == len(race) > 0, "every face has three labels"
+    keys = {
+        "none": [np.zeros(len(age), np.int64)],
+        "age": [age_bin(age, DECADE_BINS)],
+        "age_gender": [age_bin(age, DECADE_BINS), gender],
+        "age_race": [age_bin(age, DECADE_BINS), race],
+    }[config.oversample_by]
+    _, of_face, num_faces = np.unique(
+        np.stack(keys, 1), axis=0, return_inverse=True, return_counts=True
+    )
+    num_extra = np.zeros_like(num_faces)
+    if config.oversample_by != "none":
+        num_extra = _extra_draws(num_faces, config)
+    return _Groups(of_face.reshape(-1), num_faces, num_extra)
+
+
+def _extra_draws(num_faces: np.ndarray, config: TrainConfig) -> np.ndarray:
+    """Return each group's extra draws: whole numbers whose sum is the sum of the shares, rounded."""
+    largest = num_faces.max()
+    shares = (largest - num_faces) * config.oversample_balance + largest * config.oversample_extra
+    # No face more often than allowed, its basic draw included: a whole number, like the draws.
+    shares = np.minimum(shares, num_faces * (math.floor(config.oversample_max_repeats) - 1))
+    shares = shares.round(6)  # 0.1 + 0.2 must not cost a draw
+    # Largest remainders: round down, then give what is missing to those who lost most.
+    whole = np.floor(shares).astype(np.int64)
+    missing = math.floor(shares.sum() - whole.sum() + 0.5)
+    most_lost = np.argsort(whole - shares, kind="stable")[:missing]
+    whole[most_lost] += 1
+    return whole
+
+
+def _spread(members: np.ndarray, num_extra: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw ``num_extra`` of the members, each as often as the others or once more."""
+    rounds, rest = divmod(num_extra, len(members))
+    return np.concatenate([np.tile(members, rounds), rng.permutation(members)[:rest]])
