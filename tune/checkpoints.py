@@ -5,6 +5,8 @@ whenever it starts. So one mechanism serves a worker that died, a node that went
 that was killed: whoever starts the trial again, wherever, finds what was done.
 """
 
+import re
+
 from pyarrow import fs
 
 from utkface import checkpoint
@@ -53,13 +55,13 @@ class CheckpointStore:
         with filesystem.open_input_stream(name) as stream:
             return checkpoint.parse(stream.read(), name)
 
-    def delete(self, number: int) -> None:
-        """Delete a trial's checkpoint and what a killed writer left of the next, if any."""
+    def keep_only(self, numbers: set[int]) -> None:
+        """Delete the checkpoints, also half-written ones, of all trials but these."""
         filesystem, folder = self._open()
-        name = self._name(folder, number)
-        for path in (name, f"{name}.tmp"):
-            if filesystem.get_file_info(path).type != fs.FileType.NotFound:
-                filesystem.delete_file(path)
+        for info in filesystem.get_file_info(fs.FileSelector(folder)):
+            match = re.match(r"trial_(\d+)\.pt", info.base_name)
+            if match and int(match[1]) not in numbers:
+                filesystem.delete_file(info.path)
 
     def _open(self) -> tuple[fs.FileSystem, str]:
         filesystem, folder = fs.FileSystem.from_uri(self.uri)

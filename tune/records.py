@@ -4,6 +4,7 @@ The Optuna study on disk is the truth; a `TrialRecord` is a read-only view of on
 that the report, the tables and the screen share.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,3 +22,9 @@ class TrialRecord:
     reason: str | None  # why a FAIL failed
     started: str | None  # ISO 8601, local time
     ended: str | None
+
+
+def rank_complete(records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Return the trials that had the full budget, best first; no other can be called best."""
+    complete = [record for record in records if record.state == "COMPLETE"]
+    return sorted(complete, key=lambda record: (record.score, record.number))

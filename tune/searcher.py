@@ -13,21 +13,16 @@ from optuna.trial import TrialState
 from ray.tune import Stopper
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
+from ray.tune.utils.util import unflatten_dict
 
+from tune.checkpoints import CheckpointStore
 from tune.observer import Observer
+from tune.records import rank_complete
 from tune.study import SearchStudy
-from tune.trainable import FAILURE
+from tune.trainable import FAILURE, METRICS
 
 #: A search whose first trials all fail before their first epoch is wrong as a whole.
 MAX_FAILURES_AT_START = 3
-
-# What Ray adds to a result; everything else in it is an epoch's metric.
-_RAY_KEYS = frozenset(
-    "trial_id date timestamp time_this_iter_s time_total_s pid hostname node_ip done "
-    "time_since_restore iterations_since_restore training_iteration experiment_tag "
-    "should_checkpoint timesteps_total episodes_total time_s_total".split()
-)
-
 
 class SearchSession:
     """One run of a search's driver: what has been asked of it and how it stands.
@@ -36,11 +31,16 @@ class SearchSession:
     """
 
     def __init__(
-        self, study: SearchStudy, num_trials: int, observers: Sequence[Observer], on_trial_end: Any
+        self,
+        study: SearchStudy,
+        num_trials: int,
+        observers: Sequence[Observer],
+        checkpoints: CheckpointStore,
     ) -> None:
         self.study, self.num_trials, self.observers = study, num_trials, observers
-        self.on_trial_end = on_trial_end
+        self.checkpoints = checkpoints
         self.stop_requested = threading.Event()  # Ctrl-C, the time budget, or hopeless
+        self.interrupted = False  # by Ctrl-C or SIGTERM
         self.first_failure: str | None = None
         self._num_failures, self._any_epoch = 0, any(r.epochs for r in study.records())
 
@@ -64,7 +64,7 @@ class SearchSession:
         if FAILURE in result:
             self.take_failure(number, result[FAILURE])
             return False
-        metrics = {key: value for key, value in result.items() if key not in _RAY_KEYS}
+        metrics = result[METRICS]
         self._any_epoch = True
         state = self.study.report(number, metrics)
         for observer in self.observers:
@@ -83,17 +83,21 @@ class SearchSession:
         self._ended(number)
 
     def _ended(self, number: int) -> None:
-        record = self.study.record(number)
-        self.on_trial_end(record)
+        """Tell the observers, and keep no checkpoints but of unfinished trials and the best."""
+        records = self.study.records()
+        unfinished = {record.number for record in records if record.state == "RUNNING"}
+        best = {record.number for record in rank_complete(records)[:1]}
+        self.checkpoints.keep_only(unfinished | best)
+        ended = next(record for record in records if record.number == number)
         for observer in self.observers:
-            observer.trial_ended(record)
+            observer.trial_ended(ended)
 
 
 class StudySearcher(Searcher):
     """Hands Ray the configurations that the study suggests."""
 
     def __init__(self, session: SearchSession) -> None:
-        super().__init__(metric="score", mode="min")
+        super().__init__()  # no metric: Ray would refuse a failed trial's result for lacking it
         self._session = session
         self._numbers: dict[str, int] = {}
 
@@ -138,7 +142,7 @@ class StudyScheduler(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict) -> str:
         """Record the epoch and pass on the study's decision."""
-        if self._session.take_result(trial.config["number"], result):
+        if self._session.take_result(trial.config["number"], unflatten_dict(result)):
             return TrialScheduler.CONTINUE
         return TrialScheduler.STOP
 

@@ -134,10 +134,6 @@ class SearchStudy:
         """Return how many trials of an earlier session wait to go on."""
         return len(self._unfinished)
 
-    def record(self, number: int) -> TrialRecord:
-        """Return what is on record about one trial."""
-        return to_record(self._frozen(number))
-
     def records(self) -> list[TrialRecord]:
         """Return all trials that were ever handed out, by number."""
         return study_records(self.study)
@@ -197,11 +193,17 @@ def to_record(trial: FrozenTrial) -> TrialRecord:
         score=trial.intermediate_values[epochs[-1]] if epochs else None,
         params=dict(trial.params),
         config=dict(trial.user_attrs.get(_CONFIG, {})),
-        epochs=[dict(trial.user_attrs[epoch_key(epoch)]) for epoch in epochs],
+        epochs=[_metrics(trial, epoch) for epoch in epochs],
         reason=trial.user_attrs.get(_REASON),
         started=start.isoformat(timespec="seconds") if start else None,
         ended=end.isoformat(timespec="seconds") if end else None,
     )
+
+
+def _metrics(trial: FrozenTrial, epoch: int) -> dict[str, Any]:
+    """Return an epoch's metrics as they were reported."""
+    recorded = trial.user_attrs[epoch_key(epoch)]
+    return {name: value for name, value in recorded.items() if name != ARRIVAL}
 
 
 def _mend_journal(path: Path) -> None:

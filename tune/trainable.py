@@ -20,8 +20,8 @@ from utkface.config import TrainConfig
 from utkface.errors import UserError
 from utkface.training import Training, TrainingData
 
-#: Keys of a result beside the epoch's metrics.
-FAILURE = "failure"  # why the trial cannot go on
+#: The two kinds of result: an epoch's metrics, or why the trial cannot go on.
+METRICS, FAILURE = "metrics", "failure"
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,12 @@ class FaceTrainable(tune.Trainable):
         """Train and validate one epoch; a restored trial first repeats its last epoch's metrics."""
         if self._restored_metrics is not None:
             metrics, self._restored_metrics = self._restored_metrics, None
-            return metrics
+            return {METRICS: metrics}
         if self._failure is None:
             try:
                 metrics = self._training.run_epoch()
                 self._job.checkpoints.save(self._number, self._training.state_dict())
-                return metrics
+                return {METRICS: metrics}
             except Exception as error:
                 self._failure = describe_failure(error)
         return {FAILURE: self._failure}

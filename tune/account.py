@@ -1,0 +1,116 @@
+"""What goes into a search, checked, and the record of it that ``search.json`` keeps."""
+
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import metadata
+from typing import Any
+
+from search_spaces import Space, load_space
+from tune.asha import rungs
+from tune.cluster import Resources
+from tune.options import REPOSITORY, SearchOptions
+from tune.run_folder import RUNNING, RunFolder
+from utkface.config import TrainConfig
+from utkface.data import Faces, Split, find_source, load_faces, make_split, take_fraction
+from utkface.model import build_model
+
+_PACKAGES = ("ray", "optuna", "torch", "torchvision", "wandb", "numpy", "pandas", "pillow")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A search's ingredients, checked: nothing has been written or started yet."""
+
+    options: SearchOptions
+    space: Space
+    faces: Faces
+    split: Split
+
+    def describe_data(self) -> dict[str, Any]:
+        """Return what ``search.json`` says of the data."""
+        return {
+            "source": self.faces.source,
+            "fingerprint": self.faces.fingerprint,
+            "split_hash": self.split.hash,
+            "is_demo": self.faces.is_demo,
+            "num_faces": len(self.faces.table),
+            "num_rejected": len(self.faces.rejected),
+            "num_train": len(self.split.train),
+            "num_val": len(self.split.val),
+            "num_test": len(self.split.test),
+        }
+
+
+def prepare(options: SearchOptions) -> Prepared:
+    """Load and check space, weights and faces; raises `UserError` for whatever is wrong."""
+    space = load_space(options.space, fixed=options.fixed)
+    # Downloads the weights once, for all workers of this machine.
+    build_model(TrainConfig(**options.fixed), options.weights)
+    faces = load_faces(options.data or find_source(), options.image_size)
+    split = make_split(faces.table, options.split)
+    split = take_fraction(split, faces.table, options.fraction, options.seed)
+    return Prepared(options, space, faces, split)
+
+
+def describe_search(
+    prepared: Prepared, folder: RunFolder, resources: Resources, hardware: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the content of ``search.json`` for a search that is about to begin."""
+    options, space = prepared.options, prepared.space
+    asha = options.scheduler == "asha"
+    return {
+        "name": folder.path.name,
+        "folder": str(folder.path),
+        "space": space.name,
+        "question": space.question,
+        "space_signature": space.signature(),
+        "points": space.points,
+        "command": shlex.join([os.path.relpath(sys.argv[0]), *sys.argv[1:]]),
+        "options": options.to_dict(),
+        "objective": "score",
+        "seed": options.seed,
+        "created": now(),
+        "ended": None,
+        "wall_s": 0.0,
+        "status": RUNNING,
+        "num_trials": options.num_trials,
+        "max_epochs": options.max_epochs,
+        "image_size": options.image_size,
+        "sampler": options.sampler,
+        "scheduler": options.scheduler,
+        "grace": options.grace,
+        "reduction_factor": options.reduction_factor,
+        "rungs": rungs(options.max_epochs, options.grace, options.reduction_factor) if asha else [],
+        "split": options.split,
+        "weights": options.weights,
+        "data": prepared.describe_data(),
+        "concurrency": resources.concurrency,
+        "cpus_per_trial": resources.cpus_per_trial,
+        "gpus_per_trial": resources.gpus_per_trial,
+        "hardware": {"machine": platform.machine(), **hardware},
+        "versions": {
+            "python": platform.python_version(),
+            **{package: metadata.version(package) for package in _PACKAGES},
+        },
+        "commit": _commit(),
+    }
+
+
+def now() -> str:
+    """Return the local time in ISO 8601, to the second."""
+    return datetime.now().isoformat(timespec="seconds")
+
+
+def _commit() -> str | None:
+    """Return the code's git commit, marked where it was edited since; None outside a checkout."""
+    command = ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return result.stdout.strip() or None

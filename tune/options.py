@@ -1,0 +1,150 @@
+"""The search command's options: declared once, parsed, recorded in ``search.json``, merged on resume."""
+
+import argparse
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from tune.study import SAMPLERS, SCHEDULERS
+from utkface.data import PROTOCOLS
+from utkface.errors import UserError
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchOptions:
+    """What a search was asked to do; None means that the machine decides (`tune.cluster`)."""
+
+    # What is searched: a search that goes on must keep these, or its trials could not be compared.
+    space: str
+    seed: int = 0
+    max_epochs: int = 12
+    image_size: int = 64
+    fraction: float = 1.0
+    split: str = "grouped"
+    weights: str = "imagenet"
+    sampler: str = "tpe"
+    scheduler: str = "asha"
+    grace: int = 1
+    reduction_factor: int = 3
+
+    # How it is carried out: may differ from session to session.
+    data: list[str] | None = None
+    num_trials: int = 24
+    time_budget: float | None = None  # seconds
+    cpus_per_trial: float | None = None
+    gpus_per_trial: float | None = None
+    concurrency: int | None = None
+    wandb: str | None = None
+    address: str | None = None
+    storage: str | None = None
+    results: Path = REPOSITORY / "results"
+
+    def __post_init__(self) -> None:
+        """Check what argparse's types do not."""
+        rules = {
+            "num_trials": self.num_trials >= 1,
+            "fraction": 0 < self.fraction <= 1,
+            "grace": self.grace >= 1,
+            "reduction_factor": self.reduction_factor >= 2,
+            "concurrency": self.concurrency is None or self.concurrency >= 1,
+            "time_budget": self.time_budget is None or self.time_budget > 0,
+            "cpus_per_trial": self.cpus_per_trial is None or self.cpus_per_trial > 0,
+            "gpus_per_trial": self.gpus_per_trial is None or self.gpus_per_trial >= 0,
+        }
+        allowed = {
+            "num_trials": "1 or more",
+            "fraction": "above 0, up to 1",
+            "reduction_factor": "2 or more",
+            "grace": "1 or more",
+            "concurrency": "1 or more",
+            "gpus_per_trial": "0 or more",
+        }
+        for name, holds in rules.items():
+            if not holds:
+                flag, value = "--" + name.replace("_", "-"), getattr(self, name)
+                raise UserError(f"{flag} {value} is not possible; allowed: {allowed.get(name, 'above 0')}")
+
+    @property
+    def fixed(self) -> dict[str, int]:
+        """The `TrainConfig` fields that are the same in every trial."""
+        return {"epochs": self.max_epochs, "image_size": self.image_size, "seed": self.seed}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all options as plain values."""
+        return {**dataclasses.asdict(self), "results": str(self.results)}
+
+    def resumed_with(self, given: dict[str, Any]) -> Self:
+        """Return the options of a search that goes on, with what the command line changes.
+
+        Raises `UserError` when an option that decides what is searched was given differently.
+        """
+        for name in COMPARABLE:
+            if name in given and given[name] != getattr(self, name):
+                flag = "--" + name.replace("_", "-")
+                raise UserError(
+                    f"{flag} {given[name]} differs from {getattr(self, name)} of the search to "
+                    "resume; leave it out, or start a new search"
+                )
+        return dataclasses.replace(self, **given)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Read options back from ``search.json``."""
+        return cls(**{**values, "results": Path(values["results"])})
+
+
+#: Options in which a resumed search must agree with its beginning.
+COMPARABLE = (
+    "space", "seed", "max_epochs", "image_size", "fraction", "split", "weights", "sampler",
+    "scheduler", "grace", "reduction_factor",
+)  # fmt: skip
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of ``tune/run_search.py``; options not given are absent from its result."""
+    parser = argparse.ArgumentParser(
+        prog="python tune/run_search.py",
+        description="Search hyperparameters with Ray Tune and Optuna.",
+        argument_default=argparse.SUPPRESS,
+    )
+    add = parser.add_argument
+    add("--space", help="name of a search space, or path of your own .py file")
+    add("--list-spaces", action="store_true", help="print the spaces and their questions, and end")
+    add("--resume", nargs="?", const="", metavar="RUN",
+        help="go on with an interrupted search: its name or folder (default: the newest)")
+    add("--dry-run", action="store_true", help="check everything, say what would be done, and end")
+
+    group = parser.add_argument_group("data")
+    add = group.add_argument
+    add("--data", nargs="+", help="folder or archives of UTKFace, 'kaggle', or 'demo'"
+        " (default: $UTKFACE_DATA, else data/UTKFace, else archives in data/)")
+    add("--image-size", type=int, help="pixels (default: 64)")
+    add("--fraction", type=float, help="share of the training part to use (default: 1)")
+    add("--split", choices=PROTOCOLS, help="grouped: copies of a photograph stay together (default)")
+    add("--weights", help="backbone: imagenet (default), none, or the path of a file")
+
+    group = parser.add_argument_group("search")
+    add = group.add_argument
+    add("--num-trials", type=int, help="all trials, of all sessions of this search (default: 24)")
+    add("--time-budget", type=float, metavar="S", help="seconds after which to stop; can be resumed")
+    add("--max-epochs", type=int, help="full budget of a trial (default: 12)")
+    add("--sampler", choices=SAMPLERS, help="default: tpe")
+    add("--scheduler", choices=SCHEDULERS, help="early stopping (default: asha)")
+    add("--grace", type=int, help="asha: epochs before the first judgement (default: 1)")
+    add("--reduction-factor", type=int, help="asha: one in so many goes on (default: 3)")
+    add("--seed", type=int, help="default: 0")
+
+    group = parser.add_argument_group("resources")
+    add = group.add_argument
+    add("--cpus-per-trial", type=float, help="default: 1, on a GPU its share of the cores")
+    add("--gpus-per-trial", type=float, help="may be a fraction (default: by the card's memory)")
+    add("--concurrency", type=int, help="trials at a time (default: as many as fit)")
+    add("--address", help="a Ray cluster: host:port, auto or ray://… (default: this machine)")
+    add("--storage", help="folder or URI for checkpoints that all nodes reach (default: the run's)")
+    add("--results", type=Path, help="folder for run folders (default: results/)")
+    add("--wandb", choices=("online", "offline", "disabled"),
+        help="default: online with an API key, else offline")
+    return parser

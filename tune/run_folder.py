@@ -1,0 +1,150 @@
+"""The run folder: what a search writes and everything after it reads.
+
+    results/<space>-<date>-<time>/
+        search.json     what was asked: command, options, seed, versions, hardware, data, commit
+        study.journal   every suggestion, epoch and ending (Optuna); the truth
+        space.py        the search space as it was
+        trials.csv      one row per trial, rebuilt from the study at any time,
+        best.json       as are the best configurations
+        report.html     and the report: figures and tables
+        data/           rejected files, copies with conflicting labels, the split
+        checkpoints/    the unfinished trials' states and the best trial's (or under --storage)
+        ray/, wandb/    what Ray Tune (TensorBoard files among it) and W&B log locally
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tune.records import TrialRecord, rank_complete
+from tune.report import trials_table
+from utkface.errors import UserError
+
+NUM_FINALISTS = 5
+FINISHED, INTERRUPTED, RUNNING, FAILED = "finished", "interrupted", "running", "failed"
+
+
+class RunFolder:
+    """One search's folder; `create` makes a new one, `find` opens one that is there."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+
+    @classmethod
+    def create(cls, results: Path, space_name: str) -> "RunFolder":
+        """Make a folder named after the space and the time, distinct from any other.
+
+        Raises `UserError` when ``results`` cannot be written.
+        """
+        name = f"{space_name}-{datetime.now():%Y%m%d-%H%M%S}"
+        for suffix in ["", *(f"-{i}" for i in range(2, 100))]:
+            path = results / (name + suffix)
+            try:
+                results.mkdir(parents=True, exist_ok=True)
+                path.mkdir()  # fails where a search that began in the same second was faster
+            except FileExistsError:
+                if results.is_dir():
+                    continue
+                raise UserError(
+                    f"the results folder {results} is a file; name a folder with --results"
+                ) from None
+            except OSError as error:
+                raise _unwritable(results, error) from error
+            return cls(path)
+        raise UserError(f"{results} holds 99 searches named {name}; start again in a second")
+
+    @classmethod
+    def find(cls, results: Path, name: str = "") -> "RunFolder":
+        """Open a run by path, or by name under ``results``; without a name, the newest.
+
+        Raises `UserError` where there is no such run.
+        """
+        if name:
+            for path in (Path(name), results / name):
+                if (path / "search.json").is_file():
+                    return cls(path)
+            raise UserError(
+                f"there is no search at {name!r}, nor in {results}; "
+                f"give one of: {', '.join(cls.names(results)) or 'none has been made yet'}"
+            )
+        names = cls.names(results)
+        if not names:
+            raise UserError(f"there is no search in {results} yet; start one with --space")
+        return cls(max((results / name for name in names), key=lambda p: cls(p).search["created"]))
+
+    @staticmethod
+    def names(results: Path) -> list[str]:
+        """Return the names of the searches under a results folder, in alphabetical order."""
+        return sorted(path.parent.name for path in results.glob("*/search.json"))
+
+    @property
+    def journal(self) -> Path:
+        """The study's file."""
+        return self.path / "study.journal"
+
+    @property
+    def search(self) -> dict[str, Any]:
+        """The content of ``search.json``; raises `UserError` where it cannot be read."""
+        path = self.path / "search.json"
+        try:
+            return json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} cannot be read ({error}); was the run copied whole?") from error
+
+    def write_search(self, search: dict[str, Any]) -> None:
+        """Write ``search.json``."""
+        self.write_text("search.json", json.dumps(search, indent=2, default=str) + "\n")
+
+    def write_tables(self, records: list[TrialRecord]) -> None:
+        """Write ``trials.csv`` and, where a trial is complete, ``best.json``."""
+        self.write_text("trials.csv", trials_table(records).to_csv(index=False))
+        ranking = rank_complete(records)
+        if ranking:
+            finalists = [
+                {"trial": r.number, "score": r.score, "metrics": r.epochs[-1], "config": r.config}
+                for r in ranking[:NUM_FINALISTS]
+            ]
+            best = {**finalists[0], "finalists": finalists}
+            self.write_text("best.json", json.dumps(best, indent=2) + "\n")
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a file of the run, whole or not at all."""
+        path = self.path / name
+        temporary = path.with_name(f".{name}.{os.getpid()}.tmp")
+        try:
+            temporary.write_text(text)
+            temporary.replace(path)
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep the run to this process; raises `UserError` where another one has it.
+
+        The kernel drops the lock with the process, however that ends.
+        """
+        with (self.path / ".lock").open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise UserError(
+                    f"{self.path.name} is being searched by process {file.read() or '?'}; "
+                    "wait for it to end, or stop it"
+                ) from None
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            yield
+
+
+def _unwritable(path: Path, error: OSError) -> UserError:
+    reason = error.strerror or str(error)
+    return UserError(f"cannot write to {path} ({reason}); free it, or name another with --results")

@@ -1,0 +1,47 @@
+"""Search hyperparameters: ``python tune/run_search.py --space oversampling`` (see ``--help``)."""
+
+import sys
+from pathlib import Path
+
+# Run as a script, Python looks for modules beside this file: there, `import ray` would still find
+# Ray, but `import tune` needs the folder above.
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from search_spaces import list_spaces
+from tune.options import SearchOptions, build_parser
+from utkface.errors import UserError, run_command
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line, then search, resume, or say what would be done."""
+    given = vars(build_parser().parse_args(arguments))
+    if given.pop("list_spaces", False):
+        for name, question in list_spaces().items():
+            print(f"{name:14} {question}")
+        return 0
+    dry_run = given.pop("dry_run", False)
+    # Ray and torch take seconds to import: a wrong command line is told before.
+    if "resume" in given:
+        return _resume(given.pop("resume"), given)
+    if "space" not in given:
+        raise UserError(f"--space is missing; one of: {', '.join(list_spaces())}, or a .py file")
+    options = SearchOptions(**given)
+    if dry_run:
+        from tune.dry_run import explain
+
+        return explain(options)
+    from tune.search import start
+
+    return start(options)
+
+
+def _resume(name: str, given: dict) -> int:
+    from tune.run_folder import RunFolder
+    from tune.search import resume
+
+    return resume(RunFolder.find(given.get("results", SearchOptions.results), name), given)
+
+
+if __name__ == "__main__":
+    run_command(main)

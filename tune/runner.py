@@ -1,0 +1,71 @@
+"""Ray Tune runs the trials that a session hands out."""
+
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune as ray_tune
+
+from tune.account import Prepared
+from tune.checkpoints import CheckpointStore
+from tune.cluster import Resources
+from tune.run_folder import RunFolder
+from tune.searcher import SearchSession, SessionStopper, StudyScheduler, StudySearcher
+from tune.trainable import FaceTrainable, TrialJob
+
+
+def run_trials(
+    prepared: Prepared,
+    folder: RunFolder,
+    session: SearchSession,
+    checkpoints: CheckpointStore,
+    resources: Resources,
+) -> None:
+    """Run trials on Ray until the session has no more of them or is asked to stop."""
+    job = _trial_job(prepared, checkpoints, resources)
+    trainable = ray_tune.with_resources(
+        ray_tune.with_parameters(FaceTrainable, job=job),
+        {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
+    )
+    tune_config = ray_tune.TuneConfig(
+        search_alg=StudySearcher(session),
+        scheduler=StudyScheduler(session),
+        num_samples=-1,  # the searcher says when it is finished
+        max_concurrent_trials=resources.concurrency,
+        reuse_actors=True,
+        trial_name_creator=_trial_name,
+        trial_dirname_creator=_trial_name,
+    )
+    run_config = ray_tune.RunConfig(
+        name="ray",
+        storage_path=str(folder.path),
+        stop=SessionStopper(session),
+        failure_config=ray_tune.FailureConfig(max_failures=2),  # of workers and nodes
+        verbose=0,
+    )
+    ray_tune.Tuner(trainable, tune_config=tune_config, run_config=run_config).fit()
+
+
+def _trial_name(trial: Any) -> str:
+    return f"trial_{trial.config['number']:04d}"
+
+
+def _trial_job(
+    prepared: Prepared, checkpoints: CheckpointStore, resources: Resources
+) -> TrialJob:
+    faces, split, weights = prepared.faces, prepared.split, prepared.options.weights
+    several_nodes = sum(node["Alive"] for node in ray.nodes()) > 1
+    return TrialJob(
+        images_path=faces.path,
+        images_shape=faces.images.shape,
+        images_ref=[ray.put(faces.images)] if several_nodes else [],
+        age=faces.table["age"].to_numpy(),
+        gender=faces.table["gender"].to_numpy(),
+        race=faces.table["race"].to_numpy(),
+        train_rows=split.train,
+        val_rows=split.val,
+        weights=weights if weights in ("imagenet", "none") else str(Path(weights).resolve()),
+        checkpoints=checkpoints,
+        num_threads=max(1, int(resources.cpus_per_trial)),
+        use_gpu=resources.gpus_per_trial > 0,
+    )

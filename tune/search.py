@@ -1,0 +1,186 @@
+"""A search from its options to its run folder: prepare, run, account.
+
+Everything that the user may have got wrong is checked before a run folder is made.
+"""
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import ray
+from optuna.trial import TrialState
+
+from search_spaces import describe_change
+from tune import cluster
+from tune.account import Prepared, describe_search, now, prepare
+from tune.checkpoints import CheckpointStore
+from tune.observer import Observer
+from tune.options import SearchOptions
+from tune.records import rank_complete
+from tune.report import write_report
+from tune.run_folder import FAILED, FINISHED, INTERRUPTED, RUNNING, RunFolder
+from tune.runner import run_trials
+from tune.screen import Screen
+from tune.searcher import SearchSession
+from tune.study import SearchStudy
+from tune.tracking import WandbTracker, resolve_mode
+from utkface.data.account import write_account
+from utkface.errors import UserError
+
+
+def start(options: SearchOptions) -> int:
+    """Run a new search; return the exit status."""
+    prepared = prepare(options)
+    resolve_mode(options.wandb)  # says at once that online needs a key
+    with ExitStack() as stack:
+        dashboard, resources = _start_ray(stack, options)
+        folder = RunFolder.create(options.results, prepared.space.name)
+        stack.enter_context(folder.lock())
+        folder.write_text("space.py", prepared.space.source)
+        write_account(prepared.faces, folder.path / "data")
+        prepared.split.save(folder.path / "data" / "split.json", prepared.faces.table)
+        search = describe_search(prepared, folder, resources, cluster.hardware())
+        folder.write_search(search)  # from here on the run can be resumed
+        return _run(prepared, folder, search, resources, dashboard)
+
+
+def resume(folder: RunFolder, given: dict[str, Any]) -> int:
+    """Go on with an interrupted search, or extend a finished one; return the exit status."""
+    with ExitStack() as stack:
+        stack.enter_context(folder.lock())
+        search = folder.search
+        options = SearchOptions.from_dict(search["options"]).resumed_with(given)
+        prepared = prepare(options)
+        _refuse_changes(search, prepared)
+        dashboard, resources = _start_ray(stack, options)
+        search |= {"options": options.to_dict(), "num_trials": options.num_trials}
+        return _run(prepared, folder, search, resources, dashboard)
+
+
+def _run(
+    prepared: Prepared,
+    folder: RunFolder,
+    search: dict[str, Any],
+    resources: cluster.Resources,
+    dashboard: str | None,
+) -> int:
+    """Search until the trials, the time or the user's patience are used up; write the account."""
+    options = prepared.options
+    study = SearchStudy(
+        folder.journal,
+        prepared.space,
+        options.fixed,
+        sampler=options.sampler,
+        scheduler=options.scheduler,
+        grace_epochs=options.grace,
+        reduction_factor=options.reduction_factor,
+        # Few trials leave no room for Optuna's usual ten random ones.
+        num_startup_trials=max(5, min(10, options.num_trials // 4)),
+    )
+    checkpoints = CheckpointStore(options.storage or str(folder.path / "checkpoints"))
+    checkpoints.check()
+    mode, wandb_line = resolve_mode(options.wandb)
+    search |= {"status": RUNNING, "wandb": mode, "concurrency": resources.concurrency}
+    earlier = [record for record in study.records() if record.state != TrialState.RUNNING.name]
+    screen = Screen(earlier=earlier)
+    observers: list[Observer] = [screen]
+    if mode != "disabled":
+        observers.append(WandbTracker(mode, folder.path))
+    session = SearchSession(study, options.num_trials, observers, checkpoints)
+    folder.write_search(search)
+    start_s, before_s = time.monotonic(), search["wall_s"]
+    with screen, _interruptible(session, options.time_budget):
+        for observer in observers:
+            observer.search_started({**search, "dashboard": dashboard, "wandb_line": wandb_line})
+        run_trials(prepared, folder, session, checkpoints, resources)
+        status = _status(session)
+        wall_s = round(before_s + time.monotonic() - start_s, 1)
+        search |= {"status": status, "ended": now(), "wall_s": wall_s}
+        records = study.records()
+        folder.write_search(search)
+        folder.write_tables(records)
+        report = write_report(search, records, study.study, folder.path / "report.html")
+        for observer in observers:
+            observer.search_ended(records, report)
+    return _exit_status(session, status)
+
+
+def _start_ray(stack: ExitStack, options: SearchOptions) -> tuple[str | None, cluster.Resources]:
+    """Connect, to be shut down with the stack; return the dashboard's URL and the trials' shares."""
+    stack.callback(ray.shutdown)
+    dashboard = cluster.connect(options.address)
+    resources = cluster.plan_resources(
+        options.cpus_per_trial, options.gpus_per_trial, options.concurrency
+    )
+    return dashboard, resources
+
+
+@contextmanager
+def _interruptible(session: SearchSession, time_budget_s: float | None) -> Iterator[None]:
+    """End the search in order at Ctrl-C, at SIGTERM, or when its time is up.
+
+    A second Ctrl-C is the usual KeyboardInterrupt; nothing on record is lost by it either.
+    """
+
+    def request_stop(number: int, frame: Any) -> None:
+        session.interrupted = True
+        session.stop_requested.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    previous = {
+        number: signal.signal(number, request_stop) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    timer = threading.Timer(time_budget_s or 0, session.stop_requested.set)
+    timer.daemon = True
+    if time_budget_s:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _refuse_changes(search: dict[str, Any], prepared: Prepared) -> None:
+    """Raise `UserError` that says what changed since the search began, if anything that counts."""
+    then, now_ = search["data"], prepared.describe_data()
+    for name in ("fingerprint", "split_hash"):
+        if then[name] != now_[name]:
+            raise UserError(
+                f"the data have changed since {search['name']} began: {then['num_faces']} faces "
+                f"from {then['source']} with {name} {then[name][:12]} then, {now_['num_faces']} "
+                f"faces from {now_['source']} with {now_[name][:12]} now; give the old faces "
+                "with --data, or start a new search"
+            )
+    change = describe_change(search["space_signature"], prepared.space.signature())
+    if change:
+        raise UserError(
+            f"the space has changed since {search['name']} began: {change}; "
+            "change it back, or start a new search"
+        )
+
+
+def _status(session: SearchSession) -> str:
+    if session.hopeless:
+        return FAILED
+    ended = [record for record in session.study.records() if record.state != "RUNNING"]
+    return FINISHED if len(ended) >= session.num_trials else INTERRUPTED
+
+
+def _exit_status(session: SearchSession, status: str) -> int:
+    """Return 0 unless nothing came of the search (1) or somebody stopped it (130)."""
+    if status == FAILED:
+        print(
+            f"error: the first trials all failed, so the search ended; the first of them: "
+            f"{session.first_failure}",
+            file=sys.stderr,
+        )
+        return 1
+    if session.interrupted:
+        return 130
+    return 0 if rank_complete(session.study.records()) else 1
