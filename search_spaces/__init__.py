@@ -1,1 +1,14 @@
+"""One small module per question that a search answers, and the loader that checks them.
 
+A space is a Python file with a docstring (its first line is the question), ``suggest(trial)`` in
+Optuna's define-by-run style, which returns the hyperparameters it holds constant, and ``POINTS``,
+configurations to try first. Names are those of `utkface.config.TrainConfig`. A space inherits from
+another by calling its functions. ``--space`` takes a name from this folder or a path.
+"""
+
+from search_spaces._catalogue import list_spaces
+from search_spaces._loader import load_space
+from search_spaces._signature import describe_change
+from search_spaces._space import Space
+
+__all__ = ["Space", "describe_change", "list_spaces", "load_space"]

@@ -1,0 +1,98 @@
+"""A space's file, read and parsed but not run, and the one-line errors that point into it."""
+
+import ast
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from utkface.errors import UserError
+
+
+@dataclass(frozen=True)
+class SpaceFile:
+    """The text of a search space; it knows at which line a name or a point stands."""
+
+    path: Path
+    text: str
+    tree: ast.Module
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read and parse a file; raises `UserError` with the line of a typing error."""
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{path}: cannot be read as a Python file ({error})") from error
+        try:
+            tree = ast.parse(text, filename=str(path))
+            compile(tree, str(path), "exec")  # finds what parsing lets pass, as a stray `return`
+        except SyntaxError as error:
+            what = f"{error.msg}: {(error.text or '').strip()}".removesuffix(": ")
+            raise UserError(f"{path}:{error.lineno}: syntax error, {what}") from error
+        except ValueError as error:  # a null byte
+            raise UserError(f"{path}: not a Python file ({error})") from error
+        return cls(path, text, tree)
+
+    @property
+    def question(self) -> str:
+        """The first line of the docstring; empty where there is none."""
+        lines = (ast.get_docstring(self.tree) or "").strip().splitlines()
+        return lines[0].strip() if lines else ""
+
+    def defines(self, name: str) -> bool:
+        """Whether a function of this name is written at the top level of the file."""
+        return any(
+            isinstance(node, ast.FunctionDef) and node.name == name for node in self.tree.body
+        )
+
+    def error(self, message: object, line: int | None = None) -> UserError:
+        """Return a one-line error that starts with the file and, where known, the line."""
+        where = f"{self.path}:{line}" if line else f"{self.path}"
+        return UserError(f"{where}: {' '.join(str(message).split())}")
+
+    def error_from(self, error: BaseException) -> UserError:
+        """Return a one-line error for what running this file raised, with the line in this file."""
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if frame.filename == str(self.path)]
+        what = error if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        return self.error(what, lines[-1] if lines else None)
+
+    def line_of(self, name: str) -> int | None:
+        """Return the line where `suggest` or a constant names this hyperparameter."""
+        points = self._points_node()
+        nodes = [node for node in self.tree.body if node is not points]
+        return _first_line(nodes, name)
+
+    def line_of_point(self, index: int, name: str = "") -> int | None:
+        """Return the line of a name within a point, else of the point, else of ``POINTS``."""
+        points = self._points_node()
+        if points is None:
+            return None
+        if isinstance(points.value, ast.List | ast.Tuple) and index < len(points.value.elts):
+            element = points.value.elts[index]
+            return _first_line([element], name) or element.lineno
+        return points.lineno
+
+    def _points_node(self) -> ast.Assign | ast.AnnAssign | None:
+        for node in self.tree.body:
+            targets: list[ast.expr] = []
+            if isinstance(node, ast.Assign):
+                targets = node.targets
+            elif isinstance(node, ast.AnnAssign):
+                targets = [node.target]
+            if any(isinstance(target, ast.Name) and target.id == "POINTS" for target in targets):
+                assert isinstance(node, ast.Assign | ast.AnnAssign)
+                return node
+        return None
+
+
+def _first_line(nodes: list, name: str) -> int | None:
+    """Return the first line where ``name`` is a string or a keyword, as in ``dict(name=...)``."""
+    for node in nodes:
+        for child in ast.walk(node):
+            if isinstance(child, ast.Constant) and child.value == name:
+                return child.lineno
+            if isinstance(child, ast.keyword) and child.arg == name:
+                return child.lineno
+    return None
