@@ -1,0 +1,72 @@
+"""What training minimises: an age loss, a gender loss, and their weighted sum.
+
+Age as a label distribution: "Learning Expectation of Label Distribution for Facial Age and
+Attractiveness Estimation" (DLDL-v2, https://arxiv.org/abs/2007.01771).
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from utkface.config import TrainConfig
+from utkface.model import NUM_AGES, FaceModel, FaceOutputs, expected_age
+
+
+class FaceLosses(NamedTuple):
+    """Means over a batch; ``total`` is what is minimised."""
+
+    total: Tensor
+    age: Tensor  # in years, but for DLDL's divergence
+    gender: Tensor  # nats
+
+
+class FaceLoss:
+    """The loss that a configuration asks for, with DLDL's label distributions on the device."""
+
+    def __init__(self, config: TrainConfig, device: torch.device | str = "cpu") -> None:
+        self.config = config
+        # Float32 on every device, (117, 117): row a is the target of a face aged a.
+        self.age_targets = age_distributions(
+            config.dldl_sigma_years, config.dldl_sigma_per_year
+        ).to(device)
+
+    def __call__(
+        self, model: FaceModel, outputs: FaceOutputs, age: Tensor, gender: Tensor
+    ) -> FaceLosses:
+        """Return the losses of outputs against integer ages (B,) and genders (B,)."""
+        config = self.config
+        age_loss = self.age_loss(outputs.age_output, age)
+        gender_loss = F.cross_entropy(
+            outputs.gender_logits, gender, label_smoothing=config.label_smoothing
+        )
+        total = config.gender_weight * gender_loss + (1 - config.gender_weight) * age_loss
+        if config.head_l1 > 0:
+            total = total + config.head_l1 * model.heads_l1()
+        return FaceLosses(total, age_loss, gender_loss)
+
+    def age_loss(self, age_output: Tensor, age: Tensor) -> Tensor:
+        """Return the configured age loss of outputs (B, 1) or (B, NUM_AGES)."""
+        config = self.config
+        if config.age_loss == "l1":
+            return F.l1_loss(age_output[:, 0], age.float())
+        if config.age_loss == "huber":
+            # Divided by delta, so that it counts years as L1 does and gender_weight keeps its
+            # meaning whatever delta is.
+            return F.smooth_l1_loss(age_output[:, 0], age.float(), beta=config.huber_delta_years)
+        divergence = F.kl_div(
+            age_output.log_softmax(dim=1), self.age_targets[age], reduction="batchmean"
+        )
+        return divergence + config.dldl_l1_weight * F.l1_loss(expected_age(age_output), age.float())
+
+
+def age_distributions(sigma_years: float, sigma_per_year: float) -> Tensor:
+    """Return a Gaussian label distribution for every age, (NUM_AGES, NUM_AGES), rows summing to 1.
+
+    The width grows with age, sigma_years + sigma_per_year * age: a year shows more on a child.
+    """
+    ages = torch.arange(NUM_AGES, dtype=torch.float64)
+    sigma = sigma_years + sigma_per_year * ages
+    distance = ages[None, :] - ages[:, None]
+    return (-(distance**2) / (2 * sigma[:, None] ** 2)).softmax(dim=1).float()

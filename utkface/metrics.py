@@ -1,0 +1,73 @@
+"""How good predictions of age and gender are: pure functions on NumPy arrays."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from utkface.data.bins import age_bin
+
+#: The reference's published model, on whose errors `score` is scaled: 1.0 is as good as that.
+REFERENCE_AGE_MAE = 4.731
+REFERENCE_GENDER_ERROR = 0.061
+
+#: An age group with fewer faces says more about its few photographs than about the model.
+MIN_GROUP_FACES = 10
+
+FloatArray = NDArray[np.floating]
+IntArray = NDArray[np.integer]
+
+
+def age_mae(age: IntArray, age_years: FloatArray) -> float:
+    """Return the mean absolute error in years of predictions ``age_years`` (N,)."""
+    return float(np.abs(age_years - age).mean())
+
+
+def gender_error(gender: IntArray, gender_probability: FloatArray) -> float:
+    """Return the share of faces whose more probable gender is wrong."""
+    return float(((gender_probability > 0.5) != (gender == 1)).mean())
+
+
+def gender_log_loss(gender: IntArray, gender_probability: FloatArray) -> float:
+    """Return the mean negative log-likelihood of the true gender, in nats.
+
+    Probabilities are kept 1e-7 away from 0 and 1, so that one sure mistake costs 16 nats at most.
+    """
+    of_truth = np.where(gender == 1, gender_probability, 1 - gender_probability)
+    return float(-np.log(np.clip(of_truth.astype(np.float64), 1e-7, 1 - 1e-7)).mean())
+
+
+def worst_group_mae(
+    age: IntArray, age_years: FloatArray, min_faces: int = MIN_GROUP_FACES
+) -> float:
+    """Return the largest age MAE of any age group with at least ``min_faces`` faces.
+
+    Where no group has that many, it is the MAE of all faces together.
+    """
+    groups = age_bin(age)
+    errors = np.abs(age_years - age)
+    group_maes = [
+        float(errors[groups == group].mean())
+        for group in np.unique(groups)
+        if (groups == group).sum() >= min_faces
+    ]
+    return max(group_maes, default=age_mae(age, age_years))
+
+
+def score(mae_years: float, error: float) -> float:
+    """Return the objective: both errors in units of the reference's, averaged; lower is better."""
+    return (mae_years / REFERENCE_AGE_MAE + error / REFERENCE_GENDER_ERROR) / 2
+
+
+def face_metrics(
+    age: IntArray, gender: IntArray, age_years: FloatArray, gender_probability: FloatArray
+) -> dict[str, float]:
+    """Return all metrics of a set of faces by name, from labels and predictions (N,)."""
+    mae_years = age_mae(age, age_years)
+    error = gender_error(gender, gender_probability)
+    return {
+        "score": score(mae_years, error),
+        "age_mae": mae_years,
+        "gender_accuracy": 1 - error,
+        "gender_error": error,
+        "gender_log_loss": gender_log_loss(gender, gender_probability),
+        "worst_group_mae": worst_group_mae(age, age_years),
+    }

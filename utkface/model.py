@@ -1,0 +1,150 @@
+"""The network: a torchvision backbone, average pooling, a linear head for age and one for gender.
+
+Backbones: MobileNetV3 (https://arxiv.org/abs/1905.02244) and EfficientNet-B0
+(https://arxiv.org/abs/1905.11946), of which only the convolutional ``features`` are used.
+"""
+
+import pickle
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from utkface.config import TrainConfig
+from utkface.errors import UserError
+
+NUM_AGES = 117  # ages 0 to 116, the oldest face of UTKFace
+MEAN_AGE_YEARS = 33.0  # of UTKFace; an untrained head predicts about this
+SPREAD_AGE_YEARS = 20.0
+
+BACKBONES = {
+    "mobilenet_v3_small": torchvision.models.mobilenet_v3_small,
+    "mobilenet_v3_large": torchvision.models.mobilenet_v3_large,
+    "efficientnet_b0": torchvision.models.efficientnet_b0,
+}
+_PREFIX = "features."
+
+
+class FaceOutputs(NamedTuple):
+    """What the two heads say of a batch, before any interpretation."""
+
+    age_output: Tensor  # (B, 1) years, or (B, NUM_AGES) logits over ages; float32
+    gender_logits: Tensor  # (B, 2) male, female; float32
+
+
+class FaceModel(nn.Module):
+    """A backbone with an age head and a gender head."""
+
+    def __init__(self, config: TrainConfig, features: nn.Sequential) -> None:
+        super().__init__()
+        num_channels = features[-1].out_channels
+        assert isinstance(num_channels, int)
+        self.features = features
+        self.dropout = nn.Dropout(config.dropout)
+        self.age_head = nn.Linear(num_channels, NUM_AGES if config.age_loss == "dldl" else 1)
+        self.gender_head = nn.Linear(num_channels, 2)
+        _start_at_mean_age(self.age_head)
+
+    def forward(self, images: Tensor) -> FaceOutputs:
+        """Return both heads' outputs for normalised images (B, 3, H, W)."""
+        return self.heads(self.features(images))
+
+    def heads(self, feature_maps: Tensor) -> FaceOutputs:
+        """Return both heads' outputs for the backbone's feature maps (B, C, h, w)."""
+        pooled = feature_maps.mean(dim=(2, 3))  # (B, C)
+        # Half precision would round an age of 40 years to steps of 1/32, so heads stay in float32.
+        with torch.autocast(pooled.device.type, enabled=False):
+            pooled = self.dropout(pooled.float())
+            return FaceOutputs(self.age_head(pooled), self.gender_head(pooled))
+
+    def ages(self, outputs: FaceOutputs) -> Tensor:
+        """Return predicted ages (B,) in years, between 0 and 116."""
+        age_output = outputs.age_output
+        years = age_output[:, 0] if age_output.shape[1] == 1 else expected_age(age_output)
+        return years.clamp(0, NUM_AGES - 1)
+
+    def gender_probability(self, outputs: FaceOutputs) -> Tensor:
+        """Return the probability (B,) that each face is female."""
+        return outputs.gender_logits.softmax(dim=1)[:, 1]
+
+    def heads_l1(self) -> Tensor:
+        """Return the L1 norm of both heads' weights; biases, which hold the mean age, are free."""
+        return self.age_head.weight.abs().sum() + self.gender_head.weight.abs().sum()
+
+
+def expected_age(age_logits: Tensor) -> Tensor:
+    """Return the mean (B,) in years of the age distributions with logits (B, NUM_AGES)."""
+    ages = torch.arange(NUM_AGES, dtype=age_logits.dtype, device=age_logits.device)
+    return age_logits.softmax(dim=1) @ ages
+
+
+def build_model(config: TrainConfig, weights: str | Path = "imagenet") -> FaceModel:
+    """Build the network with fresh heads, drawn from torch's global generator.
+
+    ``weights`` is ``imagenet`` (torchvision's, downloaded once), ``none``, or the path of a file
+    with the state dict of the backbone's features. With ``config.pretrained`` False it is not
+    looked at. Raises `UserError` where the weights cannot be had or do not fit.
+    """
+    features = BACKBONES[config.backbone](weights=None).features
+    if config.pretrained and str(weights) != "none":
+        downloaded = str(weights) == "imagenet"
+        state = _download(config.backbone) if downloaded else _read(Path(weights))
+        _load(features, state, config.backbone, weights)
+    return FaceModel(config, features)
+
+
+def _start_at_mean_age(head: nn.Linear) -> None:
+    """Set the head's bias so that training does not begin with decades of error to unlearn."""
+    with torch.no_grad():
+        if head.out_features == 1:
+            head.bias.fill_(MEAN_AGE_YEARS)
+        else:
+            distance = torch.arange(NUM_AGES) - MEAN_AGE_YEARS
+            head.bias.copy_(-(distance**2) / (2 * SPREAD_AGE_YEARS**2))
+
+
+def _download(backbone: str) -> dict[str, Tensor]:
+    """Return torchvision's ImageNet weights of a backbone, from its cache or the network."""
+    weights = torchvision.models.get_model_weights(backbone)["IMAGENET1K_V1"]
+    try:
+        return weights.get_state_dict(progress=False, check_hash=True)
+    except (OSError, RuntimeError) as error:
+        raise UserError(
+            f"cannot download the ImageNet weights of {backbone} ({error}); "
+            f"give a file with --weights path/to/{backbone}_features.pth, or --weights none"
+        ) from error
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """Return the state dict in a file, without running any code that it may hold."""
+    advice = "give the state dict of a torchvision backbone's features, or --weights none"
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise UserError(f"there is no weights file {path}; {advice}") from error
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise UserError(f"{path} is not a readable weights file; {advice}") from error
+    if not isinstance(state, dict) or not all(torch.is_tensor(value) for value in state.values()):
+        raise UserError(f"{path} does not hold a dictionary of tensors; {advice}")
+    return state
+
+
+def _load(
+    features: nn.Module, state: dict[str, Tensor], backbone: str, weights: str | Path
+) -> None:
+    """Load weights into the features, whether or not their names begin with ``features.``."""
+    if any(name.startswith(_PREFIX) for name in state):
+        state = {
+            name.removeprefix(_PREFIX): value
+            for name, value in state.items()
+            if name.startswith(_PREFIX)  # leaves out the ImageNet classifier
+        }
+    try:
+        features.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise UserError(
+            f"the weights {weights} do not fit the features of backbone={backbone}; "
+            f"give that backbone's own, or --weights none"
+        ) from error

@@ -1,0 +1,135 @@
+"""The optimiser, its learning-rate schedule, and the moving average of the weights.
+
+AdamW: https://arxiv.org/abs/1711.05101. One cycle: https://arxiv.org/abs/1708.07120.
+"""
+
+import copy
+import math
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau, StepLR
+
+from utkface.config import TrainConfig
+from utkface.model import FaceModel
+
+
+def build_optimiser(model: nn.Module, config: TrainConfig) -> AdamW:
+    """Return AdamW over all parameters, without weight decay on norms and biases."""
+    # Norm weights and all biases are vectors; convolutions and linear maps have more dimensions.
+    decayed = [p for p in model.parameters() if p.ndim > 1]
+    others = [p for p in model.parameters() if p.ndim <= 1]
+    groups = [
+        {"params": decayed, "weight_decay": config.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    # Fused: one call instead of hundreds, on a CPU as well.
+    return AdamW(groups, lr=config.max_lr, fused=True)
+
+
+class Schedule:
+    """A learning-rate schedule that knows by itself which of its calls to act upon."""
+
+    def __init__(
+        self, optimiser: AdamW, config: TrainConfig, num_steps_per_epoch: int, num_epochs: int
+    ) -> None:
+        self.optimiser = optimiser
+        self.per_step: OneCycleLR | None = None
+        self.per_epoch: StepLR | None = None
+        self.on_score: ReduceLROnPlateau | None = None
+        if config.schedule == "one_cycle":
+            num_steps = num_steps_per_epoch * num_epochs
+            self.per_step = OneCycleLR(
+                optimiser,
+                max_lr=config.max_lr,
+                total_steps=num_steps,
+                pct_start=_safe_pct_start(config.pct_start, num_steps),
+                div_factor=config.div_factor,
+                final_div_factor=config.final_div_factor,
+            )
+        elif config.schedule == "step":
+            self.per_epoch = StepLR(optimiser, config.step_epochs, gamma=config.step_factor)
+        elif config.schedule == "plateau":
+            self.on_score = ReduceLROnPlateau(
+                optimiser, factor=config.plateau_factor, patience=config.plateau_patience_epochs
+            )
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next step."""
+        return float(self.optimiser.param_groups[0]["lr"])
+
+    def after_step(self) -> None:
+        """Move on by one optimiser step."""
+        # The last rate stays for whoever trains beyond the cycle's end.
+        if self.per_step is not None and self.per_step.last_epoch < self.per_step.total_steps - 1:
+            self.per_step.step()
+
+    def after_epoch(self, score: float) -> None:
+        """Move on by one epoch, whose validation ended with ``score`` (lower is better)."""
+        if self.per_epoch is not None:
+            self.per_epoch.step()
+        if self.on_score is not None:
+            self.on_score.step(score)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return how far the schedule has come."""
+        active = self.per_step or self.per_epoch or self.on_score
+        return {} if active is None else active.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where another schedule of the same configuration was."""
+        active = self.per_step or self.per_epoch or self.on_score
+        if active is not None:
+            active.load_state_dict(state)
+
+
+def _safe_pct_start(pct_start: float, num_steps: int) -> float:
+    """Return ``pct_start``, moved by a hair where OneCycleLR would divide by zero.
+
+    With a warm-up of exactly one step, its first phase has no length (torch 2.15).
+    """
+    return math.nextafter(pct_start, 0) if pct_start * num_steps == 1 else pct_start
+
+
+class WeightAverage:
+    """An exponential moving average of a model's weights, BatchNorm statistics included.
+
+    The decay warms up as min(decay, (1 + n) / (10 + n)) over n updates, so that the start, random
+    heads and all, is forgotten quickly. With decay 0 it is the model itself. (torch's own
+    AveragedModel copies its counter to the GPU at every update, and waits for it.)
+    """
+
+    def __init__(self, model: FaceModel, decay: float) -> None:
+        self.decay = decay
+        self.num_updates = 0
+        self.model = copy.deepcopy(model).requires_grad_(False) if decay > 0 else model
+        self._source = _float_tensors(model)
+        self._average = _float_tensors(self.model)
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Move the average towards the model's present weights."""
+        if self.decay > 0:
+            decay = min(self.decay, (1 + self.num_updates) / (10 + self.num_updates))
+            torch._foreach_lerp_(self._average, self._source, 1 - decay)
+            self.num_updates += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the averaged weights and the number of updates behind them."""
+        weights = self.model.state_dict() if self.decay > 0 else None
+        return {"num_updates": self.num_updates, "weights": weights}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from another average of the same model."""
+        self.num_updates = state["num_updates"]
+        if self.decay > 0:
+            self.model.load_state_dict(state["weights"])
+
+
+def _float_tensors(model: nn.Module) -> list[torch.Tensor]:
+    """Return the tensors behind a model's weights and statistics, in place; counters left out."""
+    tensors = [*model.parameters(), *model.buffers()]
+    return [tensor.detach() for tensor in tensors if tensor.is_floating_point()]

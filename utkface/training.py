@@ -1,0 +1,183 @@
+"""Training: one object, one epoch per call, its whole state in and out.
+
+Every random number of an epoch is a function of the seed and the epoch's number alone: a run
+continued from a checkpoint gives the numbers of one that never stopped, and nothing that ran
+before in the same process can be felt.
+"""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from utkface.augment import Augmenter
+from utkface.batches import ImageStore, TrainingData, batch_slices, num_batches, to_device
+from utkface.config import TrainConfig
+from utkface.errors import UserError
+from utkface.inference import Predictions, predict
+from utkface.loss_log import LossLog
+from utkface.losses import FaceLoss, FaceLosses
+from utkface.metrics import face_metrics
+from utkface.model import build_model
+from utkface.optim import Schedule, WeightAverage, build_optimiser
+from utkface.randomness import epoch_rng, seeded, torch_seed
+from utkface.sampling import epoch_draws, num_draws
+
+_AMP_DTYPES = {"off": None, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+class Training:
+    """A training run: a model, what moves it, and how far it has come.
+
+    ``weights`` is as in `build_model`; ``schedule_epochs`` is the length of a one-cycle schedule
+    where that is not ``config.epochs``. Raises `UserError` for weights that cannot be had.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        data: TrainingData,
+        *,
+        weights: str | Path = "imagenet",
+        device: str | torch.device = "cpu",
+        schedule_epochs: int | None = None,
+    ) -> None:
+        assert data.images.shape[1:] == (config.image_size, config.image_size, 3)
+        self.config = config
+        self.data = data
+        self.device = torch.device(device)
+        self.epoch = 0  # epochs finished
+        self.metrics: dict[str, float] = {}  # of the last of them
+        with seeded(torch_seed(epoch_rng(config.seed, 0)), self.device):
+            model = build_model(config, weights)
+        self.model = model.to(self.device).to(memory_format=torch.channels_last)
+        self.average = WeightAverage(self.model, config.ema_decay)
+        self.optimiser = build_optimiser(self.model, config)
+        self.loss = FaceLoss(config, self.device)
+        self.augmenter = Augmenter(config)
+        self.images = ImageStore(data.images, self.device)
+        self.age = to_device(data.age.astype(np.int64), self.device)
+        self.gender = to_device(data.gender.astype(np.int64), self.device)
+        train = data.train
+        self.train_labels = (data.age[train], data.gender[train], data.race[train])
+        self.num_draws = num_draws(*self.train_labels, config)
+        num_steps = num_batches(self.num_draws, config.batch_size)
+        num_epochs = schedule_epochs or config.epochs
+        self.schedule = Schedule(self.optimiser, config, num_steps, num_epochs)
+        on_gpu = self.device.type == "cuda"
+        self.amp_dtype = _AMP_DTYPES[config.amp] if on_gpu else None
+        # Gradients of half precision underflow without scaling; bfloat16 has float32's range.
+        needs_scaling = self.amp_dtype is torch.float16
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=needs_scaling)
+        if on_gpu:
+            torch.backends.cudnn.benchmark = True
+
+    def run_epoch(self) -> dict[str, float]:
+        """Train for one epoch, validate with the averaged weights, and return flat metrics.
+
+        Raises `FloatingPointError`, naming the epoch and the learning rate, for a loss or a
+        prediction that is not finite; the object is then of no further use.
+        """
+        start_s = time.perf_counter()
+        rng = epoch_rng(self.config.seed, self.epoch + 1)
+        with seeded(torch_seed(rng), self.device):
+            train_metrics = self._train_epoch(rng)
+        train_time_s = time.perf_counter() - start_s
+        val_metrics = self._validate(train_metrics["lr"])
+        self.schedule.after_epoch(val_metrics["score"])
+        self.epoch += 1
+        self.metrics = {
+            "epoch": self.epoch,
+            **val_metrics,
+            **train_metrics,
+            "images_per_s": self.num_draws / train_time_s,
+            "time_s": time.perf_counter() - start_s,
+        }
+        return dict(self.metrics)
+
+    def predict(self, rows: NDArray[np.integer]) -> Predictions:
+        """Return the averaged model's predictions for some rows of the data's images."""
+        return predict(self.average.model, self.images, rows, self.amp_dtype)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that `load_state_dict` needs to go on; its tensors are the live ones."""
+        return {
+            "config": self.config.to_dict(),
+            "epoch": self.epoch,
+            "metrics": self.metrics,
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "scaler": self.scaler.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state; raises `UserError` where it belongs to another configuration."""
+        theirs = state["config"]
+        for name, ours in self.config.to_dict().items():
+            if theirs.get(name) != ours:
+                raise UserError(
+                    f"the checkpoint was trained with {name}={theirs.get(name)!r}, this run has "
+                    f"{name}={ours!r}; continue with the checkpoint's own configuration"
+                )
+        self.epoch = state["epoch"]
+        self.metrics = state["metrics"]
+        for name in ("model", "average", "optimiser", "schedule", "scaler"):
+            getattr(self, name).load_state_dict(state[name])
+
+    def _train_epoch(self, rng: np.random.Generator) -> dict[str, float]:
+        """Take one step per batch of the epoch's draws; return mean losses and the last rate."""
+        frozen = self.epoch < self.config.freeze_epochs
+        self.model.train()
+        # In evaluation mode frozen BatchNorm keeps its statistics, and needs no second pass.
+        self.model.features.requires_grad_(not frozen).train(not frozen)
+        indices, intensive = epoch_draws(*self.train_labels, self.config, rng)
+        assert len(indices) == self.num_draws
+        rows = self.data.train[indices]
+        generator = torch.Generator(self.device).manual_seed(torch_seed(rng))
+        log = LossLog(self.epoch + 1)
+        for batch in batch_slices(len(rows), self.config.batch_size):
+            lr = self.schedule.lr
+            log.add(self._train_step(rows[batch], intensive[batch], generator), lr)
+        return {**log.means(), "lr": lr}
+
+    def _train_step(
+        self, rows: NDArray[np.integer], intensive: NDArray[np.bool_], generator: torch.Generator
+    ) -> FaceLosses:
+        """Draw one batch, move the weights once, and return the losses before that."""
+        images = self.augmenter(
+            self.images.gather(rows), to_device(intensive, self.device), generator
+        )
+        labels = to_device(rows, self.device)
+        with torch.autocast(
+            self.device.type, dtype=self.amp_dtype, enabled=self.amp_dtype is not None
+        ):
+            outputs = self.model(images)
+        losses = self.loss(self.model, outputs, self.age[labels], self.gender[labels])
+        self.optimiser.zero_grad()
+        self.scaler.scale(losses.total).backward()
+        if self.config.clip_norm > 0:
+            self.scaler.unscale_(self.optimiser)
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        self.schedule.after_step()
+        self.average.update()
+        return losses
+
+    def _validate(self, lr: float) -> dict[str, float]:
+        """Return the metrics of the validation faces."""
+        data = self.data
+        age_years, gender_probability, _ = self.predict(data.val)
+        if not (np.isfinite(age_years).all() and np.isfinite(gender_probability).all()):
+            raise FloatingPointError(
+                f"predictions are not finite after epoch {self.epoch + 1}, "
+                f"which ended with learning rate {lr:.3g}"
+            )
+        return face_metrics(
+            data.age[data.val], data.gender[data.val], age_years, gender_probability
+        )
