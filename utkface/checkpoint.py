@@ -32,7 +32,7 @@ def parse(data: bytes, name: str = "checkpoint") -> dict[str, Any]:
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
         raise UserError(
-            f"{name} is damaged, or no checkpoint ({len(data)} bytes, none of them usable); "
+            f"{name} is damaged, or no checkpoint: its {len(data)} bytes cannot be read as one; "
             "copy it again, or use another"
         ) from error
     version = state.pop(_VERSION_KEY, None) if isinstance(state, dict) else None

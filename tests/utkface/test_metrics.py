@@ -1,0 +1,54 @@
+"""Metrics against answers worked out by hand."""
+
+import math
+
+import numpy as np
+import pytest
+
+from utkface import metrics
+
+
+def test_age_mae_is_the_mean_distance_in_years() -> None:
+    assert metrics.age_mae(np.array([10, 20, 30]), np.array([12.0, 20.0, 26.0])) == 2.0
+
+
+def test_gender_error_counts_the_wrong_ones() -> None:
+    gender = np.array([0, 0, 1, 1])
+    assert metrics.gender_error(gender, np.array([0.1, 0.9, 0.9, 0.51])) == 0.25
+
+
+def test_gender_log_loss_is_the_mean_surprise_and_never_infinite() -> None:
+    gender = np.array([1, 0])
+    assert metrics.gender_log_loss(gender, np.array([0.5, 0.75])) == pytest.approx(
+        (math.log(2) + math.log(4)) / 2
+    )
+    assert metrics.gender_log_loss(gender, np.array([0.0, 1.0])) == pytest.approx(-math.log(1e-7))
+
+
+def test_the_worst_group_is_found_and_small_groups_are_ignored() -> None:
+    age = np.array([25] * 12 + [85] * 10 + [2] * 9)
+    predicted = age + np.array([1.0] * 12 + [6.0] * 10 + [40.0] * 9)
+    assert metrics.worst_group_mae(age, predicted) == 6.0
+    assert metrics.worst_group_mae(age, predicted, min_faces=9) == 40.0
+
+
+def test_without_a_large_enough_group_the_worst_is_the_mean_of_all() -> None:
+    assert metrics.worst_group_mae(np.array([5, 50]), np.array([6.0, 53.0])) == 2.0
+
+
+def test_the_score_of_the_reference_is_one_and_halving_both_errors_halves_it() -> None:
+    assert metrics.score(4.731, 0.061) == pytest.approx(1.0)
+    assert metrics.score(4.731 / 2, 0.061 / 2) == pytest.approx(0.5)
+    assert metrics.score(0.0, 0.061) == pytest.approx(0.5)
+
+
+def test_all_metrics_are_plain_numbers_and_agree_with_each_other() -> None:
+    rng = np.random.default_rng(0)
+    age, gender = rng.integers(0, 117, 200), rng.integers(0, 2, 200)
+    result = metrics.face_metrics(
+        age, gender, rng.uniform(0, 116, 200).astype(np.float32), rng.random(200, np.float32)
+    )
+    assert all(type(value) is float for value in result.values())
+    assert result["gender_accuracy"] + result["gender_error"] == pytest.approx(1.0)
+    assert result["worst_group_mae"] >= result["age_mae"]
+    assert result["score"] == metrics.score(result["age_mae"], result["gender_error"])

@@ -1,0 +1,109 @@
+"""The network: shapes, first predictions, and weights from every source."""
+
+import urllib.error
+
+import pytest
+import torch
+
+from utkface.config import TrainConfig
+from utkface.errors import UserError
+from utkface.model import BACKBONES, NUM_AGES, FaceOutputs, build_model, expected_age
+
+
+def config(**values: object) -> TrainConfig:
+    return TrainConfig.from_dict({"image_size": 32, **values})
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_every_backbone_gives_one_age_and_one_gender_per_face(backbone: str) -> None:
+    model = build_model(config(backbone=backbone), "none").eval()
+    outputs = model(torch.randn(3, 3, 32, 32))
+    assert outputs.age_output.shape == (3, NUM_AGES)
+    assert outputs.gender_logits.shape == (3, 2)
+    assert model.ages(outputs).shape == model.gender_probability(outputs).shape == (3,)
+
+
+@pytest.mark.parametrize("age_loss", ["l1", "huber", "dldl"])
+def test_an_untrained_head_without_evidence_predicts_about_the_mean_age(age_loss: str) -> None:
+    model = build_model(config(age_loss=age_loss), "none").eval()
+    outputs = model.heads(torch.zeros(1, model.age_head.in_features, 1, 1))
+    assert model.ages(outputs).item() == pytest.approx(33, abs=3)
+
+
+def test_the_expected_age_is_the_mean_of_the_distribution() -> None:
+    logits = torch.full((2, NUM_AGES), -torch.inf)
+    logits[0, [10, 30]] = 0.0  # half each
+    logits[1, 116] = 5.0
+    assert expected_age(logits).tolist() == pytest.approx([20.0, 116.0])
+
+
+def test_predicted_ages_stay_within_the_ages_there_are() -> None:
+    model = build_model(config(age_loss="l1"), "none")
+    outputs = FaceOutputs(torch.tensor([[-5.0], [40.0], [200.0]]), torch.zeros(3, 2))
+    assert model.ages(outputs).tolist() == [0.0, 40.0, 116.0]
+
+
+def test_the_gender_probability_is_that_of_a_woman() -> None:
+    model = build_model(config(), "none")
+    outputs = FaceOutputs(torch.zeros(1, 1), torch.tensor([[0.0, 3.0]]))
+    assert model.gender_probability(outputs).item() == pytest.approx(0.9526, abs=1e-4)
+
+
+def test_the_heads_norm_counts_weights_and_no_biases() -> None:
+    model = build_model(config(age_loss="l1"), "none")
+    with torch.no_grad():
+        model.age_head.weight.fill_(-0.5)
+        model.gender_head.weight.fill_(0.25)
+    assert model.heads_l1().item() == pytest.approx(576 * 0.5 + 2 * 576 * 0.25)
+
+
+@pytest.mark.parametrize("prefix", ["", "features."])
+def test_a_file_of_features_is_loaded_with_and_without_prefix(tmp_path, prefix: str) -> None:
+    source = build_model(config(), "none").features.state_dict()
+    state = {prefix + name: value for name, value in source.items()}
+    if prefix:
+        state["classifier.0.weight"] = torch.zeros(2, 2)
+    path = tmp_path / "backbone.pth"
+    torch.save(state, path)
+    loaded = build_model(config(), path).features.state_dict()
+    assert all(torch.equal(loaded[name], value) for name, value in source.items())
+
+
+def test_without_pretraining_no_weights_are_read() -> None:
+    build_model(config(pretrained=False), "no/such/file.pth")
+
+
+def test_weights_of_another_backbone_are_refused_in_one_line(tmp_path) -> None:
+    path = tmp_path / "large.pth"
+    torch.save(
+        build_model(config(backbone="mobilenet_v3_large"), "none").features.state_dict(), path
+    )
+    with pytest.raises(UserError, match=r"large\.pth do not fit.*mobilenet_v3_small") as caught:
+        build_model(config(), path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"not weights at all", b"PK\x03\x04 half an archive"])
+def test_a_file_that_is_no_weights_file_is_refused(tmp_path, content: bytes) -> None:
+    path = tmp_path / "weights.pth"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"weights\.pth is not a readable weights file"):
+        build_model(config(), path)
+
+
+def test_a_file_of_something_else_and_a_missing_file_are_refused(tmp_path) -> None:
+    torch.save({"epoch": 3}, tmp_path / "other.pth")
+    with pytest.raises(UserError, match="does not hold a dictionary of tensors"):
+        build_model(config(), tmp_path / "other.pth")
+    with pytest.raises(UserError, match="there is no weights file"):
+        build_model(config(), tmp_path / "missing.pth")
+
+
+def test_a_failed_download_says_what_to_do_instead(monkeypatch, tmp_path) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        raise urllib.error.URLError("no network")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("torch.hub.download_url_to_file", fail)
+    with pytest.raises(UserError, match=r"--weights path/to/.*or --weights none"):
+        build_model(config(), "imagenet")

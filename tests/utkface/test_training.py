@@ -1,0 +1,224 @@
+"""Training: it learns, goes on exactly where it stopped, leaks nothing, and stops at nonsense."""
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from utkface import checkpoint
+from utkface.batches import ImageStore, TrainingData, batch_slices, num_batches
+from utkface.config import TrainConfig
+from utkface.errors import UserError
+from utkface.training import Training
+
+NUM_FACES, SIZE = 48, 32
+TIMINGS = ("images_per_s", "time_s")
+
+
+def toy_faces(seed: int = 0) -> TrainingData:
+    """Noise whose redness is the gender and whose greenness is the age."""
+    rng = np.random.default_rng(seed)
+    age, gender = rng.integers(1, 100, NUM_FACES), rng.integers(0, 2, NUM_FACES)
+    images = rng.integers(0, 60, (NUM_FACES, SIZE, SIZE, 3), dtype=np.uint8)
+    images[..., 0] += (gender * 150).astype(np.uint8)[:, None, None]
+    images[..., 1] += age.astype(np.uint8)[:, None, None]
+    images.setflags(write=False)  # as the memory map is
+    race = rng.integers(0, 5, NUM_FACES)
+    return TrainingData(images, age, gender, race, np.arange(32), np.arange(32, NUM_FACES))
+
+
+def config(**values: Any) -> TrainConfig:
+    defaults = {"image_size": SIZE, "epochs": 3, "batch_size": 8, "oversample_by": "age"}
+    return TrainConfig.from_dict({**defaults, **values})
+
+
+def training(**values: Any) -> Training:
+    return Training(config(**values), toy_faces(), weights="none")
+
+
+def without_timings(metrics: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if name not in TIMINGS}
+
+
+def tensors(value: Any, name: str = "") -> dict[str, torch.Tensor]:
+    """All tensors of a nested state by their place in it."""
+    if torch.is_tensor(value):
+        return {name: value}
+    items = value.items() if isinstance(value, dict) else ()
+    return {k: v for key, part in items for k, v in tensors(part, f"{name}/{key}").items()}
+
+
+def assert_same_state(first: Training, second: Training) -> None:
+    ours, theirs = tensors(first.state_dict()), tensors(second.state_dict())
+    assert ours.keys() == theirs.keys()
+    assert len(ours) > 600  # model and two moments of the optimiser, at the least
+    assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
+
+
+def test_it_learns_a_toy_problem() -> None:
+    plain = {"flip_p": 0.0, "rotation_degrees": 0.0, "jitter_p": 0.0, "grey_p": 0.0}
+    run = training(**plain, epochs=8, ema_decay=0.5, oversample_by="none", dropout=0.0)
+    epochs = [run.run_epoch() for _ in range(8)]
+    assert epochs[-1]["train_age_loss"] < 0.7 * epochs[0]["train_age_loss"]
+    assert epochs[-1]["train_gender_loss"] < 0.5 * epochs[0]["train_gender_loss"]
+    assert run.predict(run.data.train).gender_probability[run.data.gender[:32] == 1].mean() > 0.8
+
+
+def test_the_metrics_of_an_epoch_are_flat_plain_numbers() -> None:
+    metrics = training().run_epoch()
+    assert list(metrics) == [
+        *("epoch", "score", "age_mae", "gender_accuracy", "gender_error", "gender_log_loss"),
+        *("worst_group_mae", "train_loss", "train_age_loss", "train_gender_loss", "lr"),
+        *("images_per_s", "time_s"),
+    ]
+    assert all(type(value) in (int, float) for value in metrics.values())
+    assert metrics["epoch"] == 1
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"age_loss": "dldl", "freeze_epochs": 1},
+        {"age_loss": "l1", "schedule": "plateau", "plateau_patience_epochs": 0, "ema_decay": 0.0},
+    ],
+)
+def test_an_interrupted_run_ends_with_the_numbers_of_an_uninterrupted_one(values: dict) -> None:
+    whole = training(**values)
+    whole_metrics = [without_timings(whole.run_epoch()) for _ in range(3)]
+    part = training(**values)
+    metrics = [without_timings(part.run_epoch())]
+    for _ in range(2):
+        saved = checkpoint.dump(part.state_dict())
+        torch.rand(3), np.random.rand(3)  # noqa: NPY002 disturbs the global generators
+        part = training(**values)
+        part.load_state_dict(checkpoint.parse(saved))
+        metrics.append(without_timings(part.run_epoch()))
+    assert metrics == whole_metrics
+    assert_same_state(whole, part)
+    assert without_timings(part.metrics) == whole_metrics[-1]
+
+
+def test_nothing_leaks_from_one_run_to_the_next_in_the_same_process() -> None:
+    first = training()
+    first_metrics = without_timings(first.run_epoch())
+    training(seed=5, dropout=0.6, noise_std=0.1, batch_size=16).run_epoch()
+    last = training()
+    assert without_timings(last.run_epoch()) == first_metrics
+    assert_same_state(first, last)
+
+
+def test_the_global_generators_are_left_as_they_were() -> None:
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    training().run_epoch()
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
+
+
+def test_seeds_and_epochs_differ() -> None:
+    settings = {"max_lr": 1e-7, "epochs": 2}  # next to no learning: what differs is the draws
+    first = training(**settings, seed=1)
+    losses = [first.run_epoch()["train_loss"], first.run_epoch()["train_loss"]]
+    losses.append(training(**settings, seed=2).run_epoch()["train_loss"])
+    assert len(set(losses)) == 3
+
+
+def test_a_state_of_another_configuration_is_refused() -> None:
+    state = training(dropout=0.3).state_dict()
+    with pytest.raises(UserError, match=r"trained with dropout=0\.3, this run has dropout=0\.2"):
+        training().load_state_dict(state)
+
+
+def test_a_loss_that_is_not_finite_is_raised_with_epoch_and_rate() -> None:
+    run = training(schedule="constant", max_lr=0.25)
+    run.run_epoch()
+    with torch.no_grad():
+        run.model.gender_head.weight.fill_(torch.nan)
+    with pytest.raises(FloatingPointError, match=r"epoch 2, step 1, with learning rate 0\.25"):
+        run.run_epoch()
+
+
+def test_weights_ruined_by_the_last_step_are_noticed() -> None:
+    run = training()
+    run.average.model.age_head.bias.fill_(torch.nan)
+    with pytest.raises(FloatingPointError, match=r"not finite after epoch 1.*learning rate"):
+        run.run_epoch()
+
+
+def test_a_frozen_backbone_does_not_move_and_a_thawed_one_does() -> None:
+    run = training(freeze_epochs=1)
+    start = copy.deepcopy(run.model.state_dict())
+
+    def moved() -> set[str]:
+        now = run.model.state_dict()
+        return {name.split(".")[0] for name in start if not torch.equal(start[name], now[name])}
+
+    run.run_epoch()
+    assert moved() == {"age_head", "gender_head"}
+    run.run_epoch()
+    assert moved() == {"features", "age_head", "gender_head"}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"backbone": "mobilenet_v3_large", "schedule": "step", "age_loss": "huber"},
+        {"backbone": "efficientnet_b0", "schedule": "constant", "age_loss": "l1"},
+        {"schedule": "plateau", "clip_norm": 0.1, "head_l1": 1e-4, "ema_decay": 0.0},
+        {"schedule": "one_cycle", "batch_size": 4096, "oversample_by": "age_race"},
+    ],
+)
+def test_every_backbone_schedule_and_loss_takes_an_epoch(values: dict) -> None:
+    assert np.isfinite(list(training(**values).run_epoch().values())).all()
+
+
+def test_clipping_bounds_the_gradient() -> None:
+    run = training(clip_norm=0.01, oversample_by="none", batch_size=32)
+    run.run_epoch()
+    norms = [p.grad.norm() for p in run.model.parameters()]
+    assert torch.stack(norms).norm().item() == pytest.approx(0.01, rel=1e-3)
+
+
+@pytest.mark.parametrize("age_loss", ["dldl", "l1"])
+def test_predictions_come_in_the_order_asked_for(age_loss: str) -> None:
+    run = training(age_loss=age_loss)
+    rows = np.array([40, 3, 17])
+    some, one = run.predict(rows), run.predict(rows[1:2])
+    assert some.age_years[1] == pytest.approx(one.age_years[0], rel=1e-4)
+    assert some.gender_probability[1] == pytest.approx(one.gender_probability[0], rel=1e-4)
+    if age_loss == "dldl":
+        assert some.age_distribution.sum(axis=1) == pytest.approx(np.ones(3), rel=1e-5)
+        expected = some.age_distribution @ np.arange(117)
+        assert some.age_years == pytest.approx(expected, rel=1e-4)
+    else:
+        assert some.age_distribution is None
+
+
+def test_a_store_hands_out_the_right_faces_from_a_memory_map(tmp_path) -> None:
+    data = toy_faces()
+    np.save(tmp_path / "faces.npy", data.images)
+    store = ImageStore(np.load(tmp_path / "faces.npy", mmap_mode="r"), torch.device("cpu"))
+    batch = store.gather(np.array([7, 2]))
+    assert batch.is_contiguous(memory_format=torch.channels_last)
+    assert np.array_equal(batch.permute(0, 2, 3, 1).numpy(), data.images[[7, 2]])
+
+
+@pytest.mark.parametrize("batch_size", [2, 3, 7, 64])
+@pytest.mark.parametrize("num_draws", [2, 3, 5, 64, 65, 129])
+def test_batches_hold_every_draw_once_evenly_and_never_one_alone(
+    num_draws: int, batch_size: int
+) -> None:
+    slices = batch_slices(num_draws, batch_size)
+    sizes = [part.stop - part.start for part in slices]
+    assert [i for part in slices for i in range(num_draws)[part]] == list(range(num_draws))
+    assert len(slices) == num_batches(num_draws, batch_size)
+    assert min(sizes) >= 2
+    assert max(sizes) - min(sizes) <= 1
+    assert max(sizes) <= max(batch_size, 3)
+
+
+def test_too_few_faces_are_refused() -> None:
+    data = toy_faces()
+    with pytest.raises(UserError, match="1 faces to train on and 16 to validate on are too few"):
+        TrainingData(data.images, data.age, data.gender, data.race, data.train[:1], data.val)
