@@ -29,9 +29,7 @@ class SpaceFile:
             compile(tree, str(path), "exec")  # finds what parsing lets pass, as a stray `return`
         except SyntaxError as error:
             what = f"{error.msg}: {(error.text or '').strip()}".removesuffix(": ")
-            raise UserError(f"{path}:{error.lineno}: syntax error, {what}") from error
-        except ValueError as error:  # a null byte
-            raise UserError(f"{path}: not a Python file ({error})") from error
+            raise _error_at(path, error.lineno, f"syntax error, {what}") from error
         return cls(path, text, tree)
 
     @property
@@ -48,8 +46,7 @@ class SpaceFile:
 
     def error(self, message: object, line: int | None = None) -> UserError:
         """Return a one-line error that starts with the file and, where known, the line."""
-        where = f"{self.path}:{line}" if line else f"{self.path}"
-        return UserError(f"{where}: {' '.join(str(message).split())}")
+        return _error_at(self.path, line, message)
 
     def error_from(self, error: BaseException) -> UserError:
         """Return a one-line error for what running this file raised, with the line in this file."""
@@ -85,6 +82,11 @@ class SpaceFile:
                 assert isinstance(node, ast.Assign | ast.AnnAssign)
                 return node
         return None
+
+
+def _error_at(path: Path, line: int | None, message: object) -> UserError:
+    where = f"{path}:{line}" if line else f"{path}"
+    return UserError(f"{where}: {' '.join(str(message).split())}")
 
 
 def _first_line(nodes: list, name: str) -> int | None:

@@ -1,0 +1,123 @@
+"""Every space of the project: its points, its draws in a real study, and its conditions."""
+
+import subprocess
+import sys
+
+import optuna
+import pytest
+from optuna.trial import FixedTrial, Trial
+
+from search_spaces import list_spaces, load_space
+from search_spaces.common import BEST_GUESS, NO_AUGMENTATION, REFERENCE
+from utkface.config import SET_BY_COMMAND, TrainConfig
+
+FIXED = {"epochs": 8, "image_size": 64, "seed": 3}
+NAMES = ["augmentation", "baseline", "loss", "oversampling", "quick", "schedule", "scratch"]
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def random_study():
+    return optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+
+
+def test_each_space_of_the_folder_is_listed_with_its_question():
+    spaces = list_spaces()
+    assert list(spaces) == NAMES  # the shared pieces are not among them
+    assert all(question.endswith("?") for question in spaces.values())
+
+
+def test_listing_imports_neither_optuna_nor_torch():
+    code = (
+        "import sys, search_spaces; search_spaces.list_spaces();"
+        "sys.exit(bool({'optuna', 'ray', 'torch'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_random_trials_of_a_study_are_configurations(name):
+    space, study = load_space(name, FIXED), random_study()
+    configs = [space.config(study.ask(), FIXED) for _ in range(200)]
+    assert {(c.epochs, c.image_size, c.seed) for c in configs} == {(8, 64, 3)}
+    assert len(set(configs)) == 200
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_enqueued_point_becomes_exactly_that_configuration(name):
+    space, study = load_space(name, FIXED), random_study()
+    assert len(space.points) >= 2
+    for point in space.points:
+        params, overrides = space.split_point(point)
+        study.enqueue_trial(params)
+        trial = study.ask()
+        config = space.config(trial, FIXED, overrides).to_dict()
+        assert trial.params == params  # nothing was drawn beside them
+        assert {name: config[name] for name in point} == point
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_resumed_trial_gets_its_configuration_again(name):
+    space, study = load_space(name, FIXED), random_study()
+    for _ in range(20):
+        trial = study.ask()
+        config = space.config(trial, FIXED)
+        assert space.config(Trial(study, trial._trial_id), FIXED) == config
+        assert space.config(FixedTrial(trial.params), FIXED) == config
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "condition"),
+    [
+        ("schedule", "pct_start", lambda config: config.schedule == "one_cycle"),
+        ("schedule", "plateau_factor", lambda config: config.schedule == "plateau"),
+        ("schedule", "step_epochs", lambda config: config.schedule == "step"),
+        ("loss", "huber_delta_years", lambda config: config.age_loss == "huber"),
+        ("loss", "dldl_sigma_years", lambda config: config.age_loss == "dldl"),
+        ("oversampling", "oversample_balance", lambda config: config.oversample_by != "none"),
+    ],
+)
+def test_a_conditional_parameter_is_suggested_only_where_it_matters(name, parameter, condition):
+    space, study = load_space(name, FIXED), random_study()
+    reached = []
+    for _ in range(40):
+        trial = study.ask()
+        reached.append(condition(space.config(trial, FIXED)))
+        assert (parameter in trial.params) == reached[-1]
+    assert any(reached)
+    assert not all(reached)
+
+
+def test_what_a_space_holds_constant_holds_for_its_points_too():
+    def configs(name):
+        space = load_space(name, FIXED)
+        for point in space.points:
+            params, overrides = space.split_point(point)
+            yield space.config(FixedTrial(params), FIXED, overrides)
+
+    for config in configs("baseline"):
+        assert {name: getattr(config, name) for name in NO_AUGMENTATION} == NO_AUGMENTATION
+        assert config.oversample_by == "none"
+    assert not any(config.pretrained for config in configs("scratch"))
+    assert {config.oversample_by for config in configs("augmentation")} == {"none"}
+    assert {config.ema_decay for config in configs("quick")} == {0.0}
+
+
+def test_colour_knobs_share_one_strength():
+    config = load_space("augmentation").config(random_study().ask(), FIXED)
+    assert config.brightness == config.contrast == config.saturation
+
+
+def test_starting_configurations_name_hyperparameters_and_nothing_a_command_sets():
+    for point in (REFERENCE, BEST_GUESS):
+        assert not set(point) & set(SET_BY_COMMAND)
+        TrainConfig.from_dict(point)
+    assert TrainConfig.from_dict(BEST_GUESS) == TrainConfig()  # the defaults are our best guess
+
+
+def test_the_reference_is_the_published_one():
+    config = TrainConfig.from_dict(REFERENCE)
+    assert (config.max_lr, config.weight_decay, config.batch_size) == (0.01232, 1.93e-4, 256)
+    assert (config.pct_start, config.div_factor, config.final_div_factor) == (0.367, 24, 2873)
+    assert (config.age_loss, config.gender_weight, config.head_l1) == ("l1", 0.9, 1e-4)
+    assert (config.dropout, config.ema_decay, config.label_smoothing) == (0.1, 0, 0)
