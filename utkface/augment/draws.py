@@ -10,6 +10,7 @@ import dataclasses
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -51,15 +52,19 @@ _NUM_UNIFORMS = 29
 
 
 def strength_table(config: TrainConfig) -> Tensor:
-    """Return the (2, len(PARTS)) strengths: row 0 basic, row 1 intensive, columns as `PARTS`."""
+    """Return the (2, len(PARTS)) strengths: row 0 basic, row 1 intensive, columns as `PARTS`.
+
+    Without oversampling nobody is intensive, and both rows are the basic one.
+    """
     limits = {
         spec.name: spec.metadata["high"]
         for spec in dataclasses.fields(config)
         if spec.name in PARTS
     } | _STRONGEST
     basic = {name: float(getattr(config, name)) for name in PARTS}
+    strength = config.intensive_strength if config.oversample_by != "none" else 0.0
     intensive = {
-        name: max(basic[name], min(config.intensive_strength * value, limits[name]))
+        name: max(basic[name], min(strength * value, limits[name]))
         for name, value in INTENSIVE.items()
     }
     return torch.tensor([list(basic.values()), list(intensive.values())])
@@ -82,6 +87,11 @@ class Draws:
     blur_sigma: Tensor  # (B,) pixels; 0: no blur
     sharpen: Tensor  # (B,) bool
     erase_box: Tensor  # (B, 4) top, left, height, width in whole pixels; height 0: nothing
+
+    def __getitem__(self, rows: slice) -> Self:
+        """Return the draws of some of the faces."""
+        values = (getattr(self, spec.name)[rows] for spec in dataclasses.fields(self))
+        return type(self)(*values)
 
 
 def draw(table: Tensor, intensive: Tensor, side: int, generator: torch.Generator) -> Draws:

@@ -45,13 +45,16 @@ def sample(images: Tensor, matrix: Tensor, *, projective: bool) -> Tensor:
     along = centre[:, None] * matrix[:, None, :, 0] + matrix[:, None, :, 2]  # (B, S, 3)
     across = matrix[:, None, :, 1].expand_as(along)
 
-    def outer(rows: list[int]) -> Tensor:
-        constant, slope = along[:, :, rows].flatten(1), across[:, :, rows].flatten(1)
-        return torch.addcmul(constant[:, None], centre[:, None], slope[:, None])  # (B, S, 2 S)
+    def outer(first: int, second: int) -> Tensor:
+        constant, slope = (
+            torch.stack([part[..., first], part[..., second]], 2).flatten(1)[:, None]
+            for part in (along, across)
+        )
+        return torch.addcmul(constant, centre[:, None], slope)  # (B, S, 2 S), the two in turn
 
-    grid = outer([0, 1])
+    grid = outer(0, 1)
     if projective:
-        grid /= outer([2, 2]).clamp_(min=_NEAREST)
+        grid /= outer(2, 2).clamp_(min=_NEAREST)
     return F.grid_sample(
         images,
         grid.view(num, side, side, 2),

@@ -1,8 +1,10 @@
-"""What neither a homography nor a colour matrix can do: blur, sharpness and erasing."""
+"""What neither a homography nor a colour matrix can do: blur, sharpness, noise and erasing."""
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from utkface.augment.colour import IMAGENET_STD, clamp_normalised
 
 _BLUR_RADIUS = 2  # pixels: a 5 × 5 kernel
 SHARPNESS = 2.0  # factor; 1 leaves a picture as it is
@@ -23,7 +25,7 @@ def blur(images: Tensor, sigma: Tensor) -> Tensor:
 def sharpen(images: Tensor) -> Tensor:
     """Move pictures away from their own 3 × 3 blur, leaving a border of one pixel as it is.
 
-    images: (B, C, H, W). Values may leave their range.
+    images: (B, 3, H, W), normalised. What leaves the valid range is cut.
     """
     kernel = images.new_ones(3, 3)
     kernel[1, 1] = 5
@@ -31,7 +33,18 @@ def sharpen(images: Tensor) -> Tensor:
     kernel[1, 1] += SHARPNESS
     out = images.clone()
     out[:, :, 1:-1, 1:-1] = _convolve(images, kernel.expand(len(images), 3, 3))
-    return out
+    return clamp_normalised(out)
+
+
+def add_noise(images: Tensor, noise: Tensor) -> Tensor:
+    """Add noise to pictures, in place.
+
+    images: (B, 3, H, W), normalised; noise: the same shape, in units of pixel values in [0, 1].
+    What leaves the valid range is cut.
+    """
+    for channel, change, std in zip(images.unbind(1), noise.unbind(1), IMAGENET_STD, strict=True):
+        channel.add_(change, alpha=1 / std)
+    return clamp_normalised(images)
 
 
 def erase(images: Tensor, box: Tensor) -> Tensor:
@@ -42,11 +55,11 @@ def erase(images: Tensor, box: Tensor) -> Tensor:
     top, left, height, width = box[:, :, None].unbind(1)
     rows = torch.arange(images.shape[2], device=images.device)
     columns = torch.arange(images.shape[3], device=images.device)
-    in_rows = (rows >= top) & (rows < top + height)  # (B, H)
-    in_columns = (columns >= left) & (columns < left + width)  # (B, W)
-    keep = ~(in_rows[:, None, :, None] & in_columns[:, None, None, :])
-    # On the CPU a product runs eight times as fast as masked_fill.
-    return images.mul_(keep.to(images.dtype))
+    in_rows = ((rows >= top) & (rows < top + height)).to(images.dtype)  # (B, H)
+    in_columns = ((columns >= left) & (columns < left + width)).to(images.dtype)  # (B, W)
+    # On the CPU products of numbers run eight times as fast as masked_fill.
+    keep = 1 - in_rows[:, :, None] * in_columns[:, None, :]
+    return images.mul_(keep[:, None])
 
 
 def _convolve(images: Tensor, weights: Tensor) -> Tensor:
