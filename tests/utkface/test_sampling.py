@@ -1,0 +1,133 @@
+import numpy as np
+import pytest
+
+from utkface.config import TrainConfig
+from utkface.data.bins import DECADE_BINS, age_bin
+from utkface.sampling import age_distribution, epoch_draws, expected_draws, num_draws
+
+#: UTKFace's own decades, in tens, as far as nine decades go.
+NUM_BY_DECADE = np.array([306, 153, 734, 454, 225, 230, 132, 70, 67])
+
+
+@pytest.fixture
+def labels():
+    """Age, gender and race of 2,371 made-up faces, in no order."""
+    rng = np.random.default_rng(5)
+    age = np.repeat(np.arange(9) * 10, NUM_BY_DECADE) + rng.integers(0, 10, NUM_BY_DECADE.sum())
+    age = rng.permutation(age)
+    return age, rng.integers(0, 2, len(age)), rng.choice(5, len(age), p=[0.5, 0.2, 0.15, 0.1, 0.05])
+
+
+def config(**changes):
+    defaults = {"oversample_by": "age", "oversample_balance": 0.3, "oversample_max_repeats": 1000}
+    return TrainConfig(**(defaults | changes))
+
+
+def draws_of(labels, settings, seed=0):
+    return epoch_draws(*labels, settings, np.random.default_rng(seed))
+
+
+def times_drawn(labels, settings, seed=0):
+    return np.bincount(draws_of(labels, settings, seed)[0], minlength=len(labels[0]))
+
+
+def by_decade(labels, values):
+    return np.bincount(age_bin(labels[0], DECADE_BINS), weights=values, minlength=9)
+
+
+def test_the_references_case(labels):
+    """Each decade gets (max - n) * 0.3 + 0.1 * max more draws: worked out by hand."""
+    settings = config(oversample_extra=0.1)
+    #       (734 - n) * 0.3        + 73.4, rounded so that the sum 1931.1 becomes 1931
+    exact = [201.8, 247.7, 73.4, 157.4, 226.1, 224.6, 254.0, 272.6, 273.5]
+    extra = by_decade(labels, times_drawn(labels, settings)) - NUM_BY_DECADE
+    assert np.abs(extra - exact).max() < 1
+    assert extra.sum() == 1931
+    np.testing.assert_array_equal(extra, [202, 248, 73, 157, 226, 225, 254, 273, 273])
+
+
+def test_none_draws_every_face_once_and_none_of_them_intensively(labels):
+    positions, intensive = draws_of(labels, config(oversample_by="none", oversample_extra=0.5))
+    np.testing.assert_array_equal(np.sort(positions), np.arange(len(labels[0])))
+    assert not intensive.any()
+
+
+@pytest.mark.parametrize("by", ["age", "age_gender", "age_race"])
+def test_full_balance_draws_every_group_as_often_as_the_largest(labels, by):
+    age, gender, race = labels
+    second = {"age": 0 * gender, "age_gender": gender, "age_race": race}[by]
+    _, group = np.unique(age_bin(age, DECADE_BINS) * 10 + second, return_inverse=True)
+    drawn = times_drawn(labels, config(oversample_by=by, oversample_balance=1.0))
+    counts = np.bincount(group, weights=drawn)
+    assert len(counts) > 9 or by == "age"
+    np.testing.assert_array_equal(counts, np.bincount(group).max())
+
+
+@pytest.mark.parametrize("by", ["age", "age_gender", "age_race"])
+@pytest.mark.parametrize("repeats", [1000.0, 3.5])
+def test_invariants_of_an_epoch(labels, by, repeats):
+    settings = config(oversample_by=by, oversample_extra=0.07, oversample_max_repeats=repeats)
+    positions, intensive = draws_of(labels, settings)
+    assert positions.dtype == np.int64
+    assert intensive.dtype == bool
+    assert len(positions) == len(intensive) == num_draws(*labels, settings)
+    # Each face once through the basic pipeline; everything else is intensive.
+    np.testing.assert_array_equal(np.sort(positions[~intensive]), np.arange(len(labels[0])))
+    drawn = np.bincount(positions)
+    assert drawn.max() <= repeats
+    assert np.abs(drawn - expected_draws(*labels, settings)).max() < 1, "spread evenly"
+    assert expected_draws(*labels, settings).sum() == pytest.approx(len(positions))
+
+
+def test_the_cap_counts_whole_draws_and_one_means_no_oversampling(labels):
+    assert times_drawn(labels, config(oversample_balance=1.0)).max() > 5
+    for repeats, most in ((5.0, 5), (4.9, 4), (2.0, 2), (1.9, 1), (1.0, 1)):
+        settings = config(oversample_balance=1.0, oversample_max_repeats=repeats)
+        assert times_drawn(labels, settings).max() == most
+
+
+def test_epochs_differ_in_order_and_in_who_gets_the_odd_draw_but_not_in_length(labels):
+    settings = config()
+    first, again, other = (draws_of(labels, settings, seed)[0] for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert len(first) == len(other)
+    assert (times_drawn(labels, settings, 0) != times_drawn(labels, settings, 1)).any()
+    # Shuffled: the intensive draws do not come in one block.
+    intensive = draws_of(labels, settings)[1]
+    halves = [half.mean() for half in np.array_split(intensive, 2)]
+    assert halves[0] == pytest.approx(halves[1], abs=0.05)
+
+
+def test_the_mean_over_epochs_is_what_is_expected(labels):
+    settings = config(oversample_extra=0.1)
+    mean = np.mean([times_drawn(labels, settings, seed) for seed in range(200)], axis=0)
+    assert np.abs(mean - expected_draws(*labels, settings)).max() < 0.2
+
+
+def test_extra_draws_go_to_the_largest_group_too(labels):
+    extra = by_decade(
+        labels, times_drawn(labels, config(oversample_balance=0.0, oversample_extra=0.1))
+    )
+    np.testing.assert_allclose(extra - NUM_BY_DECADE, 73.4, atol=1)
+
+
+def test_one_face_is_a_group():
+    one = (np.array([30]), np.array([1]), np.array([4]))
+    settings = config(oversample_extra=1.0)
+    np.testing.assert_array_equal(draws_of(one, settings)[0], [0, 0])
+
+
+def test_age_distribution_before_and_after(labels):
+    even = age_distribution(*labels, config(oversample_balance=1.0))
+    assert even.columns.tolist() == ["bin", "faces", "draws", "share_before", "share_after"]
+    np.testing.assert_array_equal(even["faces"], NUM_BY_DECADE)
+    np.testing.assert_allclose(even["share_before"], NUM_BY_DECADE / NUM_BY_DECADE.sum())
+    np.testing.assert_allclose(even["share_after"], 1 / 9)
+    assert even["draws"].sum() == pytest.approx(num_draws(*labels, config(oversample_balance=1.0)))
+
+
+def test_age_distribution_lists_decades_without_faces():
+    table = age_distribution(np.array([5, 95]), np.zeros(2, int), np.zeros(2, int), config())
+    assert len(table) == 9
+    assert table["faces"].tolist() == [1, 0, 0, 0, 0, 0, 0, 0, 1]
+    assert np.isfinite(table[["draws", "share_before", "share_after"]].to_numpy()).all()
