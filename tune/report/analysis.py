@@ -1,0 +1,207 @@
+"""What can be said about a search from its trial records alone. Pure functions, no drawing."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+
+from tune.records import TrialRecord
+
+#: States in the order in which people ask for them, with the words that the report uses.
+STATES = {
+    "COMPLETE": "complete",
+    "PRUNED": "stopped early",
+    "FAIL": "failed",
+    "RUNNING": "unfinished",
+}
+
+
+def number(value: Any) -> float:
+    """Return ``value`` as a float, NaN for whatever is not a number."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number else math.nan
+
+
+def curve(record: TrialRecord, metric: str = "score") -> tuple[list[int], list[float]]:
+    """Return a trial's epochs (from 1) and one metric after each, NaN where it is missing."""
+    epochs = [int(row.get("epoch", i)) for i, row in enumerate(record.epochs, start=1)]
+    return epochs, [number(row.get(metric)) for row in record.epochs]
+
+
+def score_at(record: TrialRecord, epoch: int) -> float:
+    """Return the score after ``epoch`` epochs, NaN for a trial that has none."""
+    return dict(zip(*curve(record), strict=True)).get(epoch, math.nan)
+
+
+def last_metrics(record: TrialRecord) -> dict[str, Any]:
+    """Return the metrics of a trial's last epoch, nothing for a trial without one."""
+    return record.epochs[-1] if record.epochs else {}
+
+
+def rank_complete(records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Return the trials that ran their full budget to a finite score, best first."""
+    complete = [r for r in records if r.state == "COMPLETE" and math.isfinite(number(r.score))]
+    return sorted(complete, key=lambda record: (number(record.score), record.number))
+
+
+def seconds_between(start: str | None, end: str | None) -> float:
+    """Return the seconds from one ISO time to another, NaN where one is missing or unreadable."""
+    try:
+        # A time without a zone is local; astimezone() makes both comparable.
+        first = datetime.fromisoformat(start or "").astimezone()
+        return (datetime.fromisoformat(end or "").astimezone() - first).total_seconds()
+    except ValueError:
+        return math.nan
+
+
+#: With this many trials at a later epoch, it is preferred to an earlier one with more of them.
+ENOUGH_TRIALS = 20
+
+
+@dataclass(frozen=True)
+class Comparable:
+    """The trials that can be compared: all that reached ``epoch``, by their score there."""
+
+    epoch: int
+    records: list[TrialRecord]  # best first
+    scores: list[float]
+
+
+def find_comparable(records: Sequence[TrialRecord], epochs: Sequence[int]) -> Comparable:
+    """Return the trials' scores after a common epoch, one of ``epochs`` (the rungs and the last).
+
+    Scores after different numbers of epochs cannot be compared, and early stopping leaves few
+    trials with the full number. So: after the latest epoch that enough trials reached, else after
+    the one that most reached.
+    """
+    counts = {e: sum(math.isfinite(score_at(r, e)) for r in records) for e in epochs}
+    enough = [epoch for epoch, count in counts.items() if count >= ENOUGH_TRIALS]
+    epoch = max(enough) if enough else max(counts, key=lambda e: (counts[e], e), default=0)
+    reached = [record for record in records if math.isfinite(score_at(record, epoch))]
+    reached.sort(key=lambda record: (score_at(record, epoch), record.number))
+    return Comparable(epoch, reached, [score_at(record, epoch) for record in reached])
+
+
+@dataclass(frozen=True)
+class Finish:
+    """A complete trial in the order of finishing, with the best score up to then."""
+
+    number: int
+    time_s: float  # since the search began; NaN where unknown
+    score: float
+    best: float
+
+
+def finishes(records: Sequence[TrialRecord], search_created: str | None) -> list[Finish]:
+    """Return the complete trials in the order in which they ended, each with the best so far."""
+    timed = [(seconds_between(search_created, r.ended), r) for r in rank_complete(records)]
+    # Trials without a readable time keep their numbers' order, after the others.
+    timed.sort(key=lambda item: (math.isnan(item[0]), item[0], item[1].number))
+    result: list[Finish] = []
+    best = math.inf
+    for time_s, record in timed:
+        best = min(best, number(record.score))
+        result.append(Finish(record.number, time_s, number(record.score), best))
+    return result
+
+
+def find_point(point: Mapping[str, Any], records: Sequence[TrialRecord]) -> TrialRecord | None:
+    """Return the first trial that ran one of the space's starting points, if any did."""
+    for record in records:
+        values = {**record.config, **record.params}
+        if all(name in values and values[name] == value for name, value in point.items()):
+            return record
+    return None
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far the ranking after one epoch agrees with that after a later one."""
+
+    pairs: tuple[tuple[float, float], ...]  # (earlier score, later score) of each trial with both
+    correlation: float  # Spearman's; NaN for fewer than 3 pairs
+    low: float  # 95 % interval; NaN for fewer than 5 pairs
+    high: float
+
+
+@dataclass(frozen=True)
+class Rung:
+    """How one rung fared: who arrived, who was stopped, and what its ranking says about later."""
+
+    epoch: int
+    num_arrived: int
+    num_stopped: int
+    next: Agreement  # with the next rung, which more trials reach than the end
+    end: Agreement
+
+
+def judge_rungs(
+    records: Sequence[TrialRecord], epochs: Sequence[int], last_epoch: int
+) -> list[Rung]:
+    """Return for each rung how its ranking agrees with the next rung's and with the last epoch's.
+
+    Only trials that went on have later scores, so every agreement is among survivors.
+    """
+    result = []
+    for epoch, following in zip(epochs, [*epochs[1:], last_epoch], strict=True):
+        stopped = [r for r in records if r.state == "PRUNED" and curve(r)[0][-1:] == [epoch]]
+        arrived = [r for r in records if math.isfinite(score_at(r, epoch))]
+        to_next = compare_epochs(records, epoch, following)
+        to_end = compare_epochs(records, epoch, last_epoch)
+        result.append(Rung(epoch, len(arrived), len(stopped), to_next, to_end))
+    return result
+
+
+def compare_epochs(records: Sequence[TrialRecord], earlier: int, later: int) -> Agreement:
+    """Return how the ranking after one epoch agrees with a later one's, over trials with both."""
+    scores = [(score_at(record, earlier), score_at(record, later)) for record in records]
+    pairs = tuple(pair for pair in scores if all(map(math.isfinite, pair)))
+    correlation = rank_correlation(pairs)
+    return Agreement(pairs, correlation, *correlation_interval(correlation, len(pairs)))
+
+
+def rank_correlation(pairs: Sequence[tuple[float, float]]) -> float:
+    """Return Spearman's rank correlation, NaN for fewer than three pairs or constant scores."""
+    ranks = pd.DataFrame(pairs, columns=["here", "end"], dtype=float).rank()
+    if len(pairs) < 3 or ranks["here"].nunique() < 2 or ranks["end"].nunique() < 2:
+        return math.nan
+    return float(ranks["here"].corr(ranks["end"]))
+
+
+def correlation_interval(correlation: float, num_pairs: int) -> tuple[float, float]:
+    """Return the 95 % interval of a rank correlation (Bonett and Wright, 2000), NaN below 5."""
+    if num_pairs < 5 or math.isnan(correlation):
+        return math.nan, math.nan
+    # Fisher's z is infinite at ±1, where the estimate says more about the few pairs than about it.
+    centre = math.atanh(max(-0.999, min(0.999, correlation)))
+    half = 1.96 * math.sqrt((1 + correlation**2 / 2) / (num_pairs - 3))
+    return math.tanh(centre - half), math.tanh(centre + half)
+
+
+def split_differing(
+    configs: Sequence[Mapping[str, Any]],
+) -> tuple[dict[str, list[Any]], dict[str, Any]]:
+    """Split fields into those that differ (all their values) and those that all share (one value).
+
+    A field that a configuration lacks counts as None.
+    """
+    differing: dict[str, list[Any]] = {}
+    common: dict[str, Any] = {}
+    for name in dict.fromkeys(name for config in configs for name in config):
+        values = [config.get(name) for config in configs]
+        if all(_same(value, values[0]) for value in values):
+            common[name] = values[0]
+        else:
+            differing[name] = values
+    return differing, common
+
+
+def _same(first: Any, second: Any) -> bool:
+    # True == 1 in Python, and NaN is not itself: neither is what a reader of a table means.
+    if isinstance(first, bool) != isinstance(second, bool):
+        return False
+    both_nan = first != first and second != second
+    return bool(first == second or both_nan)
