@@ -1,0 +1,147 @@
+"""What the screen says in words: how a search begins, stands and ends, and how its trials did."""
+
+import math
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tune.progress import Progress
+from tune.records import TrialRecord, rank_complete
+from tune.report.analysis import STATES, last_metrics, split_differing
+from tune.report.tables import show, show_duration, show_fixed
+
+DEMO_WARNING = "demo faces: these numbers say nothing about real ones"
+METRIC_HEADINGS = ("score", "age MAE", "gender")
+_LABEL = "{:<11}{}"  # of the lines around the table
+
+
+def metric_cells(metrics: Mapping[str, Any]) -> list[str]:
+    """Return score, age MAE (years) and gender accuracy as table cells, a dash for none."""
+    names_digits = (("score", 3), ("age_mae", 2), ("gender_accuracy", 3))
+    return [show_fixed(metrics.get(name), digits) for name, digits in names_digits]
+
+
+def metrics_line(metrics: Mapping[str, Any]) -> str:
+    """Return score, age MAE and gender accuracy as half a sentence."""
+    score, age_mae, gender = metric_cells(metrics)
+    return f"score {score}, age MAE {age_mae} years, gender accuracy {gender}"
+
+
+def count_line(records: Iterable[TrialRecord]) -> str:
+    """Return how trials ended, as in "3 complete, 5 stopped early, 1 failed"."""
+    counts = Counter(record.state for record in records)
+    return ", ".join(f"{counts[state]} {word}" for state, word in STATES.items() if counts[state])
+
+
+def ended_of(num_ended: int, progress: Progress) -> str:
+    """Return "9 of 16 trials ended, 2 running"."""
+    budget = f" of {progress.num_trials}" if progress.num_trials else ""
+    return f"{num_ended}{budget} trials ended, {len(progress.running)} running"
+
+
+def ending_line(record: TrialRecord, max_epochs: int | None) -> str:
+    """Return one line that says how a trial ended."""
+    if record.state == "FAIL":
+        return f"trial {record.number} failed: {_first_line(record.reason) or 'no reason given'}"
+    budget = f" of {max_epochs}" if max_epochs else ""
+    ending = f"{STATES[record.state]} after {len(record.epochs)}{budget} epochs"
+    return f"trial {record.number} {ending}: {metrics_line(last_metrics(record))}"
+
+
+def status_line(progress: Progress) -> str:
+    """Return where a search stands, in one line."""
+    parts = [show_duration(progress.elapsed_s), ended_of(len(progress.ended), progress)]
+    if best := progress.best:
+        parts.append(f"best: trial {best.number}, {metrics_line(last_metrics(best))}")
+    return "; ".join([*parts, time_left_text(progress.time_left_s())])
+
+
+def time_left_text(left_s: float | None) -> str:
+    """Return an estimate without claiming a precision that it does not have."""
+    if left_s is None:
+        return "time left not known yet"
+    minutes = math.ceil(left_s / 60)
+    if minutes <= 1:
+        return "about a minute left"
+    if minutes < 60:
+        return f"about {minutes} min left"
+    hours, minutes = divmod(5 * round(minutes / 5), 60)
+    return f"about {hours} h {minutes} min left" if minutes else f"about {hours} h left"
+
+
+def is_demo(search: Mapping[str, Any]) -> bool:
+    """Tell whether the faces are drawn ones."""
+    return bool((search.get("data") or {}).get("is_demo"))
+
+
+def introduction(search: Mapping[str, Any]) -> list[str]:
+    """Return what is said once, before anything runs: what is searched and where to watch it."""
+    data = search.get("data") or {}
+    title = ": ".join(str(search[key]) for key in ("name", "question") if search.get(key))
+    lines = [_LABEL.format("search", title)]
+    if "num_train" in data and "num_val" in data:
+        counts = f"{data['num_train']:,} to train on, {data['num_val']:,} to validate on"
+        lines.append(_LABEL.format("faces", f"{counts} ({data.get('source', 'unnamed')})"))
+    if search.get("folder"):
+        lines.append(_LABEL.format("run", search["folder"]))
+    if search.get("dashboard"):
+        token = "if it asks for a token: ray get-auth-token"
+        lines.append(_LABEL.format("dashboard", f"{search['dashboard']} ({token})"))
+    if search.get("wandb_line"):
+        lines.append(_LABEL.format("W&B", search["wandb_line"]))
+    return lines
+
+
+def summary(
+    search: Mapping[str, Any],
+    records: Sequence[TrialRecord],
+    report: Path | None,
+    duration_s: float,
+) -> list[str]:
+    """Return what is said at the end: the best configuration, the counts, where to go on."""
+    budget = f" of {search['num_trials']}" if search.get("num_trials") else ""
+    ending = f"after {show_duration(duration_s)} with {len(records)}{budget} trials"
+    lines = ["", f"{search.get('name', 'the search')} ended {ending}: {count_line(records)}"]
+    if is_demo(search):
+        lines.append(DEMO_WARNING)
+    best = next(iter(rank_complete(list(records))), None)
+    if best is None:
+        lines.append("no trial ran all its epochs, so there is no best configuration")
+    else:
+        lines += _best_lines(best, records, is_demo(search))
+    if report is not None:
+        lines.append(_LABEL.format("report", report))
+    if folder := search.get("folder"):
+        run = shlex.quote(str(folder))
+        lines.append(_LABEL.format("run", folder))
+        if search.get("wandb") == "offline":
+            lines.append(_LABEL.format("W&B", f"wandb sync {run}/wandb/offline-run-*"))
+        if len(records) < search.get("num_trials", 0) or _any_running(records):
+            lines.append(_LABEL.format("go on", f"python tune/run_search.py --resume {run}"))
+    if best is not None:
+        lines.append(_LABEL.format("next", "python tune/retrain_best.py"))
+    return lines
+
+
+def _best_lines(best: TrialRecord, records: Sequence[TrialRecord], demo: bool) -> list[str]:
+    """Return the best trial's metrics and those of its hyperparameters that are not everyone's."""
+    lines = [_LABEL.format("best", f"trial {best.number}: {metrics_line(last_metrics(best))}")]
+    if not demo:
+        meaning = "(a lower score is better; 1 is the reference's published model)"
+        lines.append(_LABEL.format("", meaning))
+    names = split_differing([record.config for record in records])[0]
+    width = max(map(len, names), default=0)
+    settings = (f"{name:<{width}}  {show(best.config.get(name))}" for name in names)
+    return lines + [_LABEL.format("", line) for line in settings]
+
+
+def _any_running(records: Iterable[TrialRecord]) -> bool:
+    return any(record.state == "RUNNING" for record in records)
+
+
+def _first_line(text: str | None) -> str:
+    """Return the first line of a text that says something."""
+    lines = (line.strip() for line in (text or "").splitlines())
+    return next((line for line in lines if line), "")
