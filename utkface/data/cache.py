@@ -1,0 +1,213 @@
+"""The packed cache: every face decoded once into one uint8 array that all trials map into memory.
+
+Two files: ``<key>.npy``, the pixels, and ``<key>.csv``, one row per face file with its hashes, its
+group of copies, or the reason why it has no row in the array. The key is a hash of the content of
+all files, the image size and the code that decodes and groups, so a change of any of them makes
+another cache. The table is written last; whatever does not agree with it is built again. Both are
+written under a temporary name and are the same whoever writes them, so processes that build the
+same cache at once replace each other's files with equal ones.
+"""
+
+import hashlib
+import inspect
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+import pandas as pd
+import PIL
+
+from utkface.data import duplicates, images
+from utkface.data.atomic import replacing
+from utkface.data.progress import progress_bar
+from utkface.errors import UserError
+
+_FILES_PER_TASK = 64
+_COLUMNS = ["file", "sha256", "phash", "group", "reason"]
+
+
+class FaceFile(NamedTuple):
+    """A file whose name gives labels, and the sha256 of its content."""
+
+    path: Path
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """The file's name without folders, by which splits and tables know it."""
+        return self.path.name
+
+
+class PackedFaces(NamedTuple):
+    """A cache that has been opened."""
+
+    table: pd.DataFrame  # file, sha256, group: one row per row of images
+    rejected: pd.DataFrame  # file, reason
+    images: np.ndarray  # (N, S, S, 3) uint8, read-only memory map
+    path: Path
+
+
+def hash_files(paths: Sequence[Path], num_workers: int) -> list[str]:
+    """Return the sha256 of each file's content, as hex."""
+    with ThreadPoolExecutor(num_workers) as pool:
+        return list(pool.map(_hash_file, paths, chunksize=_FILES_PER_TASK))
+
+
+def _hash_file(path: Path) -> str:
+    """Return the sha256 of a file's content, as hex."""
+    return hashlib.sha256(_read_bytes(path)).hexdigest()
+
+
+def _read_bytes(path: Path) -> bytes:
+    """Read a file, telling a failure as the user's matter."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def load_packed(
+    files: Sequence[FaceFile], image_size: int, folder: Path, num_workers: int
+) -> PackedFaces:
+    """Open the cache of these files, in this order, in ``folder``; build it where there is none.
+
+    Raises `UserError` when the disk is full or a file changes while it is read.
+    """
+    path = folder / f"{_cache_key(files, image_size)}.npy"
+    packed = _open(path, files, image_size)
+    if packed is None:
+        _build(path, files, image_size, num_workers)
+        packed = _open(path, files, image_size)
+        assert packed is not None, f"{path} cannot be read back"
+    return packed
+
+
+def _cache_key(files: Sequence[FaceFile], image_size: int) -> str:
+    """Name a cache by all that decides about its content, the code included."""
+    code = [inspect.getsource(images), inspect.getsource(duplicates), PIL.__version__]
+    content = [f"{file.sha256} {file.name}" for file in files]
+    digest = hashlib.sha256("\n".join([*code, *content]).encode())
+    return f"{digest.hexdigest()[:24]}-{image_size}px"
+
+
+def _open(path: Path, files: Sequence[FaceFile], image_size: int) -> PackedFaces | None:
+    """Open a cache, or return None where it is missing, half there, or of other files."""
+    try:
+        rows = pd.read_csv(path.with_suffix(".csv"), keep_default_na=False, dtype=str)
+        pixels = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError):  # np.load raises ValueError for a file cut short
+        return None
+    wanted = [(file.name, file.sha256) for file in files]
+    if list(rows.columns) != _COLUMNS or list(zip(rows.file, rows.sha256, strict=True)) != wanted:
+        return None
+    accepted = rows.reason == ""
+    if pixels.dtype != np.uint8 or pixels.shape != (accepted.sum(), image_size, image_size, 3):
+        return None
+    table = rows.loc[accepted, ["file", "sha256", "group"]].reset_index(drop=True)
+    rejected = rows.loc[~accepted, ["file", "reason"]].reset_index(drop=True)
+    return PackedFaces(table.astype({"group": np.int64}), rejected, pixels, path)
+
+
+class _Decoded(NamedTuple):
+    """What decoding one file gave: either all but a reason, or only a reason."""
+
+    pixels: np.ndarray | None  # (S, S, 3) uint8
+    thumbnail: np.ndarray | None  # (32, 32) uint8, grey
+    phash: int
+    reason: str
+
+
+def _build(path: Path, files: Sequence[FaceFile], image_size: int, num_workers: int) -> None:
+    """Decode all files into the array at ``path``, then write the table beside it."""
+    faces: list[_Decoded] = []
+    with replacing(path) as temporary, temporary.open("wb") as stream:
+        # Written, not mapped: a full disk is then an error to report, where writing to a mapping
+        # would kill the process. NumPy leaves room in the header for the number of rows to grow.
+        _write_header(stream, 0, image_size)
+        with progress_bar("Decoding faces", len(files)) as advance:
+            for decoded in _decode_in_order(files, image_size, num_workers):
+                stream.writelines(face.pixels.data for face in decoded if face.pixels is not None)
+                faces += [face._replace(pixels=None) for face in decoded]
+                advance(len(decoded))
+        stream.seek(0)
+        _write_header(stream, sum(not face.reason for face in faces), image_size)
+        _flush(stream)
+    rows = pd.DataFrame(
+        {
+            "file": [file.name for file in files],
+            "sha256": [file.sha256 for file in files],
+            "phash": [f"{face.phash:016x}" if not face.reason else "" for face in faces],
+            "group": _groups(files, faces),
+            "reason": [face.reason for face in faces],
+        },
+        columns=_COLUMNS,
+    )
+    with replacing(path.with_suffix(".csv")) as temporary, temporary.open("wb") as stream:
+        rows.to_csv(stream, index=False)
+        _flush(stream)
+
+
+def _write_header(stream: BinaryIO, num_faces: int, image_size: int) -> None:
+    """Write the header of an .npy file of (num_faces, image_size, image_size, 3) uint8."""
+    shape = (num_faces, image_size, image_size, 3)
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(stream, header)
+
+
+def _flush(stream: BinaryIO) -> None:
+    """Bring the bytes to the disk, so that no crash can leave a name without its content."""
+    stream.flush()
+    os.fsync(stream.fileno())
+
+
+def _decode_in_order(
+    files: Sequence[FaceFile], image_size: int, num_workers: int
+) -> Iterator[list[_Decoded]]:
+    """Decode in threads (Pillow lets go of the interpreter's lock) and give the results in order.
+
+    Only a few tasks are under way at any time, so that memory stays small when the disk is slow.
+    """
+    pool = ThreadPoolExecutor(num_workers)
+    pending: deque[Future[list[_Decoded]]] = deque()
+    try:
+        for start in range(0, len(files), _FILES_PER_TASK):
+            task = files[start : start + _FILES_PER_TASK]
+            pending.append(pool.submit(lambda part: [_decode(f, image_size) for f in part], task))
+            if len(pending) > 2 * num_workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _decode(file: FaceFile, image_size: int) -> _Decoded:
+    """Decode one file."""
+    data = _read_bytes(file.path)
+    if hashlib.sha256(data).hexdigest() != file.sha256:
+        raise UserError(f"{file.path} changed while it was being read; run the command again")
+    try:
+        image = images.open_rgb(data)
+    except images.ImageRejected as rejection:
+        return _Decoded(None, None, 0, str(rejection))
+    pixels = images.square_pixels(image, image_size)
+    return _Decoded(pixels, duplicates.thumbnail(image), duplicates.perceptual_hash(image), "")
+
+
+def _groups(files: Sequence[FaceFile], faces: Sequence[_Decoded]) -> list[str]:
+    """Return each file's group of copies, empty for the files that were refused."""
+    accepted = [row for row, face in enumerate(faces) if not face.reason]
+    groups = [""] * len(files)
+    if accepted:
+        found = duplicates.group_copies(
+            [files[row].sha256 for row in accepted],
+            np.array([faces[row].phash for row in accepted], dtype=np.uint64),
+            np.stack([thumbnail for face in faces if (thumbnail := face.thumbnail) is not None]),
+        )
+        for row, group in zip(accepted, found, strict=True):
+            groups[row] = str(group)
+    return groups

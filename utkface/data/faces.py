@@ -1,0 +1,136 @@
+"""`load_faces`: from what the user names to a table of faces and their pixels."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from utkface.data.cache import FaceFile, hash_files, load_packed
+from utkface.data.names import Labels, NameRejected, parse_name
+from utkface.data.sources import (
+    HOW_TO_GET_FACES,
+    ImageFile,
+    SourceName,
+    cache_folder,
+    list_images,
+    open_source,
+)
+from utkface.errors import UserError
+
+
+@dataclass(frozen=True)
+class Faces:
+    """All faces of a source: their labels, what was refused, and their pixels.
+
+    table: one row per face, sorted by file: file (name without folders), age (years), gender
+    (0 male, 1 female), race (0-4), sha256, group (equal for copies of one photograph).
+    rejected: file, reason. images: (N, S, S, 3) uint8 RGB, a read-only
+    memory map of the file at ``path``, row i being row i of the table. fingerprint: hex sha256
+    of all faces' names and contents, the same wherever and in whatever form they are kept.
+    """
+
+    table: pd.DataFrame
+    rejected: pd.DataFrame
+    images: np.ndarray
+    path: Path
+    fingerprint: str
+    source: str
+    is_demo: bool
+
+
+def load_faces(
+    source: SourceName,
+    image_size: int,
+    cache_dir: str | Path | None = None,
+    num_workers: int | None = None,
+) -> Faces:
+    """Read, check and decode the faces of a source, or open the cache of an earlier call.
+
+    source: a folder, one or several archives, "kaggle" or "demo"; image_size: pixels; cache_dir:
+    by default UTKFACE_CACHE or ~/.cache/utkface; num_workers: threads, by default one per core.
+    Raises `UserError` when there are no faces there or the cache cannot be written.
+    """
+    cache_dir = Path(cache_dir).expanduser() if cache_dir else cache_folder()
+    num_workers = num_workers or _num_cores()
+    opened = open_source(source, cache_dir)
+    labels, files, bad_names = _read_names(list_images(opened.roots), opened.label)
+    digests = hash_files([file.path for file in files], num_workers)
+    kept, same_names = _one_per_name(files, digests)
+    packed = load_packed(kept, image_size, cache_dir / "packed", num_workers)
+    rejected = [*bad_names, *same_names, *packed.rejected.itertuples(index=False, name=None)]
+    if packed.table.empty:
+        raise UserError(
+            f"no faces in {opened.label}: none of its {len(kept)} images can be used, the first "
+            f"because: {rejected[-1][1]}"
+        )
+    table = pd.DataFrame([labels[file] for file in packed.table.file])
+    table = pd.concat([packed.table.file, table, packed.table[["sha256", "group"]]], axis=1)
+    return Faces(
+        table=table,
+        rejected=pd.DataFrame(sorted(rejected), columns=["file", "reason"]),
+        images=packed.images,
+        path=packed.path,
+        fingerprint=_fingerprint(table),
+        source=opened.label,
+        is_demo=opened.is_demo,
+    )
+
+
+def _num_cores() -> int:
+    """Return how many cores this process may use: in a container, fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _read_names(
+    files: Sequence[ImageFile], source: str
+) -> tuple[dict[str, Labels], list[ImageFile], list[tuple[str, str]]]:
+    """Return labels by file name, the files that have them, and (file, reason) of the others."""
+    labels: dict[str, Labels] = {}
+    rejected: list[tuple[str, str]] = []
+    for file in files:
+        try:
+            labels[file.path.name] = parse_name(file.path.name)
+        except NameRejected as rejection:
+            rejected.append((file.path.name, str(rejection)))
+    if not labels:
+        first = f", the first: {rejected[0][0]!r}" if rejected else ""
+        raise UserError(
+            f"no faces in {source}: of {len(files)} image files none is named "
+            f"age_gender_race_date.jpg.chip.jpg{first}; {HOW_TO_GET_FACES}"
+        )
+    return labels, [file for file in files if file.path.name in labels], rejected
+
+
+def _one_per_name(
+    files: Sequence[ImageFile], digests: Sequence[str]
+) -> tuple[list[FaceFile], list[tuple[str, str]]]:
+    """Keep the first file of each name, and say of the others what they are.
+
+    Kaggle's edition holds the same faces in several folders. Files come sorted, so the one kept is
+    the one least deep, whatever the file system.
+    """
+    kept: list[FaceFile] = []
+    rejected: list[tuple[str, str]] = []
+    first: ImageFile | None = None
+    for file, sha256 in zip(files, digests, strict=True):
+        if first is None or file.path.name != first.path.name:
+            first = file
+            kept.append(FaceFile(file.path, sha256))
+        elif sha256 == kept[-1].sha256:
+            rejected.append((file.path.name, f"{file.inside} is a copy of {first.inside}"))
+        else:
+            reason = f"{file.inside} has the name of {first.inside} and another content"
+            rejected.append((file.path.name, reason))
+    return kept, rejected
+
+
+def _fingerprint(table: pd.DataFrame) -> str:
+    """Return the sha256 of all faces' names and contents, as hex."""
+    lines = (f"{sha256} {file}" for file, sha256 in zip(table.file, table.sha256, strict=True))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -1,0 +1,55 @@
+"""UTKFace file names: age, gender and race are read from the name, as there is no other label file.
+
+The documented form is ``[age]_[gender]_[race]_[date&time].jpg.chip.jpg`` with a date of 17 digits
+(https://susanqq.github.io/UTKFace). Five files of the published set break the date but not the
+labels and are read all the same; three lack a label and are refused, because a naive split would
+take their date for the race.
+"""
+
+import re
+from typing import NamedTuple
+
+GENDERS = ("male", "female")
+RACES = ("White", "Black", "Asian", "Indian", "Other")
+MAX_AGE_YEARS = 116  # the oldest face that UTKFace documents
+
+_SUFFIX = r"(?:\.jpg\.chip)?\.(?:jpg|jpeg|png)"
+_STRICT = re.compile(r"(\d{1,3})_(\d)_(\d)_\d{17}" + _SUFFIX, re.IGNORECASE)
+# One digit too few or too many, a space after it, or no dot before "jpg": a typing error in the
+# date, which nobody reads. Anything looser could mistake another field for a label.
+_REPAIRABLE = re.compile(
+    r"(\d{1,3})_(\d)_(\d)_\d{16,18} ?(?:jpg\.chip\.jpg|" + _SUFFIX + ")", re.IGNORECASE
+)
+_TWO_LABELS = re.compile(r"\d{1,3}_\d_\d{16,18}" + _SUFFIX, re.IGNORECASE)
+
+
+class Labels(NamedTuple):
+    """What a file name says of a face: years, 0 male or 1 female, and a place in `RACES`."""
+
+    age: int
+    gender: int
+    race: int
+
+
+class NameRejected(Exception):  # noqa: N818 - a verdict on one file, not a failure of the program
+    """A file name that does not give all three labels; the message is the reason."""
+
+
+def parse_name(name: str) -> Labels:
+    """Read the labels from a file name without folders.
+
+    Raises `NameRejected` with the reason when a label is missing or out of range.
+    """
+    match = _STRICT.fullmatch(name) or _REPAIRABLE.fullmatch(name)
+    if match is None:
+        if _TWO_LABELS.fullmatch(name):
+            raise NameRejected("a label is missing: two numbers before the date, not three")
+        raise NameRejected("not a name of the form age_gender_race_date.jpg.chip.jpg")
+    labels = Labels(*map(int, match.groups()))
+    if labels.age > MAX_AGE_YEARS:
+        raise NameRejected(f"age {labels.age} is not between 0 and {MAX_AGE_YEARS}")
+    if labels.gender >= len(GENDERS):
+        raise NameRejected(f"gender {labels.gender} is not 0 (male) or 1 (female)")
+    if labels.race >= len(RACES):
+        raise NameRejected(f"race {labels.race} is not between 0 and {len(RACES) - 1}")
+    return labels

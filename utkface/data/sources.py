@@ -1,0 +1,161 @@
+"""Where the faces are: what the user names becomes folders that hold image files.
+
+A source is a folder, one or several archives, ``kaggle`` or ``demo``. Archives are unpacked once
+into the cache, into a folder named after the hash of their content.
+"""
+
+import hashlib
+import inspect
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from utkface.data.archives import is_archive, is_image_name, unpack
+from utkface.data.atomic import folder_once
+from utkface.errors import UserError
+
+KAGGLE_DATASET = "jangedoo/utkface-new"
+HOW_TO_GET_FACES = (
+    "download UTKFace (aligned and cropped; for non-commercial research only) by hand from "
+    "https://susanqq.github.io/UTKFace and give its folder or archives with --data"
+)
+_DEFAULT_FOLDER = Path("data")
+
+SourceName = str | Path | Sequence[str | Path]
+
+
+class Source(NamedTuple):
+    """A source that has been found and, if need be, unpacked."""
+
+    roots: list[Path]  # folders that hold image files, at any depth
+    label: str  # what the user asked for, for display
+    is_demo: bool
+
+
+class ImageFile(NamedTuple):
+    """An image file of a source."""
+
+    path: Path
+    inside: str  # its path within the source, to show
+
+
+def find_source() -> SourceName:
+    """Return the source to use when the user names none: UTKFACE_DATA, else what is in ``data/``.
+
+    UTKFACE_DATA may name several archives, separated as in PATH. Raises `UserError` when there is
+    nothing.
+    """
+    names = [name for name in os.environ.get("UTKFACE_DATA", "").split(os.pathsep) if name]
+    if names:
+        return names[0] if len(names) == 1 else names
+    folder = _DEFAULT_FOLDER / "UTKFace"
+    if folder.is_dir():
+        return folder
+    if archives := _archives_in(_DEFAULT_FOLDER):
+        return archives
+    raise UserError(
+        f"no faces: UTKFACE_DATA is not set and there is neither {folder} nor an archive in "
+        f"{_DEFAULT_FOLDER}/; {HOW_TO_GET_FACES}; --data demo shows the system without them"
+    )
+
+
+def cache_folder() -> Path:
+    """Return the folder of all that can be made again: UTKFACE_CACHE or ~/.cache/utkface."""
+    if named := os.environ.get("UTKFACE_CACHE"):
+        return Path(named).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "utkface"
+
+
+def open_source(source: SourceName, cache_dir: Path) -> Source:
+    """Find, fetch, unpack or draw the faces of a source.
+
+    Raises `UserError` when it does not exist, is no archive that can be read safely, or a download
+    fails. That there are faces in it is for the caller to see.
+    """
+    names = [source] if isinstance(source, str | Path) else list(source)
+    if not names:
+        raise UserError(f"no faces: an empty list of sources; {HOW_TO_GET_FACES}")
+    if names == ["demo"]:
+        return Source([_draw_demo(cache_dir)], "demo", is_demo=True)
+    if names == ["kaggle"]:
+        return Source([_download()], "kaggle", is_demo=False)
+    roots = [root for name in names for root in _open_path(Path(name).expanduser(), cache_dir)]
+    return Source(roots, ", ".join(map(str, names)), is_demo=False)
+
+
+def list_images(roots: Sequence[Path]) -> list[ImageFile]:
+    """Return all image files below the folders, sorted by name, then depth, then path.
+
+    Hidden files and folders are left out (``._x.jpg`` is what macOS adds to archives), and so is
+    all that is not a regular file: opening a pipe would wait for ever.
+    """
+    found: list[tuple[str, int, str, ImageFile]] = []
+    for root in roots:
+        for folder, subfolders, names in os.walk(root, onerror=_cannot_list):
+            subfolders[:] = [name for name in subfolders if not name.startswith((".", "__MACOSX"))]
+            for name in names:
+                path = Path(folder, name)
+                if is_image_name(name) and path.is_file():
+                    inside = path.relative_to(root)
+                    file = ImageFile(path, inside.as_posix())
+                    found.append((name, len(inside.parts), file.inside, file))
+    # Sorted, because the order of a folder's entries differs between file systems.
+    return [file for *_, file in sorted(found)]
+
+
+def _cannot_list(error: OSError) -> None:
+    """Stop rather than leave out the faces of a folder that may not be read."""
+    raise UserError(f"cannot read folder {error.filename}: {error.strerror}") from error
+
+
+def _open_path(path: Path, cache_dir: Path) -> list[Path]:
+    """Return the folders of images that a folder or an archive amounts to."""
+    if path.is_file():
+        if not is_archive(path):
+            raise UserError(f"{path} is no archive; allowed: a folder, .tar, .tar.gz, .tgz, .zip")
+        return [_unpack_once(path, cache_dir)]
+    if not path.is_dir():
+        raise UserError(f"no such data: {path}; {HOW_TO_GET_FACES}")
+    if not list_images([path]) and (archives := _archives_in(path)):
+        return [_unpack_once(archive, cache_dir) for archive in archives]
+    return [path]
+
+
+def _archives_in(folder: Path) -> list[Path]:
+    """Return the archives that lie in a folder itself, sorted."""
+    return sorted(path for path in folder.glob("*") if path.is_file() and is_archive(path))
+
+
+def _unpack_once(archive: Path, cache_dir: Path) -> Path:
+    """Unpack an archive into the cache, unless its content is there already."""
+    try:
+        with archive.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"cannot read {archive}: {error.strerror or error}") from error
+    target = cache_dir / "unpacked" / digest[:24]
+    return folder_once(target, lambda folder: unpack(archive, folder))
+
+
+def _draw_demo(cache_dir: Path) -> Path:
+    """Draw the demo faces into the cache, unless this version of them is there already."""
+    from utkface.data import demo, demo_drawing, demo_traits
+
+    code = "".join(inspect.getsource(module) for module in (demo, demo_drawing, demo_traits))
+    version = hashlib.sha256(code.encode()).hexdigest()[:12]
+    return folder_once(cache_dir / f"demo-{version}", demo.write_demo_faces)
+
+
+def _download() -> Path:
+    """Download UTKFace from Kaggle into kagglehub's own cache, unless it is there already."""
+    try:
+        import kagglehub
+
+        return Path(kagglehub.dataset_download(KAGGLE_DATASET))
+    except Exception as error:  # whatever goes wrong (network, account, disk), the way out is one
+        reason = type(error).__name__
+        raise UserError(
+            f"cannot download {KAGGLE_DATASET} from Kaggle ({reason}); {HOW_TO_GET_FACES}"
+        ) from error
