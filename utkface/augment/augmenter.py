@@ -68,7 +68,7 @@ class Augmenter:
             pixels = images.to(torch.float32, memory_format=torch.contiguous_format)
             pixels = recolour(pixels, draws, autocontrast=self._autocontrast)
         else:
-            pixels = normalise(images).contiguous()
+            pixels = normalise(images)
         if self._geometry:
             matrix = homography(draws, projective=self._perspective)
             pixels = sample(pixels, matrix, projective=self._perspective)
