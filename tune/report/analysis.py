@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from tune.records import TrialRecord
+from tune.records import TrialRecord, rank_complete
 
 #: States in the order in which people ask for them, with the words that the report uses.
 STATES = {
@@ -41,10 +41,9 @@ def last_metrics(record: TrialRecord) -> dict[str, Any]:
     return record.epochs[-1] if record.epochs else {}
 
 
-def rank_complete(records: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """Return the trials that ran their full budget to a finite score, best first."""
-    complete = [r for r in records if r.state == "COMPLETE" and math.isfinite(number(r.score))]
-    return sorted(complete, key=lambda record: (number(record.score), record.number))
+def rank_finite(records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Return the complete trials with a finite score, best first."""
+    return rank_complete([record for record in records if math.isfinite(number(record.score))])
 
 
 def seconds_between(start: str | None, end: str | None) -> float:
@@ -97,7 +96,7 @@ class Finish:
 
 def finishes(records: Sequence[TrialRecord], search_created: str | None) -> list[Finish]:
     """Return the complete trials in the order in which they ended, each with the best so far."""
-    timed = [(seconds_between(search_created, r.ended), r) for r in rank_complete(records)]
+    timed = [(seconds_between(search_created, r.ended), r) for r in rank_finite(records)]
     # Trials without a readable time keep their numbers' order, after the others.
     timed.sort(key=lambda item: (math.isnan(item[0]), item[0], item[1].number))
     result: list[Finish] = []

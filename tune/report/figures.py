@@ -67,10 +67,11 @@ def draw_curves(
     drawn = [r for r in records if any(math.isfinite(s) for s in curve(r)[1])]
     if not drawn:
         return None
-    figure, axes = new_figure(height=360)
+    figure, axes = new_figure(height=340)
     for rung in rungs:
         axes.axvline(rung, color=COLOUR["muted"], lw=0.8, ls=(0, (1, 3)))
     tooltips = {}
+    faint = 0.6 if len(drawn) < 50 else 0.35
     # Trials that ran on lie over those that were stopped.
     for record in sorted(drawn, key=lambda r: (r.number == best, r.state == "COMPLETE")):
         epochs, scores = curve(record)
@@ -79,14 +80,16 @@ def draw_curves(
         gid = f"trial{record.number}"
         axes.plot(
             epochs, scores, color=colour, lw=2.4 if is_best else 1.1,
-            alpha=1 if is_best else 0.6, ls="--" if record.state == "RUNNING" else "-", gid=gid,
-            marker=_END_MARKER[record.state], markevery=[len(epochs) - 1], ms=7 if is_best else 6,
+            alpha=1 if is_best else faint, mew=1.6, gid=gid,
+            ls="--" if record.state == "RUNNING" else "-", ms=7 if is_best else 6,
+            marker=_END_MARKER[record.state], markevery=[len(epochs) - 1],
         )  # fmt: skip
         tooltips[gid] = (
             f"trial {record.number}, {STATES[record.state]} after epoch {epochs[-1]}, "
             f"score {show_fixed(scores[-1], 4)}"
         )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
+    axes.set_xlim(left=0.5)
     axes.set_xlabel("epoch (dotted: rungs)" if rungs else "epoch")
     axes.set_ylabel("score after the epoch (log)")
     low, high = _set_score_axis(axes, [s for r in drawn for s in curve(r)[1]], clip=True)

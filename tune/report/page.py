@@ -5,9 +5,8 @@ Everything is in the file: style, figures (SVG), tables. No script, no font and 
 
 import math
 import os
-import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +19,18 @@ from tune.report.analysis import (
     STATES,
     Comparable,
     find_comparable,
-    find_point,
     finishes,
     judge_rungs,
     last_metrics,
     number,
-    rank_complete,
+    rank_finite,
     split_differing,
 )
+from tune.report.describe import NOTICES, describe_points, describe_search, list_commands
 from tune.report.importance import MIN_TRIALS, judge_parameters
 from tune.report.svg import drawing_style
 from tune.report.tables import (
     show,
-    show_duration,
     show_fixed,
     show_percent,
     text_rows,
@@ -58,9 +56,7 @@ def write_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "show": show, "fixed": show_fixed, "percent": show_percent, "duration": show_duration,
-    }  # fmt: skip
+    environment.filters |= {"show": show, "fixed": show_fixed, "percent": show_percent}
     records = sorted(records, key=lambda record: record.number)
     with drawing_style():
         context = _context(search, records, study, path.parent)
@@ -78,7 +74,7 @@ def _context(
     search: dict[str, Any], records: list[TrialRecord], study: optuna.Study, folder: Path
 ) -> dict[str, Any]:
     """Return everything that the template shows."""
-    complete = rank_complete(records)
+    complete = rank_finite(records)
     best = complete[0] if complete else None
     counts = Counter(record.state for record in records)
     last_epoch = search.get("max_epochs") or max((len(r.epochs) for r in records), default=0)
@@ -90,8 +86,9 @@ def _context(
     return {
         "search": search,
         "data": data,
-        "facts": _facts(search, data),
+        "facts": describe_search(search),
         "is_running": search.get("status") == "running",
+        "notice": NOTICES.get(str(search.get("status"))),
         "counts": [(words, counts[state]) for state, words in STATES.items()],
         "num_trials": len(records),
         "num_epochs": sum(len(r.epochs) for r in records),
@@ -100,19 +97,19 @@ def _context(
         "best_metrics": last_metrics(best) if best else {},
         "gender_margin": _margin(best, data) if best else math.nan,
         "runner_up": complete[1] if len(complete) > 1 else None,
-        "points": _points(search.get("points") or [], records, best),
+        "points": describe_points(search, records, best),
         "last_epoch": last_epoch,
         "rungs": judged,
         "has_rungs": bool(rungs),
         **_course(search, records, best),
         **_comparison(find_comparable(records, [*looked_at, last_epoch]), study, best),
         "rung_figures": [figures.draw_rung(rung, last_epoch) for rung in judged],
-        "top": _top(complete[:NUM_TOP], search),
+        "top": _top(complete[:NUM_TOP]),
         "failed": [record for record in records if record.state == "FAIL"],
         "states": STATES,
         "columns": list(table.columns),
         "rows": text_rows(table),
-        "commands": _commands(folder),
+        "commands": list_commands(folder),
     }
 
 
@@ -160,44 +157,6 @@ def _comparison(
     }
 
 
-def _facts(search: Mapping[str, Any], data: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return what was asked and what it ran on, as names and texts."""
-    hardware, versions = search.get("hardware") or {}, search.get("versions") or {}
-    stopping = str(search.get("scheduler") or "–")
-    if search.get("rungs"):
-        stopping += f", 1 in {search.get('reduction_factor')} goes on after epochs "
-        stopping += ", ".join(map(str, search["rungs"]))
-    faces = (
-        f"{show(data.get('num_train'))} for training, {show(data.get('num_val'))} for validation"
-    )
-    faces += f", of {show(data.get('num_faces'))} ({show(data.get('num_rejected'))} files rejected)"
-    return [
-        ("seed", show(search.get("seed"))),
-        ("began", show(search.get("created")).replace("T", " ")),
-        ("ended", show(search.get("ended") or search.get("status")).replace("T", " ")),
-        ("wall time", show_duration(search.get("wall_s"))),
-        ("trials asked for", show(search.get("num_trials"))),
-        ("epochs per trial", show(search.get("max_epochs"))),
-        ("image size", f"{show(search.get('image_size'))} px"),
-        ("sampler", show(search.get("sampler"))),
-        ("early stopping", stopping),
-        ("data", show(data.get("source"))),
-        ("faces", faces),
-        ("split", show(search.get("split"))),
-        ("data fingerprint", show(data.get("fingerprint"))),
-        ("first weights", show(search.get("weights"))),
-        ("hardware", _join(hardware)),
-        ("versions", _join(versions)),
-        ("commit", show(search.get("commit"))),
-    ]
-
-
-def _join(values: Any) -> str:
-    if not isinstance(values, Mapping):
-        return show(values)
-    return ", ".join(f"{name} {show(value)}" for name, value in values.items()) or "–"
-
-
 def _margin(best: TrialRecord, data: Mapping[str, Any]) -> float:
     """Return half the 95 % interval of the best's gender accuracy, from the number of faces."""
     accuracy, num_faces = number(last_metrics(best).get("gender_accuracy")), data.get("num_val")
@@ -206,27 +165,7 @@ def _margin(best: TrialRecord, data: Mapping[str, Any]) -> float:
     return 1.96 * math.sqrt(accuracy * (1 - accuracy) / num_faces)
 
 
-def _points(
-    points: Sequence[Any], records: list[TrialRecord], best: TrialRecord | None
-) -> list[str]:
-    """Say of each of the space's starting points how its trial fared."""
-    words = []
-    for point in points:
-        record = find_point(point, records) if isinstance(point, Mapping) else None
-        if record is None:
-            continue
-        text = f"trial {record.number} reached {show_fixed(record.score, 4)}"
-        if best and record.number == best.number:
-            text = f"trial {record.number} is that best one"
-        elif record.state == "PRUNED":
-            text += f" (stopped after epoch {len(record.epochs)})"
-        elif record.state != "COMPLETE":
-            text += f" ({STATES.get(record.state, record.state)})"
-        words.append(text)
-    return words
-
-
-def _top(finalists: list[TrialRecord], search: Mapping[str, Any]) -> dict[str, Any]:
+def _top(finalists: list[TrialRecord]) -> dict[str, Any]:
     """Return the best configurations side by side: results, what differs, what they share."""
     differing, common = split_differing([{**r.config, **r.params} for r in finalists])
     searched = {name for record in finalists for name in record.params}
@@ -237,16 +176,3 @@ def _top(finalists: list[TrialRecord], search: Mapping[str, Any]) -> dict[str, A
         "differing": dict(sorted(differing.items(), key=lambda item: item[0] not in searched)),
         "common": common,
     }
-
-
-def _commands(folder: Path) -> list[tuple[str, str]]:
-    """Return how to look further and go on, as purposes and command lines."""
-    run = shlex.quote(str(folder))
-    return [
-        (
-            "the same study, interactively",
-            f"optuna-dashboard {shlex.quote(str(folder / 'study.journal'))}",
-        ),
-        ("go on with unfinished trials", f"python tune/run_search.py --resume {run}"),
-        ("train the best on more data, and test it", f"python tune/retrain_best.py --search {run}"),
-    ]

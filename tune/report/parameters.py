@@ -186,9 +186,10 @@ def draw_slice(comparable: Comparable, name: str, scale: Scale, best: int | None
     axes.set_title(name + (" (log)" if scale.is_log else ""), fontweight="bold")
     axes.set_xlim(-0.06, 1.06)
     ticks = scale.ticks(max_chars=80)
-    # Four choices or more take two lines, in turn, to keep out of each other's way.
-    lines = ["\n" * (i % 2 if len(ticks) > 3 else 0) + text for i, (_, text) in enumerate(ticks)]
-    axes.set_xticks([place for place, _ in ticks], lines)
+    # Four names or more take two lines, in turn, to keep out of each other's way.
+    lower = "\n" if len(scale.choices) > 3 else ""
+    texts = [lower * (i % 2) + text for i, (_, text) in enumerate(ticks)]
+    axes.set_xticks([place for place, _ in ticks], texts)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
     _leave_out_worst(axes, scores)
     return to_svg(figure, f"slice-{name}", f"Score against {name} for {len(having)} trials")

@@ -27,7 +27,7 @@ RANKS = [COLOUR[f"rank{i}"] for i in range(5)]
 
 #: Drawn at 72 dots per inch, a figure is this many units wide: about a phone's screen, so that
 #: text keeps its size there and grows a little on a desk.
-WIDTH = 440
+WIDTH = 400
 SMALL_WIDTH = 300
 
 _RC: dict[Any, Any] = {
@@ -71,7 +71,7 @@ def drawing_style() -> Iterator[None]:
         yield
 
 
-def new_figure(width: float = WIDTH, height: float = 280) -> tuple[Figure, Axes]:
+def new_figure(width: float = WIDTH, height: float = 260) -> tuple[Figure, Axes]:
     """Return a figure of ``width`` × ``height`` units with one set of axes; pyplot stays out."""
     figure = Figure(figsize=(width / 72, height / 72), layout="constrained")
     return figure, figure.add_subplot()
