@@ -181,9 +181,13 @@ def test_failed_trial_is_said_above_the_table():
 def test_terminal_is_left_sane_after_an_exception(error):
     console = terminal()
 
-    with pytest.raises(error), Screen(console) as screen:
-        screen.search_started(SEARCH)
-        raise error
+    def fail():
+        with Screen(console) as screen:
+            screen.search_started(SEARCH)
+            raise error
+
+    with pytest.raises(error):
+        fail()
     output = console.file.getvalue()
     assert output.rindex("\x1b[?25h") > output.rindex("\x1b[?25l")  # the cursor shows again
     assert console._live_stack == []

@@ -1,0 +1,343 @@
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tune.records import TrialRecord
+from tune.tracking import WandbTracker, resolve_mode
+from utkface.errors import UserError
+
+SEARCH = {"name": "over sampling/1", "created": "2026-01-02T03:04:05", "seed": 0}
+KEY = "k9" * 20
+
+
+class FakeRun:
+    def __init__(self, wandb, arguments):
+        self.wandb, self.arguments = wandb, arguments
+        self.step = wandb.first_steps.get(arguments["name"], 0)
+        self.project_url = "https://wandb.ai/me/utkface-tune"
+        self.logged, self.summary, self.tags, self.exit_code = [], {}, arguments["tags"], None
+        self.calls = []
+
+    def log(self, metrics, step, commit):
+        self.wandb.check("log")
+        self.logged.append((step, metrics["score"]))
+        self.calls.append("log")
+
+    def mark_preempting(self):
+        self.calls.append("preempting")
+
+    def finish(self, exit_code):
+        self.calls.append("finish")
+        self.exit_code = exit_code
+
+
+class FakeWandb:
+    """Stands in for the wandb module: keeps what it is told, and fails or hangs when asked to."""
+
+    Settings = SimpleNamespace
+
+    def __init__(self):
+        self.runs, self.first_steps = [], {}
+        self.failing, self.gate, self.has_key = set(), threading.Event(), True
+        self.gate.set()
+
+    def check(self, what):
+        self.gate.wait(30)
+        if what in self.failing:
+            raise ConnectionError(f"{what} refused for {KEY}\nsecond line")
+
+    def setup(self, settings):
+        pass
+
+    def login(self, prompt, verify):
+        assert not prompt
+        assert not verify
+        self.check("login")
+        return self.has_key
+
+    def init(self, **arguments):
+        self.check(f"init {arguments['mode']}")
+        self.runs.append(FakeRun(self, arguments))
+        return self.runs[-1]
+
+
+@pytest.fixture
+def wandb(monkeypatch):
+    for name in ("WANDB_MODE", "WANDB_PROJECT", "WANDB_ENTITY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    fake = FakeWandb()
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    return fake
+
+
+def record(number, state, score=0.9, reason=None):
+    return TrialRecord(
+        number=number,
+        state=state,
+        score=score,
+        params={},
+        config={"dropout": 0.1},
+        epochs=[],
+        reason=reason,
+        started=None,
+        ended=None,
+    )
+
+
+def epoch(number):
+    return {"epoch": number, "score": 1.0 / number}
+
+
+def track(mode, tmp_path, search=SEARCH):
+    said = []
+    tracker = WandbTracker(mode, tmp_path, say=said.append)
+    tracker.search_started(search)
+    return tracker, said
+
+
+def test_one_run_per_trial_with_its_epochs_and_its_ending(wandb, tmp_path):
+    tracker, said = track("offline", tmp_path)
+    for number in (0, 1, 2):
+        tracker.trial_started(number, {"dropout": 0.1}, 0)
+    for step in (1, 2):
+        for number in (0, 1, 2):
+            tracker.epoch_finished(number, epoch(step))
+    tracker.trial_ended(record(0, "COMPLETE"))
+    tracker.trial_ended(record(1, "PRUNED"))
+    tracker.trial_ended(record(2, "FAIL", score=None, reason="loss is nan"))
+    tracker.search_ended([], None)
+    assert said == []
+    first, second, third = wandb.runs
+    assert first.arguments["name"] == "trial-000"
+    assert first.arguments["group"] == SEARCH["name"]
+    assert first.arguments["job_type"] == "search"
+    assert first.arguments["project"] == "utkface-tune"
+    assert first.arguments["config"] == {"dropout": 0.1, "trial": 0}
+    assert first.arguments["dir"] == str(tmp_path)
+    assert first.calls == ["log", "log", "finish"]
+    assert first.logged == [(1, 1.0), (2, 0.5)]
+    assert [run.tags for run in wandb.runs] == [("COMPLETE",), ("PRUNED",), ("FAIL",)]
+    assert [run.exit_code for run in wandb.runs] == [0, 0, 1]
+    assert second.summary == {"state": "PRUNED", "score": 0.9}
+    assert third.summary == {"state": "FAIL", "score": None, "reason": "loss is nan"}
+
+
+def test_run_ids_are_the_same_after_a_resume_and_differ_between_searches(wandb, tmp_path):
+    ids = []
+    for search in (SEARCH, SEARCH, {**SEARCH, "created": "2026-01-02T03:04:06"}):
+        tracker, _ = track("offline", tmp_path, search)
+        for number in (0, 1):
+            tracker.trial_started(number, {}, 0)
+        tracker.close()
+        ids.append([run.arguments["id"] for run in wandb.runs[-2:]])
+    assert ids[0] == ids[1]
+    assert len({*ids[0], *ids[2]}) == 4
+    assert all(re.fullmatch("over-sampling-1-[0-9a-f]{8}-00[01]", run_id) for run_id in ids[0])
+
+
+def test_epochs_already_logged_are_not_logged_again(wandb, tmp_path):
+    wandb.first_steps["trial-001"] = 5  # W&B has epochs 0 to 4 of this one
+    tracker, _ = track("online", tmp_path)
+    for number in (0, 1):
+        tracker.trial_started(number, {}, 2)
+        for step in (1, 2, 3, 4, 5, 5):
+            tracker.epoch_finished(number, epoch(step))
+    tracker.close()
+    assert [step for step, _ in wandb.runs[0].logged] == [3, 4, 5]
+    assert [step for step, _ in wandb.runs[1].logged] == [5]
+
+
+def test_a_trial_that_starts_again_keeps_its_open_run(wandb, tmp_path):
+    tracker, _ = track("offline", tmp_path)
+    tracker.trial_started(0, {}, 0)
+    tracker.trial_started(0, {}, 0)
+    tracker.close()
+    assert len(wandb.runs) == 1
+
+
+def test_an_interrupted_trial_is_left_to_be_continued(wandb, tmp_path):
+    tracker, _ = track("offline", tmp_path)
+    tracker.trial_started(0, {}, 0)
+    tracker.search_ended([record(0, "RUNNING")], None)
+    run = wandb.runs[0]
+    assert run.calls == ["preempting", "finish"]
+    assert run.exit_code == 1
+    assert run.tags == ()
+    assert "state" not in run.summary
+
+
+def test_demo_faces_are_tagged(wandb, tmp_path):
+    tracker, _ = track("offline", tmp_path, {**SEARCH, "data": {"is_demo": True}})
+    tracker.trial_started(0, {}, 0)
+    tracker.trial_ended(record(0, "COMPLETE"))
+    tracker.close()
+    assert wandb.runs[0].arguments["tags"] == ("demo faces",)
+    assert wandb.runs[0].tags == ("demo faces", "COMPLETE")
+
+
+def test_the_groups_address_is_said_once(wandb, tmp_path):
+    tracker, said = track("online", tmp_path)
+    for number in (0, 1):
+        tracker.trial_started(number, {}, 0)
+    tracker.close()
+    assert said == ["W&B: https://wandb.ai/me/utkface-tune/groups/over%20sampling%2F1"]
+
+
+def test_unreachable_wandb_is_said_once_and_recorded_offline(wandb, tmp_path):
+    wandb.failing.add("init online")
+    tracker, said = track("online", tmp_path)
+    for number in (0, 1):
+        tracker.trial_started(number, {}, 0)
+        tracker.epoch_finished(number, epoch(1))
+    tracker.close()
+    assert [run.arguments["mode"] for run in wandb.runs] == ["offline", "offline"]
+    assert [run.logged for run in wandb.runs] == [[(1, 1.0)], [(1, 1.0)]]
+    assert len(said) == 1
+    assert "wandb sync" in said[0]
+    assert KEY not in said[0]
+    assert "\n" not in said[0]
+
+
+@pytest.mark.parametrize("what", ["init offline", "log"])
+def test_failures_never_reach_the_search(wandb, tmp_path, what):
+    wandb.failing.add(what)
+    tracker, said = track("offline", tmp_path)
+    for number in (0, 1):
+        tracker.trial_started(number, {}, 0)
+        tracker.epoch_finished(number, epoch(1))
+        tracker.trial_ended(record(number, "COMPLETE"))
+    tracker.search_ended([], None)
+    assert len(said) == 1
+
+
+def test_a_hanging_wandb_blocks_neither_the_search_nor_its_end(wandb, tmp_path):
+    wandb.gate.clear()
+    tracker, said = track("offline", tmp_path)
+    for number in range(50):
+        tracker.trial_started(number, {}, 0)
+        tracker.epoch_finished(number, epoch(1))
+        tracker.trial_ended(record(number, "COMPLETE"))
+    assert wandb.runs == []  # the search is through while W&B has not begun
+    tracker.close(timeout_s=0.05)
+    assert tracker._thread.daemon  # so that the process can end
+    assert "still busy" in said[-1]
+    wandb.gate.set()
+    tracker._thread.join(10)
+    assert len(wandb.runs) == 50
+
+
+def test_closing_without_a_start_or_twice_does_nothing(wandb, tmp_path):
+    WandbTracker("offline", tmp_path).close()
+    tracker, said = track("offline", tmp_path)
+    tracker.close()
+    tracker.close()
+    assert said == []
+
+
+@pytest.mark.parametrize(
+    ("requested", "environment", "has_key", "mode"),
+    [
+        (None, None, True, "online"),
+        (None, None, False, "offline"),
+        (None, "offline", True, "offline"),
+        (None, "disabled", True, "disabled"),
+        ("online", "disabled", True, "online"),
+        ("offline", None, True, "offline"),
+        ("disabled", None, True, "disabled"),
+    ],
+)
+def test_mode(wandb, monkeypatch, requested, environment, has_key, mode):
+    wandb.has_key = has_key
+    if environment:
+        monkeypatch.setenv("WANDB_MODE", environment)
+    resolved, line = resolve_mode(requested)
+    assert resolved == mode
+    # Something is said only where it goes otherwise than the user may expect.
+    assert (line is not None and "wandb sync" in line) == (not has_key)
+
+
+def test_online_without_a_key_and_unknown_modes_are_refused(wandb, monkeypatch):
+    wandb.has_key = False
+    with pytest.raises(UserError, match="no API key was found; run wandb login"):
+        resolve_mode("online")
+    wandb.failing.add("login")
+    with pytest.raises(UserError, match="refused") as caught:
+        resolve_mode("online")
+    assert KEY not in str(caught.value)
+    monkeypatch.setenv("WANDB_MODE", "sometimes")
+    with pytest.raises(UserError, match="'sometimes' is unknown; allowed: online"):
+        resolve_mode(None)
+
+
+def test_wandb_is_not_imported_when_disabled():
+    code = (
+        "import sys, tune.tracking as t; t.resolve_mode('disabled'); t.resolve_mode('offline');"
+        "sys.exit('wandb' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+_REAL = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {repository!r})
+from tune.records import TrialRecord
+from tune.tracking import WandbTracker, resolve_mode
+
+epochs_done = int(sys.argv[1])
+print(resolve_mode(None)[0])
+tracker = WandbTracker("offline", Path("run"))
+tracker.search_started({{"name": "real search", "created": "now"}})
+for number in (0, 1):
+    tracker.trial_started(number, {{"dropout": 0.1}}, epochs_done)
+for epoch in (epochs_done + 1, epochs_done + 2):
+    for number in (0, 1):
+        tracker.epoch_finished(number, {{"epoch": epoch, "score": epoch + number}})
+if epochs_done:
+    for number, state in enumerate(("COMPLETE", "PRUNED")):
+        tracker.trial_ended(TrialRecord(number=number, state=state, score=1.0, params={{}},
+            config={{}}, epochs=[], reason=None, started=None, ended=None))
+tracker.search_ended([], None)
+"""
+
+
+@pytest.mark.slow
+def test_real_wandb_writes_offline_runs_that_it_can_read_back(tmp_path):
+    """Two concurrent runs of one process, interrupted and continued by a second process."""
+    repository = Path(__file__).resolve().parents[2]
+    (tmp_path / "run").mkdir()
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
+    environment |= {"HOME": str(tmp_path), "NETRC": str(tmp_path / "none")}
+    for epochs_done, extra in (("0", {}), ("2", {"WANDB_API_KEY": KEY})):
+        script = [sys.executable, "-c", _REAL.format(repository=str(repository)), epochs_done]
+        done = subprocess.run(
+            script, cwd=tmp_path, env=environment | extra, capture_output=True, text=True
+        )
+        # Nothing but the mode is printed: wandb's own messages are silenced.
+        assert (done.stdout, done.stderr) == ("online\n" if extra else "offline\n", "")
+    folders = sorted((tmp_path / "run" / "wandb").glob("offline-run-*"))
+    assert len(folders) == 4
+    runs = [_read_back(folder, environment) for folder in folders]
+    ids = [run["run_id"] for run in runs]
+    assert len(set(ids)) == 2
+    assert ids[:2] == ids[2:]
+    assert [run["step"] for run in runs] == [2, 2, 4, 4]
+    assert [run["summary"]["score"] for run in runs[:2]] == [2, 3]
+    assert [run["summary"]["state"] for run in runs[2:]] == ["COMPLETE", "PRUNED"]
+    assert [run["tags"] for run in runs] == [[], [], ["COMPLETE"], ["PRUNED"]]
+    assert runs[0]["config"] == {"dropout": 0.1, "trial": 0}
+    for path in tmp_path.rglob("*"):
+        assert not path.is_file() or KEY.encode() not in path.read_bytes(), path
+
+
+def _read_back(folder, environment):
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--summary", "--json", str(folder)]
+    return json.loads(subprocess.check_output(command, env=environment))
