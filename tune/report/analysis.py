@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -145,7 +146,7 @@ def judge_rungs(
     Only trials that went on have later scores, so every agreement is among survivors.
     """
     result = []
-    for epoch, following in zip(epochs, [*epochs[1:], last_epoch], strict=True):
+    for epoch, following in pairwise([*epochs, last_epoch]):
         stopped = [r for r in records if r.state == "PRUNED" and curve(r)[0][-1:] == [epoch]]
         arrived = [r for r in records if math.isfinite(score_at(r, epoch))]
         to_next = compare_epochs(records, epoch, following)

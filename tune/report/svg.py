@@ -88,9 +88,9 @@ def to_svg(
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     root = ET.fromstring(_without_namespaces(buffer.getvalue()))
-    for child in list(root):
-        if child.tag in ("metadata", "defs"):  # the second holds only matplotlib's default style
-            root.remove(child)
+    for defs in root.findall("defs"):
+        if defs.find("style") is not None:  # matplotlib's defaults would hold for the whole page
+            root.remove(defs)
     for gid, text in (tooltips or {}).items():
         group = root.find(f".//g[@id='{gid}']")
         if group is not None:

@@ -1,0 +1,141 @@
+"""A made-up search: curves that fall towards a level set by the parameters, judged at two rungs."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+
+from tune.records import TrialRecord
+
+RUNGS = [1, 3]
+
+
+@dataclass
+class MadeUpSearch:
+    search: dict[str, Any]
+    records: list[TrialRecord]
+    study: optuna.Study
+
+
+def make_record(
+    number: int, scores: list[float], state: str = "COMPLETE", **fields: Any
+) -> TrialRecord:
+    """A record from its scores alone; other fields as given."""
+    epochs = [
+        {
+            "epoch": epoch,
+            "score": score,
+            "age_mae": 4.731 * score,
+            "gender_accuracy": 1 - 0.061 * score,
+            "gender_log_loss": 0.2 * score,
+            "worst_group_mae": 9 * score,
+            "train_loss": score,
+            "train_age_loss": score,
+            "train_gender_loss": 0.3 * score,
+        }
+        for epoch, score in enumerate(scores, start=1)
+    ]
+    values: dict[str, Any] = {
+        "params": {},
+        "config": {},
+        "reason": None,
+        "started": f"2026-01-01T10:{number % 60:02d}:00",
+        "ended": None if state == "RUNNING" else f"2026-01-01T11:{number % 60:02d}:00",
+    }
+    last = scores[-1] if scores else None
+    return TrialRecord(number=number, state=state, score=last, epochs=epochs, **(values | fields))
+
+
+def _suggest(trial: optuna.Trial) -> dict[str, Any]:
+    params: dict[str, Any] = {
+        "max_lr": trial.suggest_float("max_lr", 1e-4, 1e-1, log=True),
+        "dropout": trial.suggest_float("dropout", 0.0, 0.5),
+        "freeze_epochs": trial.suggest_int("freeze_epochs", 0, 2),
+        "oversample_by": trial.suggest_categorical("oversample_by", ["none", "age", "age_race"]),
+    }
+    if params["oversample_by"] != "none":  # conditional
+        params["oversample_balance"] = trial.suggest_float("oversample_balance", 0.0, 1.0)
+    return params
+
+
+def _make_search(num_trials: int, max_epochs: int = 6) -> MadeUpSearch:
+    rng = np.random.default_rng(num_trials)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    records = []
+    for number in range(num_trials):
+        trial = study.ask()
+        params = _suggest(trial)
+        level = 1 + 0.3 * abs(math.log10(params["max_lr"]) + 2) + rng.normal(0, 0.01)
+        scores = [level + 2 * math.exp(-epoch) for epoch in range(1, max_epochs + 1)]
+        # A third is stopped at each rung; one in twelve fails in its second epoch.
+        num_epochs = {1: 1, 2: 3, 5: 1, 8: 1}.get(number % 12, max_epochs)
+        state = "COMPLETE" if num_epochs == max_epochs else "PRUNED"
+        reason = None
+        if number % 12 == 5:
+            state, reason = "FAIL", "FloatingPointError: loss is nan in epoch 2"
+        study.tell(
+            trial,
+            scores[-1] if state == "COMPLETE" else None,
+            getattr(optuna.trial.TrialState, state),
+        )
+        config = {**params, "epochs": max_epochs, "backbone": "mobilenet_v3_small", "huber": None}
+        records.append(
+            make_record(
+                number, scores[:num_epochs], state, params=params, config=config, reason=reason
+            )
+        )
+    search = {
+        "name": "oversampling-1",
+        "space": "oversampling",
+        "question": "Does oversampling rare ages lower the error?",
+        "command": "python tune/run_search.py --space oversampling",
+        "seed": 0,
+        "created": "2026-01-01T10:00:00",
+        "ended": "2026-01-01T12:00:00",
+        "status": "finished",
+        "num_trials": num_trials,
+        "max_epochs": max_epochs,
+        "image_size": 64,
+        "scheduler": "asha",
+        "grace": 1,
+        "reduction_factor": 3,
+        "rungs": RUNGS,
+        "sampler": "tpe",
+        "split": "grouped",
+        "data": {
+            "source": "UTKFace",
+            "fingerprint": "f" * 64,
+            "num_faces": 23705,
+            "num_rejected": 3,
+            "is_demo": False,
+            "num_train": 15000,
+            "num_val": 3800,
+        },
+        "weights": "imagenet",
+        "hardware": {"cpus": 2, "gpus": 0},
+        "versions": {"torch": "2.15.0"},
+        "commit": "abc",
+        "wall_s": 7200.0,
+        "objective": "score",
+        "points": [],
+    }
+    return MadeUpSearch(search, records, study)
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> None:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+@pytest.fixture
+def make_search() -> Callable[..., MadeUpSearch]:
+    return _make_search
+
+
+@pytest.fixture
+def record() -> Callable[..., TrialRecord]:
+    return make_record

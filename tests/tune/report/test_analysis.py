@@ -1,0 +1,130 @@
+import math
+
+import pytest
+
+from tune.report.analysis import (
+    correlation_interval,
+    find_comparable,
+    find_point,
+    finishes,
+    judge_rungs,
+    rank_correlation,
+    rank_finite,
+    seconds_between,
+    split_differing,
+)
+from tune.report.importance import judge_parameters
+
+
+def test_rank_correlation_of_known_cases():
+    assert rank_correlation([(1, 10), (2, 20), (3, 90)]) == pytest.approx(1)
+    assert rank_correlation([(1, 3), (2, 2), (3, 1)]) == pytest.approx(-1)
+    # By hand: rank differences 0, 1, 1, 0 give 1 - 6·2 / (4·15) = 0.8.
+    assert rank_correlation([(1, 1), (2, 3), (3, 2), (4, 4)]) == pytest.approx(0.8)
+    assert math.isnan(rank_correlation([(1, 1), (2, 2)]))
+    assert math.isnan(rank_correlation([(1, 1), (1, 2), (1, 3)]))
+    assert math.isnan(rank_correlation([]))
+
+
+def test_interval_narrows_with_trials_and_holds_its_estimate():
+    few, many = correlation_interval(0.6, 8), correlation_interval(0.6, 80)
+    assert few[0] < many[0] < 0.6 < many[1] < few[1] < 1
+    assert all(map(math.isnan, correlation_interval(0.6, 4)))
+
+
+def test_rungs_count_arrivals_and_correlate_survivors_only(record):
+    records = [
+        record(0, [3.0, 2.0, 1.0]),
+        record(1, [4.0, 3.0, 2.0]),
+        record(2, [5.0, 4.0, 3.0]),
+        record(3, [9.0], "PRUNED"),
+        record(4, [2.0, 9.0], "PRUNED"),
+        record(5, [], "FAIL"),
+    ]
+    first, second = judge_rungs(records, [1, 2], last_epoch=3)
+    assert (first.num_arrived, first.num_stopped) == (5, 1)
+    assert (second.num_arrived, second.num_stopped) == (4, 1)
+    assert first.end.pairs == ((3.0, 1.0), (4.0, 2.0), (5.0, 3.0))
+    assert first.end.correlation == pytest.approx(1)
+    # Trial 4 was first at the first rung and last at the second: by hand 1 - 6·12 / (4·15).
+    assert len(first.next.pairs) == 4
+    assert first.next.correlation == pytest.approx(-0.2)
+
+
+def test_what_differs_is_all_that_differs():
+    differing, common = split_differing(
+        [
+            {"lr": 0.1, "flip": True, "nan": math.nan, "size": 64},
+            {"lr": 0.2, "flip": 1, "nan": math.nan, "size": 64.0, "extra": "a"},
+        ]
+    )
+    assert differing == {"lr": [0.1, 0.2], "flip": [True, 1], "extra": [None, "a"]}
+    assert common.keys() == {"nan", "size"}
+    assert split_differing([]) == ({}, {})
+
+
+def test_only_full_trials_with_a_finite_score_can_be_best(record):
+    records = [
+        record(0, [0.5], "PRUNED"),
+        record(1, [3.0, 2.0]),
+        record(2, [3.0, math.nan]),
+        record(3, [3.0, 1.0]),
+        record(4, [0.1, 0.1], "RUNNING"),
+    ]
+    assert [r.number for r in rank_finite(records)] == [3, 1]
+
+
+def test_best_so_far_goes_by_the_clock(record):
+    records = [
+        record(0, [1.0], ended="2026-01-01T10:30:00"),
+        record(1, [2.0], ended="2026-01-01T10:10:00"),
+        record(2, [1.5], ended="2026-01-01T10:20:00"),
+    ]
+    done = finishes(records, "2026-01-01T10:00:00")
+    assert [(f.number, f.time_s, f.best) for f in done] == [
+        (1, 600, 2.0),
+        (2, 1200, 1.5),
+        (0, 1800, 1.0),
+    ]
+
+
+def test_times_may_be_missing_or_have_a_zone():
+    assert seconds_between("2026-01-01T10:00:00+00:00", "2026-01-01T12:00:30+02:00") == 30
+    assert math.isnan(seconds_between(None, "2026-01-01T10:00:00"))
+    assert math.isnan(seconds_between("yesterday", "2026-01-01T10:00:00"))
+
+
+def test_trials_are_compared_after_the_latest_epoch_that_enough_reached(record):
+    complete = [record(i, [3.0, 2.0, 1.0]) for i in range(20)]
+    stopped = [record(i, [4.0], "PRUNED") for i in range(20, 60)]
+    assert find_comparable(complete + stopped, [1, 3]).epoch == 3
+    few = find_comparable(complete[:5] + stopped, [1, 3])
+    assert (few.epoch, len(few.records)) == (1, 45)
+    assert few.scores == sorted(few.scores)
+    assert find_comparable([], []).records == []
+
+
+def test_a_point_is_found_among_overrides_and_parameters(record):
+    records = [
+        record(0, [1.0], params={"lr": 0.1}, config={"lr": 0.1, "backbone": "small"}),
+        record(1, [1.0], params={"lr": 0.1}, config={"lr": 0.1, "backbone": "large"}),
+    ]
+    assert find_point({"lr": 0.1, "backbone": "large"}, records) is records[1]
+    assert find_point({"lr": 0.3}, records) is None
+
+
+def test_importance_finds_what_matters_and_calls_the_rest_chance(make_search):
+    made = make_search(120)
+    importances = judge_parameters(find_comparable(made.records, [1, 3, 6]), made.study)
+    first, *others = importances.parameters
+    assert first.name == "max_lr"  # the only one that the made-up scores depend on
+    assert first.share > first.chance
+    assert sum(item.share for item in importances.parameters) == pytest.approx(1)
+    assert sum(item.share > item.chance for item in others) <= 1
+    conditional = next(item for item in others if item.name == "oversample_balance")
+    assert 0 < conditional.num_trials < importances.num_trials
+
+
+def test_importance_of_few_trials_is_not_made_up(make_search):
+    made = make_search(9)
+    assert judge_parameters(find_comparable(made.records, [1, 3, 6]), made.study) is None

@@ -1,0 +1,236 @@
+"""The page itself: complete, well-formed, self-contained, and there for every kind of search."""
+
+import dataclasses
+import math
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import optuna
+import pytest
+
+from tune.report import write_report
+from tune.report.svg import COLOUR, ROLES
+
+VOID = {"meta", "link", "br", "hr", "img", "input"}
+
+
+class Page(HTMLParser):
+    """Reads a page strictly: every tag is closed, by its own kind and in order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []  # tag, name, value
+        self.text: list[str] = []
+        self.feed(html)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+    def values(self, *names: str) -> list[str]:
+        return [value for _, name, value in self.attributes if name in names]
+
+    @property
+    def labels(self) -> list[str]:
+        return self.values("aria-label")
+
+    @property
+    def words(self) -> str:
+        return " ".join(" ".join(self.text).split())
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write the report of a made-up search and return it, read."""
+
+    def write_and_read(made) -> Page:
+        path = write_report(made.search, made.records, made.study, tmp_path / "report.html")
+        return Page(path.read_text(encoding="utf-8"))
+
+    return write_and_read
+
+
+def test_every_figure_is_there(make_search, write):
+    page = write(make_search(36))
+    for start in (
+        "Best score so far over time",
+        "Best score so far over trials",
+        "Score after each epoch of 36 trials",
+        "Scores after epoch 1 against",
+        "Scores after epoch 3 against",
+        "Importance of each parameter; the most important is max_lr",
+        "24 trials, each a line through its 5 parameters",
+        "Score against max_lr",
+        "Score against oversample_balance",
+        "Gender: training and validation loss",
+        "Age: training and validation loss",
+    ):
+        assert any(label.startswith(start) for label in page.labels), start
+    assert "24 complete, 9 stopped early, 3 failed, 0 unfinished" in page.words
+    assert "loss is nan in epoch 2" in page.words
+
+
+def test_nothing_is_asked_of_anybody(make_search, write, tmp_path):
+    page = write(make_search(24))
+    html = (tmp_path / "report.html").read_text()
+    ids = page.values("id")
+    assert len(ids) == len(set(ids))
+    for reference in page.values("href", "src", "srcset", "action", "data", "poster"):
+        assert reference == "data:," or (reference[0] == "#" and reference[1:] in ids), reference
+    for target in re.findall(r"url\(([^)]*)\)", html):
+        assert target[0] == "#"
+        assert target[1:] in ids
+    assert not re.search(r"@import|https?://|<script|javascript:|\son\w+=", html)
+
+
+def test_the_page_follows_light_and_dark(make_search, write, tmp_path):
+    write(make_search(24))
+    html = (tmp_path / "report.html").read_text()
+    assert not [role for role, colour in COLOUR.items() if colour in html]
+    used = set(re.findall(r"var\(--([a-z0-9]+)\)", html)) - {"c"}
+    assert used <= {*ROLES, "panel", "warn", "warn-paper"}
+    light, dark = html.split("prefers-color-scheme: dark", 1)
+    for role in used:
+        assert f"--{role}:" in light
+        assert f"--{role}:" in dark
+
+
+def test_texts_from_outside_are_escaped(make_search, write, tmp_path):
+    made = make_search(12)
+    evil = "<script>alert('$x$')</script>&"
+    made.search |= {"question": evil, "space": evil, "command": evil}
+    made.records[0] = dataclasses.replace(
+        made.records[0], params={**made.records[0].params, evil: evil}, config={evil: evil}
+    )
+    made.records[5] = dataclasses.replace(made.records[5], reason=evil)
+    distributions = {evil: optuna.distributions.CategoricalDistribution([evil, "b"])}
+    made.study.add_trial(
+        optuna.create_trial(params={evil: evil}, distributions=distributions, value=1.0)
+    )
+    page = write(made)
+    assert "<script" not in (tmp_path / "report.html").read_text()
+    assert page.text.count(evil) >= 4  # and is shown as it was
+
+
+def test_demo_faces_are_said_loudly(make_search, write):
+    made = make_search(24)
+    assert "DEMO FACES" not in write(made).words
+    made.search["data"]["is_demo"] = True
+    page = write(made)
+    assert "DEMO FACES" in page.words
+    assert "1 is the reference's published model" not in page.words
+
+
+def test_starting_points_are_named(make_search, write):
+    made = make_search(24)
+    made.search["points"] = [made.records[1].params, made.records[5].params]
+    words = write(made).words
+    assert (
+        f"trial 1 stood at {made.records[1].score:.4f} when it was stopped after epoch 1" in words
+    )
+    assert "trial 5 failed" in words
+
+
+def test_a_search_without_trials(make_search, write):
+    page = write(make_search(0))
+    assert "No trial ran its full number of epochs" in page.words
+    assert page.labels == []
+
+
+def test_a_search_of_which_only_the_options_are_known(write, make_search):
+    made = make_search(0)
+    made.search.clear()
+    assert "None has started" in write(made).words
+
+
+def test_one_trial(make_search, write):
+    page = write(make_search(1))
+    assert "The best configuration is trial 0" in page.words
+    assert "Importance needs at least 10 trials" in page.words
+    made_settings = len(make_search(1).records[0].config)
+    assert f"The {made_settings} settings that it has" in page.words
+
+
+def test_all_failed(make_search, write, record):
+    made = make_search(2)
+    made.records = [record(0, [], "FAIL", reason="out of memory"), record(1, [], "FAIL")]
+    words = write(made).words
+    assert "out of memory" in words
+    assert "No trial has finished an epoch" in words
+
+
+def test_metrics_that_are_no_numbers(make_search, write, record):
+    made = make_search(3)
+    made.records = [
+        record(0, [2.0, math.nan, 1.0]),
+        record(1, [math.nan, math.inf], "FAIL", reason="score is inf"),
+        record(2, [2.0, 1.5, math.nan]),  # never best
+    ]
+    made.records[0].epochs[2]["worst_group_mae"] = None
+    assert "The best configuration is trial 0" in write(made).words
+
+
+def test_a_search_that_runs(make_search, write, record):
+    made = make_search(12)
+    made.search |= {"status": "running", "ended": None}
+    made.records[-1] = record(11, [2.0, 1.5], "RUNNING", params=made.records[-1].params)
+    words = write(made).words
+    assert "still running" in words
+    assert "1 unfinished" in words
+
+
+def test_without_early_stopping_the_rungs_that_asha_would_have_had(make_search, write):
+    made = make_search(24)
+    made.search |= {"rungs": [], "scheduler": "none"}
+    words = write(made).words
+    assert "Survivors only" not in words
+    assert "ρ is over all that got there" in words
+
+
+def test_the_same_search_gives_the_same_small_page(make_search, tmp_path):
+    pages = []
+    for name in ("a.html", "b.html"):
+        made = make_search(200, max_epochs=30)
+        pages.append(write_report(made.search, made.records, made.study, tmp_path / name))
+    assert pages[0].read_bytes() == pages[1].read_bytes()
+    assert pages[0].stat().st_size < 600_000
+
+
+def test_a_failure_leaves_the_old_page(make_search, tmp_path, monkeypatch):
+    made = make_search(1)
+    path = tmp_path / "report.html"
+    path.write_text("old")
+
+    def fail(self, target):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_report(made.search, made.records, made.study, path)
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_the_study_and_the_style_are_left_as_they_were(make_search, tmp_path):
+    import matplotlib as mpl
+
+    made = make_search(24)
+    before, verbosity = dict(mpl.rcParams), optuna.logging.get_verbosity()
+    write_report(made.search, made.records, made.study, tmp_path / "report.html")
+    assert dict(mpl.rcParams) == before
+    assert optuna.logging.get_verbosity() == verbosity
+    assert len(made.study.trials) == 24
