@@ -1,22 +1,14 @@
 """Ray on one machine or a cluster: connect quickly or say why not, and fit the trials to it."""
 
-import os
 import socket
 import subprocess
 import sys
 from dataclasses import dataclass
 from typing import Any
 
-from utkface.errors import UserError
-
-# Set before ray is imported anywhere: what is read at import time would come too late otherwise.
-os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")  # workers share this environment
-os.environ.setdefault("RAY_AUTH_MODE", "token")  # the dashboard runs code: never open to all
-os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # `tune.search` ends a search in order
-os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
-os.environ.setdefault("TUNE_FORCE_TRIAL_CLEANUP_S", "5")  # do not wait for an epoch to end
-
 import ray
+
+from utkface.errors import UserError
 
 CONNECT_TIMEOUT_S = 20
 #: A card takes one trial per so much memory: MobileNetV3-Small at 128 px, batch 256, fp16, needs

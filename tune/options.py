@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from tune.study import SAMPLERS, SCHEDULERS
-from utkface.data import PROTOCOLS
 from utkface.errors import UserError
+
+# Named here and not imported: a command line is to be checked before Optuna or pandas load.
+SAMPLERS = ("tpe", "random", "gp")
+SCHEDULERS = ("asha", "none")
+PROTOCOLS = ("grouped", "random")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -40,6 +40,7 @@ def run_trials(
         name="ray",
         storage_path=str(folder.path),
         stop=SessionStopper(session),
+        checkpoint_config=ray_tune.CheckpointConfig(checkpoint_at_end=False),  # see trainable
         failure_config=ray_tune.FailureConfig(max_failures=2),  # of workers and nodes
         verbose=0,
     )

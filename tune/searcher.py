@@ -93,7 +93,19 @@ class SearchSession:
             observer.trial_ended(ended)
 
 
-class StudySearcher(Searcher):
+class _OfSession:
+    """Keeps the session out of the pickles that Ray makes of what it is given.
+
+    They serve `Tuner.restore`, which this project does without, and hold no live study.
+    """
+
+    _session: SearchSession
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_session"}
+
+
+class StudySearcher(_OfSession, Searcher):
     """Hands Ray the configurations that the study suggests."""
 
     def __init__(self, session: SearchSession) -> None:
@@ -128,7 +140,7 @@ class StudySearcher(Searcher):
         """Write nothing: the study is on disk already."""
 
 
-class StudyScheduler(FIFOScheduler):
+class StudyScheduler(_OfSession, FIFOScheduler):
     """Stops a trial when the study says that it has ended."""
 
     def __init__(self, session: SearchSession) -> None:
@@ -147,7 +159,7 @@ class StudyScheduler(FIFOScheduler):
         return TrialScheduler.STOP
 
 
-class SessionStopper(Stopper):
+class SessionStopper(_OfSession, Stopper):
     """Ends the experiment when the session was asked to stop."""
 
     def __init__(self, session: SearchSession) -> None:

@@ -24,9 +24,6 @@ from tune.asha import ARRIVAL, AshaPruner, epoch_key
 from tune.records import TrialRecord
 from utkface.errors import UserError
 
-SAMPLERS = ("tpe", "random", "gp")
-SCHEDULERS = ("asha", "none")
-
 _OVERRIDES = "overrides"  # user attribute: what an enqueued point sets beyond the space
 _CONFIG = "config"  # user attribute: the whole TrainConfig
 _REASON = "reason"  # user attribute: why a trial failed

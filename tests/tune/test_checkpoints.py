@@ -1,0 +1,56 @@
+import pytest
+import torch
+
+from tune.checkpoints import CheckpointStore
+from utkface.errors import UserError
+
+
+@pytest.fixture
+def store(tmp_path):
+    return CheckpointStore(str(tmp_path / "checkpoints"))
+
+
+def test_the_latest_state_comes_back(store):
+    store.save(7, {"epoch": 1, "weights": torch.ones(2)})
+    store.save(7, {"epoch": 2, "weights": torch.zeros(2)})
+    state = store.load(7)
+    assert state["epoch"] == 2
+    assert torch.equal(state["weights"], torch.zeros(2))
+    assert store.load(8) is None
+
+
+def test_a_writer_killed_in_the_middle_leaves_the_old_state(store, tmp_path):
+    store.save(7, {"epoch": 1})
+    (tmp_path / "checkpoints" / "trial_0007.pt.tmp").write_bytes(b"half of it")
+    assert store.load(7)["epoch"] == 1
+
+
+def test_a_truncated_checkpoint_is_refused_in_one_line(store, tmp_path):
+    store.save(7, {"epoch": 1, "weights": torch.ones(1000)})
+    path = tmp_path / "checkpoints" / "trial_0007.pt"
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(UserError, match="trial_0007") as caught:
+        store.load(7)
+    assert "\n" not in str(caught.value)
+
+
+def test_only_the_named_are_kept(store, tmp_path):
+    folder = tmp_path / "checkpoints"
+    for number in range(4):
+        store.save(number, {"epoch": number})
+    (folder / "trial_0002.pt.tmp").write_bytes(b"half")
+    (folder / "notes.txt").write_text("not ours")
+    store.keep_only({0, 3})
+    assert sorted(p.name for p in folder.iterdir()) == ["notes.txt", "trial_0000.pt", "trial_0003.pt"]
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("in the way")
+    with pytest.raises(UserError, match="--storage"):
+        CheckpointStore(str(file / "checkpoints")).check()
+    with pytest.raises(UserError, match="nosuch://"):
+        CheckpointStore("nosuch://bucket/x").check()
+    good = CheckpointStore(f"file://{tmp_path}/uri")
+    good.check()
+    assert list((tmp_path / "uri").iterdir()) == []

@@ -1,0 +1,44 @@
+import json
+
+import pytest
+
+from tune.options import SearchOptions, build_parser
+from utkface.errors import UserError
+
+
+def test_options_survive_search_json():
+    options = SearchOptions(space="loss", num_trials=5, data=["demo"])
+    assert SearchOptions.from_dict(json.loads(json.dumps(options.to_dict()))) == options
+
+
+def test_every_option_of_the_parser_is_an_option_of_the_search():
+    actions = {action.dest for action in build_parser()._actions}
+    fields = set(SearchOptions(space="loss").to_dict())
+    assert actions - {"help", "list_spaces", "resume", "dry_run"} == fields
+
+
+@pytest.mark.parametrize(
+    ("change", "flag"),
+    [
+        ({"num_trials": 0}, "--num-trials 0"),
+        ({"fraction": 0.0}, "--fraction 0.0"),
+        ({"fraction": 1.5}, "--fraction 1.5"),
+        ({"grace": 0}, "--grace 0"),
+        ({"reduction_factor": 1}, "--reduction-factor 1"),
+        ({"concurrency": 0}, "--concurrency 0"),
+        ({"time_budget": 0.0}, "--time-budget 0.0"),
+        ({"cpus_per_trial": 0.0}, "--cpus-per-trial 0.0"),
+        ({"gpus_per_trial": -1.0}, "--gpus-per-trial -1.0"),
+    ],
+)
+def test_impossible_values_are_told_with_what_is_allowed(change, flag):
+    with pytest.raises(UserError, match=f"{flag} .*allowed"):
+        SearchOptions(space="loss", **change)
+
+
+def test_a_resumed_search_keeps_what_makes_its_trials_comparable():
+    options = SearchOptions(space="loss", max_epochs=8, num_trials=5)
+    longer = options.resumed_with({"num_trials": 9, "max_epochs": 8})
+    assert (longer.num_trials, longer.max_epochs) == (9, 8)
+    with pytest.raises(UserError, match="--max-epochs 9 differs from 8"):
+        options.resumed_with({"max_epochs": 9})

@@ -1,0 +1,223 @@
+"""The search command as a user runs it, on demo faces."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from search_spaces import list_spaces
+from tune.run_folder import RunFolder
+from tune.run_search import main
+from tune.study import open_study, study_records
+from utkface.errors import UserError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SPACE = '''"""Does dropout help?"""
+
+POINTS = [{"dropout": 0.1}]
+
+
+def suggest(trial):
+    trial.suggest_float("dropout", 0.0, 0.5)
+    return {"batch_size": 32, "ema_decay": 0.0}
+'''
+
+
+def run_command(*arguments, **environment):
+    """Run ``tune/run_search.py`` as a process of its own; return what became of it."""
+    command = [sys.executable, "tune/run_search.py", *map(str, arguments)]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+    return subprocess.run(
+        command, cwd=REPOSITORY, env=env, capture_output=True, text=True, timeout=400, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """A small search that ended, its output, and its space's file."""
+    folder = tmp_path_factory.mktemp("search")
+    space = folder / "dropout.py"
+    space.write_text(SPACE)
+    arguments = ["--space", space, "--data", "demo", "--weights", "none", "--results", folder]
+    budget = ["--num-trials", 3, "--max-epochs", 2, "--image-size", 32, "--fraction", 0.5]
+    process = run_command(*arguments, *budget, "--wandb", "offline")
+    assert process.returncode == 0, process.stdout + process.stderr
+    return RunFolder.find(folder), process, space
+
+
+def test_a_search_leaves_a_folder_that_a_person_can_read(shared):
+    folder, process, _ = shared
+    search = folder.search
+    assert (search["status"], search["space"], search["num_trials"]) == ("finished", "dropout", 3)
+    assert search["data"]["is_demo"] is True
+    assert (folder.path / "space.py").read_text() == SPACE
+    with (folder.path / "trials.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["number"] for row in rows] == ["0", "1", "2"]
+    best = json.loads((folder.path / "best.json").read_text())
+    complete = {int(r["number"]): float(r["score"]) for r in rows if r["state"] == "COMPLETE"}
+    assert best["score"] == pytest.approx(min(complete.values()))
+    assert best["trial"] in complete
+    report = (folder.path / "report.html").read_text()
+    assert "Does dropout help?" in report
+    assert str(folder.path / "report.html") in process.stdout.replace("\n", "")
+
+
+def test_everything_made_from_demo_faces_says_so(shared):
+    folder, process, _ = shared
+    assert "demo" in process.stdout
+    assert "demo" in (folder.path / "report.html").read_text().lower()
+
+
+def test_the_screen_stays_calm(shared):
+    _, process, _ = shared
+    assert len(process.stdout.splitlines()) < 40
+    assert process.stderr.count("\n") < 5
+    assert "\x1b" not in process.stdout
+
+
+def test_the_study_holds_what_the_table_shows(shared):
+    folder, _, _ = shared
+    records = study_records(open_study(folder.journal))
+    assert [record.config["dropout"] for record in records][0] == 0.1
+    assert all(record.config["epochs"] == 2 for record in records)
+    assert {record.state for record in records} <= {"COMPLETE", "PRUNED"}
+
+
+def test_nothing_temporary_is_left(shared):
+    folder, _, _ = shared
+    assert not [path for path in folder.path.rglob("*") if path.name.endswith(".tmp")]
+    checkpoints = list((folder.path / "checkpoints").glob("trial_*"))
+    best = json.loads((folder.path / "best.json").read_text())
+    assert [path.name for path in checkpoints] == [f"trial_{best['trial']:04d}.pt"]
+
+
+def test_wandb_has_a_run_per_trial(shared):
+    folder, _, _ = shared
+    assert len(list(folder.path.rglob("offline-run-*.wandb")) or
+               list(folder.path.rglob("run-*.wandb"))) == 3  # fmt: skip
+
+
+def test_a_finished_search_is_extended(shared):
+    folder, _, _ = shared
+    before = study_records(open_study(folder.journal))
+    process = run_command(
+        "--resume", folder.path.name, "--results", folder.path.parent, "--num-trials", 4
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
+    after = study_records(open_study(folder.journal))
+    assert after[:3] == before
+    assert [record.number for record in after] == [0, 1, 2, 3]
+
+
+def refused(*arguments, message):
+    """Run the command in this process; return the one line of its refusal."""
+    with pytest.raises(UserError, match=message) as caught:
+        main([str(argument) for argument in arguments])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def bad_sources(tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    corrupt = tmp_path / "faces.tar.gz"
+    corrupt.write_bytes(b"\x1f\x8b this is no archive")
+    with zipfile.ZipFile(tmp_path / "texts.zip", "w") as archive:
+        archive.writestr("notes.txt", "no face in here")
+    return {
+        "missing": tmp_path / "nowhere",
+        "empty": empty,
+        "corrupt": corrupt,
+        "faceless": tmp_path / "texts.zip",
+    }
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "corrupt", "faceless"])
+def test_bad_data_are_refused_before_anything_is_written(kind, bad_sources, tmp_path):
+    results = tmp_path / "results"
+    source = bad_sources[kind]
+    refused(
+        "--space", "quick", "--data", source, "--weights", "none", "--results", results,
+        message=source.name,
+    )  # fmt: skip
+    assert not results.exists()
+
+
+def test_no_data_at_all_says_how_to_get_some(tmp_path, monkeypatch):
+    monkeypatch.delenv("UTKFACE_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    refused("--space", "quick", "--weights", "none", message="--data demo")
+
+
+def test_missing_weights_are_told(tmp_path):
+    weights = tmp_path / "weights.pth"
+    refused("--space", "quick", "--data", "demo", "--weights", weights, message="weights.pth")
+
+
+def test_a_bad_space_is_told_with_its_file(tmp_path):
+    refused("--space", "oversamplin", message="did you mean|oversampling")
+    bad = tmp_path / "mine.py"
+    bad.write_text(SPACE.replace("0.0, 0.5", "0.5, 0.0"))
+    refused("--space", bad, "--data", "demo", message=r"mine\.py")
+    refused(message="--space is missing")
+
+
+def test_an_unreachable_cluster_is_told(tmp_path):
+    refused(
+        "--space", "quick", "--data", "demo", "--image-size", 32, "--weights", "none",
+        "--address", "127.0.0.1:9", "--results", tmp_path / "results",
+        message="no Ray cluster at --address 127.0.0.1:9",
+    )  # fmt: skip
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_run_that_is_not_there_cannot_be_resumed(tmp_path):
+    refused("--resume", "nonesuch", "--results", tmp_path, message="nonesuch")
+    refused("--resume", "--results", tmp_path, message="no search in")
+
+
+def test_resuming_with_other_data_another_space_or_budget_says_what_changed(shared, tmp_path):
+    folder, _, space = shared
+    run = ["--resume", folder.path]
+    refused(*run, "--max-epochs", 5, message="--max-epochs 5 differs from 2")
+    faces = tmp_path / "faces"
+    from utkface.data.demo import write_demo_faces
+
+    write_demo_faces(faces, num_faces=60, seed=1)
+    refused(*run, "--data", faces, message="data have changed .* 60 faces")
+    try:
+        space.write_text(SPACE.replace("0.0, 0.5", "0.0, 0.6"))
+        refused(*run, message=r"space has changed .*dropout.*0\.5.*0\.6")
+    finally:
+        space.write_text(SPACE)
+
+
+def test_a_refusal_is_one_line_and_status_2():
+    process = run_command("--space", "nonesuch")
+    assert process.returncode == 2
+    assert process.stdout == ""
+    assert process.stderr.startswith("error: ")
+    assert process.stderr.count("\n") == 1
+
+
+def test_spaces_are_listed_with_their_questions(capsys):
+    assert main(["--list-spaces"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(list_spaces()) >= 7
+    assert all("?" in line for line in lines)
+
+
+def test_a_dry_run_checks_and_explains_and_starts_nothing(tmp_path, capsys):
+    arguments = ["--space", "oversampling", "--data", "demo", "--image-size", "32"]
+    results = tmp_path / "results"
+    assert main([*arguments, "--weights", "none", "--results", str(results), "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "oversample_balance" in out
+    assert "draws of" in out
+    assert not results.exists()
