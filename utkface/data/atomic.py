@@ -63,6 +63,6 @@ def _disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(
-            f"cannot write {path}: {reason}; free some space there, or name another folder "
-            "for the cache with UTKFACE_CACHE"
+            f"cannot write {path}: {reason}; free space there or choose another folder "
+            "(UTKFACE_CACHE names the cache)"
         ) from error

@@ -52,14 +52,15 @@ class PackedFaces(NamedTuple):
 
 
 def hash_files(paths: Sequence[Path], num_workers: int) -> list[str]:
-    """Return the sha256 of each file's content, as hex."""
+    """Return the sha256 of each file, as hex; raises `UserError` if one cannot be read."""
+    tasks = [paths[i : i + _FILES_PER_TASK] for i in range(0, len(paths), _FILES_PER_TASK)]
     with ThreadPoolExecutor(num_workers) as pool:
-        return list(pool.map(_hash_file, paths, chunksize=_FILES_PER_TASK))
+        digests = pool.map(lambda task: [_sha256(_read_bytes(path)) for path in task], tasks)
+        return [digest for task in digests for digest in task]
 
 
-def _hash_file(path: Path) -> str:
-    """Return the sha256 of a file's content, as hex."""
-    return hashlib.sha256(_read_bytes(path)).hexdigest()
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -188,7 +189,7 @@ def _decode_in_order(
 def _decode(file: FaceFile, image_size: int) -> _Decoded:
     """Decode one file."""
     data = _read_bytes(file.path)
-    if hashlib.sha256(data).hexdigest() != file.sha256:
+    if _sha256(data) != file.sha256:
         raise UserError(f"{file.path} changed while it was being read; run the command again")
     try:
         image = images.open_rgb(data)

@@ -21,6 +21,8 @@ from utkface.data.sources import (
 )
 from utkface.errors import UserError
 
+MAX_IMAGE_SIZE = 1024  # pixels; UTKFace has 200
+
 
 @dataclass(frozen=True)
 class Faces:
@@ -28,7 +30,7 @@ class Faces:
 
     table: one row per face, sorted by file: file (name without folders), age (years), gender
     (0 male, 1 female), race (0-4), sha256, group (equal for copies of one photograph).
-    rejected: file, reason. images: (N, S, S, 3) uint8 RGB, a read-only
+    rejected: file, reason (kind: details). images: (N, S, S, 3) uint8 RGB, a read-only
     memory map of the file at ``path``, row i being row i of the table. fingerprint: hex sha256
     of all faces' names and contents, the same wherever and in whatever form they are kept.
     """
@@ -54,6 +56,8 @@ def load_faces(
     by default UTKFACE_CACHE or ~/.cache/utkface; num_workers: threads, by default one per core.
     Raises `UserError` when there are no faces there or the cache cannot be written.
     """
+    if not 1 <= image_size <= MAX_IMAGE_SIZE:
+        raise UserError(f"image_size={image_size} is out of range; allowed: 1 to {MAX_IMAGE_SIZE}")
     cache_dir = Path(cache_dir).expanduser() if cache_dir else cache_folder()
     num_workers = num_workers or _num_cores()
     opened = open_source(source, cache_dir)
@@ -123,9 +127,11 @@ def _one_per_name(
             first = file
             kept.append(FaceFile(file.path, sha256))
         elif sha256 == kept[-1].sha256:
-            rejected.append((file.path.name, f"{file.inside} is a copy of {first.inside}"))
+            rejected.append(
+                (file.path.name, f"copy of the same name: {file.inside} equals {first.inside}")
+            )
         else:
-            reason = f"{file.inside} has the name of {first.inside} and another content"
+            reason = f"name taken: {file.inside} differs from {first.inside}"
             rejected.append((file.path.name, reason))
     return kept, rejected
 

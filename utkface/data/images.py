@@ -32,7 +32,7 @@ _FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF")
 
 
 class ImageRejected(Exception):  # noqa: N818 - a verdict on one file, not a failure of the program
-    """An image that cannot be used; the message is the reason."""
+    """An image that cannot be used; the message is the reason, kind first."""
 
 
 def decode_face(data: bytes, image_size: int) -> NDArray[np.uint8]:
@@ -56,7 +56,7 @@ def open_rgb(data: bytes) -> Image.Image:
     except ImageRejected:
         raise
     except Image.DecompressionBombError:
-        raise ImageRejected(f"more than {MAX_PIXELS:,} pixels") from None
+        raise ImageRejected(f"too large: more than {MAX_PIXELS:,} pixels") from None
     except Image.UnidentifiedImageError:
         raise ImageRejected("not an image") from None
     except Exception as error:  # decoders meet broken bytes with almost any type of exception
@@ -72,9 +72,9 @@ def square_pixels(image: Image.Image, image_size: int) -> NDArray[np.uint8]:
 def _check_size(width: int, height: int) -> None:
     """Refuse what is too large or too small to be worth decoding."""
     if width * height > MAX_PIXELS:
-        raise ImageRejected(f"{width}x{height}: more than {MAX_PIXELS:,} pixels")
+        raise ImageRejected(f"too large: {width}x{height}, more than {MAX_PIXELS:,} pixels")
     if min(width, height) < MIN_SIDE_PIXELS:
-        raise ImageRejected(f"{width}x{height}: a side under {MIN_SIDE_PIXELS} pixels")
+        raise ImageRejected(f"too small: {width}x{height}, a side under {MIN_SIDE_PIXELS} pixels")
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -32,7 +32,7 @@ class Labels(NamedTuple):
 
 
 class NameRejected(Exception):  # noqa: N818 - a verdict on one file, not a failure of the program
-    """A file name that does not give all three labels; the message is the reason."""
+    """A file name that does not give all three labels; the message is the reason, kind first."""
 
 
 def parse_name(name: str) -> Labels:
@@ -44,12 +44,12 @@ def parse_name(name: str) -> Labels:
     if match is None:
         if _TWO_LABELS.fullmatch(name):
             raise NameRejected("a label is missing: two numbers before the date, not three")
-        raise NameRejected("not a name of the form age_gender_race_date.jpg.chip.jpg")
+        raise NameRejected("foreign name: not of the form age_gender_race_date.jpg.chip.jpg")
     labels = Labels(*map(int, match.groups()))
     if labels.age > MAX_AGE_YEARS:
-        raise NameRejected(f"age {labels.age} is not between 0 and {MAX_AGE_YEARS}")
+        raise NameRejected(f"unknown age: {labels.age}, not between 0 and {MAX_AGE_YEARS}")
     if labels.gender >= len(GENDERS):
-        raise NameRejected(f"gender {labels.gender} is not 0 (male) or 1 (female)")
+        raise NameRejected(f"unknown gender: {labels.gender}, not 0 (male) or 1 (female)")
     if labels.race >= len(RACES):
-        raise NameRejected(f"race {labels.race} is not between 0 and {len(RACES) - 1}")
+        raise NameRejected(f"unknown race: {labels.race}, not between 0 and {len(RACES) - 1}")
     return labels

@@ -7,7 +7,7 @@ into the cache, into a folder named after the hash of their content.
 import hashlib
 import inspect
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -91,23 +91,23 @@ def list_images(roots: Sequence[Path]) -> list[ImageFile]:
     Hidden files and folders are left out (``._x.jpg`` is what macOS adds to archives), and so is
     all that is not a regular file: opening a pipe would wait for ever.
     """
-    found: list[tuple[str, int, str, ImageFile]] = []
-    for root in roots:
-        for folder, subfolders, names in os.walk(root, onerror=_cannot_list):
-            subfolders[:] = [name for name in subfolders if not name.startswith((".", "__MACOSX"))]
-            for name in names:
-                path = Path(folder, name)
-                if is_image_name(name) and path.is_file():
-                    inside = path.relative_to(root)
-                    file = ImageFile(path, inside.as_posix())
-                    found.append((name, len(inside.parts), file.inside, file))
+    files = [file for root in roots for file in _walk(root, "")]
     # Sorted, because the order of a folder's entries differs between file systems.
-    return [file for *_, file in sorted(found)]
+    return sorted(files, key=lambda file: (file.path.name, file.inside.count("/"), file.inside))
 
 
-def _cannot_list(error: OSError) -> None:
-    """Stop rather than leave out the faces of a folder that may not be read."""
-    raise UserError(f"cannot read folder {error.filename}: {error.strerror}") from error
+def _walk(folder: Path, inside: str) -> Iterator[ImageFile]:
+    """Give the image files of a folder and its subfolders; no link to a folder is followed."""
+    try:
+        entries = list(os.scandir(folder))
+    except OSError as error:  # stop rather than leave out the faces of a folder without leave
+        raise UserError(f"cannot read folder {folder}: {error.strerror}") from error
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            if not entry.name.startswith((".", "__MACOSX")):
+                yield from _walk(Path(entry.path), f"{inside}{entry.name}/")
+        elif is_image_name(entry.name) and entry.is_file():
+            yield ImageFile(Path(entry.path), inside + entry.name)
 
 
 def _open_path(path: Path, cache_dir: Path) -> list[Path]:
@@ -118,7 +118,7 @@ def _open_path(path: Path, cache_dir: Path) -> list[Path]:
         return [_unpack_once(path, cache_dir)]
     if not path.is_dir():
         raise UserError(f"no such data: {path}; {HOW_TO_GET_FACES}")
-    if not list_images([path]) and (archives := _archives_in(path)):
+    if next(_walk(path, ""), None) is None and (archives := _archives_in(path)):
         return [_unpack_once(archive, cache_dir) for archive in archives]
     return [path]
 

@@ -1,0 +1,71 @@
+"""``python -m utkface.data``: read a set of faces and say what is in it."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from utkface.data.account import summary, write_account
+from utkface.data.bins import DECADE_BINS, age_bin, bin_labels
+from utkface.data.faces import Faces, load_faces
+from utkface.data.names import GENDERS, RACES
+from utkface.data.sources import find_source
+from utkface.data.splits import PARTS, PROTOCOLS, make_split
+from utkface.errors import run_command
+
+_BAR_WIDTH = 40
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Load the faces that the arguments name and print an account of them."""
+    options = _parser().parse_args(arguments)
+    faces = load_faces(options.source or find_source(), options.image_size)
+    print(summary(faces))
+    print(f"fingerprint {faces.fingerprint}\npixels      {faces.path}")
+    _print_rejected(faces)
+    _print_labels(faces)
+    split = make_split(faces.table, options.split)
+    sizes = ", ".join(f"{part} {len(getattr(split, part)):,}" for part in PARTS)
+    print(f"\nsplit {split.protocol}: {sizes}")
+    if options.out:
+        write_account(faces, options.out)
+        split.save(options.out / "split.json", faces.table)
+        print(f"written to {options.out}: rejected.csv, conflicts.csv, split.json")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m utkface.data", description=main.__doc__)
+    parser.add_argument(
+        "source",
+        nargs="*",
+        help="a folder, one or several archives, kaggle or demo (default: UTKFACE_DATA, else data/)",
+    )
+    parser.add_argument("--image-size", type=int, default=64, help="pixels (default: %(default)s)")
+    parser.add_argument("--split", choices=PROTOCOLS, default=PROTOCOLS[0])
+    parser.add_argument(
+        "--out", type=Path, help="folder for rejected.csv, conflicts.csv, split.json"
+    )
+    return parser
+
+
+def _print_rejected(faces: Faces) -> None:
+    """Print how many files were refused for each kind of reason, with the first of them."""
+    kinds = faces.rejected["reason"].str.split(":").str[0]
+    for kind, files in faces.rejected["file"].groupby(kind):
+        print(f"refused {len(files):,}: {kind} (the first: {files.iloc[0]})")
+
+
+def _print_labels(faces: Faces) -> None:
+    """Print how many faces there are of each gender, race and decade of age."""
+    for column, names in (("gender", GENDERS), ("race", RACES)):
+        counts = faces.table[column].value_counts()
+        print(f"{column:7}", ", ".join(f"{n} {counts.get(i, 0):,}" for i, n in enumerate(names)))
+    labels = bin_labels(DECADE_BINS)
+    counts = np.bincount(age_bin(faces.table["age"], DECADE_BINS), minlength=len(labels))
+    for label, count in zip(labels, counts, strict=True):
+        bar = "█" * round(_BAR_WIDTH * count / counts.max())
+        print(f"age {label:6} {count:6,} {bar}")
+
+
+if __name__ == "__main__":
+    run_command(main)
