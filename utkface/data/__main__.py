@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "source",
         nargs="*",
-        help="a folder, one or several archives, kaggle or demo (default: UTKFACE_DATA, else data/)",
+        help="a folder, archives, kaggle or demo (default: UTKFACE_DATA, else what is in data/)",
     )
     parser.add_argument("--image-size", type=int, default=64, help="pixels (default: %(default)s)")
     parser.add_argument("--split", choices=PROTOCOLS, default=PROTOCOLS[0])
@@ -51,15 +51,16 @@ def _parser() -> argparse.ArgumentParser:
 def _print_rejected(faces: Faces) -> None:
     """Print how many files were refused for each kind of reason, with the first of them."""
     kinds = faces.rejected["reason"].str.split(":").str[0]
-    for kind, files in faces.rejected["file"].groupby(kind):
+    for kind, files in faces.rejected["file"].groupby(kinds):
         print(f"refused {len(files):,}: {kind} (the first: {files.iloc[0]})")
 
 
 def _print_labels(faces: Faces) -> None:
     """Print how many faces there are of each gender, race and decade of age."""
     for column, names in (("gender", GENDERS), ("race", RACES)):
-        counts = faces.table[column].value_counts()
-        print(f"{column:7}", ", ".join(f"{n} {counts.get(i, 0):,}" for i, n in enumerate(names)))
+        counts = np.bincount(faces.table[column], minlength=len(names))
+        pairs = zip(names, counts, strict=True)
+        print(f"{column:7}", ", ".join(f"{name} {count:,}" for name, count in pairs))
     labels = bin_labels(DECADE_BINS)
     counts = np.bincount(age_bin(faces.table["age"], DECADE_BINS), minlength=len(labels))
     for label, count in zip(labels, counts, strict=True):
