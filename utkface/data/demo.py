@@ -5,18 +5,15 @@ there twice, byte for byte or saved again, a few of them with another label.
 """
 
 import io
-import os
-import shutil
-import tempfile
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from utkface.data.demo_drawing import draw_face
 from utkface.data.demo_traits import draw_traits
-from utkface.errors import UserError
 
 # UTKFace's own counts: first and last age of a range, faces in it.
 _AGES = (
@@ -32,6 +29,7 @@ _AGES = (
     (80, 89, 504),
     (90, 100, 169),
 )
+_FEMALE_SHARE = 0.477
 _RACE_SHARES = (0.425, 0.191, 0.145, 0.168, 0.071)
 _COPY_EVERY = 25  # of 25 faces the last is a copy of the first
 _FIRST_DATE = datetime(2017, 1, 9, 15, 5, 57)
@@ -43,57 +41,47 @@ def _jpeg(image: Image.Image, quality: int) -> bytes:
     return buffer.getvalue()
 
 
-def _draw_person(rng: np.random.Generator) -> tuple[int, int, int, bytes]:
-    """Draw age, gender, race and the JPEG of one person."""
+class _Face(NamedTuple):
+    age: int
+    gender: int
+    race: int
+    jpeg: bytes
+
+
+def _draw_person(rng: np.random.Generator) -> _Face:
     counts = np.array([count for *_, count in _AGES], float)
     first, last, _ = _AGES[rng.choice(len(_AGES), p=counts / counts.sum())]
     age = int(rng.integers(first, last + 1))
-    gender, race = int(rng.random() < 0.477), int(rng.choice(5, p=_RACE_SHARES))
+    gender, race = int(rng.random() < _FEMALE_SHARE), int(rng.choice(5, p=_RACE_SHARES))
     image = draw_face(draw_traits(age, gender, race, rng), rng)
-    return age, gender, race, _jpeg(image, int(rng.integers(80, 93)))
+    return _Face(age, gender, race, _jpeg(image, int(rng.integers(80, 93))))
 
 
-def _file_name(age: int, gender: int, race: int, number: int) -> str:
+def _copy(face: _Face, number: int) -> _Face:
+    """Copy a picture, identical or saved again in turn; every other two copies have another age."""
+    jpeg = _jpeg(Image.open(io.BytesIO(face.jpeg)), 60) if number % 2 else face.jpeg
+    return face._replace(jpeg=jpeg, age=face.age + (3 if number % 4 >= 2 else 0))
+
+
+def _file_name(face: _Face, number: int) -> str:
     # Seven and a bit seconds apart, so that dates differ down to the millisecond.
     date = _FIRST_DATE + timedelta(milliseconds=7_357 * number)
     stamp = date.strftime("%Y%m%d%H%M%S") + f"{date.microsecond // 1000:03d}"
-    return f"{age}_{gender}_{race}_{stamp}.jpg.chip.jpg"
-
-
-def _copy(person: tuple[int, int, int, bytes], number: int) -> tuple[int, int, int, bytes]:
-    """Copy a picture: identical or saved again in turn; every fourth copy has another age."""
-    age, gender, race, jpeg = person
-    if number % 2:
-        jpeg = _jpeg(Image.open(io.BytesIO(jpeg)), quality=60)
-    return age + (3 if number % 4 >= 2 else 0), gender, race, jpeg
+    return f"{face.age}_{face.gender}_{face.race}_{stamp}.jpg.chip.jpg"
 
 
 def write_demo_faces(folder: Path, num_faces: int = 600, seed: int = 0) -> None:
-    """Write ``num_faces`` drawn faces, 200×200 JPEGs, into a new or empty ``folder``.
+    """Write ``num_faces`` drawn faces, 200×200 JPEGs, into ``folder``, made if it is not there.
 
     The same ``seed`` gives the same bytes with the same Pillow and NumPy, and the first faces do
-    not depend on ``num_faces``. The folder appears complete or not at all.
-
-    Raises:
-        UserError: The folder is there and not empty.
-
+    not depend on ``num_faces``.
     """
     folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"cannot write demo faces to {folder}: it exists; name a new folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        person: tuple[int, int, int, bytes] = (0, 0, 0, b"")
-        for number in range(num_faces):
-            place = number % _COPY_EVERY
-            if place == _COPY_EVERY - 1:
-                *labels, jpeg = _copy(original, number // _COPY_EVERY)
-            else:
-                *labels, jpeg = person = _draw_person(np.random.default_rng([seed, number]))
-                original = person if place == 0 else original
-            (staging / _file_name(*labels, number)).write_bytes(jpeg)
-        staging.chmod(0o755)  # mkdtemp's folders are private
-        os.replace(staging, folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(num_faces):
+        is_copy = number % _COPY_EVERY == _COPY_EVERY - 1
+        person = number - _COPY_EVERY + 1 if is_copy else number
+        face = _draw_person(np.random.default_rng([seed, person]))
+        if is_copy:
+            face = _copy(face, number // _COPY_EVERY)
+        (folder / _file_name(face, number)).write_bytes(face.jpeg)

@@ -64,7 +64,7 @@ class Traits:
     beard: float
     wrinkles: float
     sagging: float
-    spots: int  # age spots
+    num_spots: int  # age spots
     lashes: float
     earrings: bool
     glasses: bool
@@ -100,7 +100,7 @@ def draw_traits(age: int, gender: int, race: int, rng: np.random.Generator) -> T
     return Traits(
         skin=skin,
         hair=hair,
-        grey=min(max(_ramp(looks, 33, 76) + noise(0.08), 0.0), 1.0),
+        grey=min(max(_ramp(looks, 33, 76) * (1 + noise(0.2)), 0.0), 1.0),
         iris=np.asarray(_EYES[race][rng.integers(len(_EYES[race]))], float),
         lips=red,
         head_height=1.1 + 0.2 * grown + noise(0.03),
@@ -122,10 +122,10 @@ def draw_traits(age: int, gender: int, race: int, rng: np.random.Generator) -> T
         hair_density=0.25 + 0.75 * _ramp(looks, 0, 3.5),
         fringe=float(rng.uniform(0, 0.3)) * (1 - min(balding, 1)) * _ramp(looks, 2, 5),
         curly=bool(rng.random() < _CURLY[race]),
-        beard=float(rng.choice((0.35, 0.6, 1.0))) if bearded else 0.12 * adult * (1 - gender),
+        beard=float(rng.choice((0.35, 0.6, 1.0))) if bearded else 0.07 * adult * (1 - gender),
         wrinkles=min(max(_ramp(looks, 26, 82) * rng.uniform(0.8, 1.2), 0.0), 1.0),
         sagging=old,
-        spots=int(rng.poisson(14 * _ramp(looks, 55, 95))),
+        num_spots=int(rng.poisson(14 * _ramp(looks, 55, 95))),
         lashes=0.25 + 0.75 * woman * adult,
         earrings=bool(gender == 1 and rng.random() < 0.35 * adult),
         glasses=bool(rng.random() < 0.03 + 0.1 * adult + 0.22 * old),

@@ -111,8 +111,9 @@ def group_copies(
     (N, 32, 32) uint8 of `thumbnail`. Returns (N,) int64 group numbers, 0 upwards in order of
     each group's first face.
     """
-    from scipy.sparse import coo_array  # scipy is there whenever imagehash is
-    from scipy.sparse.csgraph import connected_components
+    # scipy is there whenever imagehash is.
+    from scipy.sparse import coo_array  # type: ignore[import-untyped]
+    from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
 
     num_faces = len(sha256)
     assert num_faces == len(phashes) == len(thumbnails)

@@ -108,7 +108,7 @@ def _assign_grouped(table: pd.DataFrame, seed: int) -> Rows:
     ):
         part = int(np.argmax((room[strata[rows]] / shares).sum(axis=0)))
         assigned[rows] = part
-        np.subtract.at(room, (strata[rows], part), 1)
+        room[:, part] -= np.bincount(strata[rows], minlength=_NUM_STRATA)
 
     single = order[sizes[order] == 1]
     for stratum in range(_NUM_STRATA):
