@@ -50,7 +50,7 @@ def draw_progress(done: Sequence[Finish], by_time: bool, show_reference: bool) -
     axes.set_xlabel(f"{unit} since the search began" if by_time else "trial number")
     axes.set_ylabel("score (lower is better)")
     if by_time:
-        axes.set_xlim(left=0)
+        axes.set_xlim(0, 1.04 * max(x) or 1)
     else:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
     low, high = _set_score_axis(axes, [f.score for f in done])
@@ -169,7 +169,7 @@ def _set_score_axis(axes: Axes, values: Iterable[float], clip: bool = False) -> 
         high = min(finite[math.ceil(0.95 * len(finite)) - 1], 10 * abs(low))
     if low <= 0:  # no score of ours, but a space of a user's own may have one
         return axes.get_ylim()
-    margin = max((high / low) ** 0.05, 1.01)
+    margin = max((high / low) ** 0.05, 1.001)
     low, high = low / margin, high * margin
     axes.set_yscale("log")
     axes.set_ylim(low, high)

@@ -169,10 +169,13 @@ def _top(finalists: list[TrialRecord]) -> dict[str, Any]:
     """Return the best configurations side by side: results, what differs, what they share."""
     differing, common = split_differing([{**r.config, **r.params} for r in finalists])
     searched = {name for record in finalists for name in record.params}
+    parts = {
+        "what the search varied": {n: v for n, v in differing.items() if n in searched},
+        "what a starting point set": {n: v for n, v in differing.items() if n not in searched},
+    }
     return {
         "records": finalists,
         "metrics": [last_metrics(record) for record in finalists],
-        # What was searched first; the rest is what a starting point set on its own.
-        "differing": dict(sorted(differing.items(), key=lambda item: item[0] not in searched)),
+        "differing": {title: rows for title, rows in parts.items() if rows},
         "common": common,
     }

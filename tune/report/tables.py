@@ -85,8 +85,11 @@ def show(value: Any) -> str:
     """Return a value as a person would write it: four significant digits, a dash for nothing."""
     if value is None or value is pd.NA:
         return "–"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(show, value)) or "–"
     if isinstance(value, float):
-        return "nan" if math.isnan(value) else f"{value:.4g}"
+        is_whole = value.is_integer() and abs(value) < 1e7
+        return f"{value:.0f}" if is_whole else f"{value:.4g}"  # 10000 rather than 1e+04
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value)

@@ -82,6 +82,8 @@ def test_every_figure_is_there(make_search, write):
         assert any(label.startswith(start) for label in page.labels), start
     assert "24 complete, 9 stopped early, 3 failed, 0 unfinished" in page.words
     assert "loss is nan in epoch 2" in page.words
+    assert "what the search varied" in page.words
+    assert "what a starting point set" not in page.words
 
 
 def test_nothing_is_asked_of_anybody(make_search, write, tmp_path):
