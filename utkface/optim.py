@@ -95,19 +95,20 @@ def _safe_pct_start(pct_start: float, num_steps: int) -> float:
 
 
 class WeightAverage:
-    """An exponential moving average of a model's weights, BatchNorm statistics included.
+    """An exponential moving average of a model's weights.
 
     The decay warms up as min(decay, (1 + n) / (10 + n)) over n updates, so that the start, random
-    heads and all, is forgotten quickly. With decay 0 it is the model itself. (torch's own
-    AveragedModel copies its counter to the GPU at every update, and waits for it.)
+    heads and all, is forgotten quickly. With decay 0 it is the model itself. BatchNorm statistics
+    are not averaged: `measure_batchnorm` finds those that belong to the averaged weights. (torch's
+    own AveragedModel copies its counter to the GPU at every update, and waits for it.)
     """
 
     def __init__(self, model: FaceModel, decay: float) -> None:
         self.decay = decay
         self.num_updates = 0
         self.model = copy.deepcopy(model).requires_grad_(False) if decay > 0 else model
-        self._source = _float_tensors(model)
-        self._average = _float_tensors(self.model)
+        self._source = [p.detach() for p in model.parameters()]  # the live weights, not copies
+        self._average = [p.detach() for p in self.model.parameters()]
 
     @torch.no_grad()
     def update(self) -> None:
@@ -127,9 +128,3 @@ class WeightAverage:
         self.num_updates = state["num_updates"]
         if self.decay > 0:
             self.model.load_state_dict(state["weights"])
-
-
-def _float_tensors(model: nn.Module) -> list[torch.Tensor]:
-    """Return the tensors behind a model's weights and statistics, in place; counters left out."""
-    tensors = [*model.parameters(), *model.buffers()]
-    return [tensor.detach() for tensor in tensors if tensor.is_floating_point()]

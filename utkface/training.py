@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from utkface.augment import Augmenter
 from utkface.batches import ImageStore, TrainingData, batch_slices, num_batches, to_device
+from utkface.batchnorm import choose_faces, measure_batchnorm
 from utkface.config import TrainConfig
 from utkface.errors import UserError
 from utkface.inference import Predictions, predict
@@ -51,7 +52,8 @@ class Training:
         self.device = torch.device(device)
         self.epoch = 0  # epochs finished
         self.metrics: dict[str, float] = {}  # of the last of them
-        with seeded(torch_seed(epoch_rng(config.seed, 0)), self.device):
+        rng = epoch_rng(config.seed, 0)
+        with seeded(torch_seed(rng), self.device):
             model = build_model(config, weights)
         self.model = model.to(self.device).to(memory_format=torch.channels_last)
         self.average = WeightAverage(self.model, config.ema_decay)
@@ -62,6 +64,7 @@ class Training:
         self.age = to_device(data.age.astype(np.int64), self.device)
         self.gender = to_device(data.gender.astype(np.int64), self.device)
         train = data.train
+        self.batchnorm_rows = choose_faces(train, rng)
         self.train_labels = (data.age[train], data.gender[train], data.race[train])
         self.num_draws = num_draws(*self.train_labels, config)
         num_steps = num_batches(self.num_draws, config.batch_size)
@@ -85,7 +88,11 @@ class Training:
         rng = epoch_rng(self.config.seed, self.epoch + 1)
         with seeded(torch_seed(rng), self.device):
             train_metrics = self._train_epoch(rng)
-        train_time_s = time.perf_counter() - start_s
+            train_time_s = time.perf_counter() - start_s
+            if not self._frozen:  # a frozen backbone keeps the statistics it is frozen with
+                measure_batchnorm(
+                    self.average.model, self.images, self.batchnorm_rows, self.amp_dtype
+                )
         val_metrics = self._validate(train_metrics["lr"])
         self.schedule.after_epoch(val_metrics["score"])
         self.epoch += 1
@@ -129,12 +136,16 @@ class Training:
         for name in ("model", "average", "optimiser", "schedule", "scaler"):
             getattr(self, name).load_state_dict(state[name])
 
+    @property
+    def _frozen(self) -> bool:
+        """Whether the present epoch trains the heads alone."""
+        return self.epoch < self.config.freeze_epochs
+
     def _train_epoch(self, rng: np.random.Generator) -> dict[str, float]:
         """Take one step per batch of the epoch's draws; return mean losses and the last rate."""
-        frozen = self.epoch < self.config.freeze_epochs
         self.model.train()
-        # In evaluation mode frozen BatchNorm keeps its statistics, and needs no second pass.
-        self.model.features.requires_grad_(not frozen).train(not frozen)
+        # Frozen BatchNorm uses the statistics it has, and leaves them as they are.
+        self.model.features.requires_grad_(not self._frozen).train(not self._frozen)
         indices, intensive = epoch_draws(*self.train_labels, self.config, rng)
         assert len(indices) == self.num_draws
         rows = self.data.train[indices]

@@ -59,11 +59,12 @@ def assert_same_state(first: Training, second: Training) -> None:
 
 def test_it_learns_a_toy_problem() -> None:
     plain = {"flip_p": 0.0, "rotation_degrees": 0.0, "jitter_p": 0.0, "grey_p": 0.0}
-    run = training(**plain, epochs=8, ema_decay=0.5, oversample_by="none", dropout=0.0)
-    epochs = [run.run_epoch() for _ in range(8)]
-    assert epochs[-1]["train_age_loss"] < 0.7 * epochs[0]["train_age_loss"]
-    assert epochs[-1]["train_gender_loss"] < 0.5 * epochs[0]["train_gender_loss"]
-    assert run.predict(run.data.train).gender_probability[run.data.gender[:32] == 1].mean() > 0.8
+    run = training(**plain, epochs=10, max_lr=0.01, ema_decay=0.5, oversample_by="none")
+    first = run.run_epoch()
+    last = [run.run_epoch() for _ in range(9)][-1]
+    assert last["train_age_loss"] < 0.7 * first["train_age_loss"]
+    assert last["gender_accuracy"] > 0.75  # of faces that it never saw; a guess is right in half
+    assert last["age_mae"] < 18  # a guess is 25 years off
 
 
 def test_the_metrics_of_an_epoch_are_flat_plain_numbers() -> None:
