@@ -50,7 +50,7 @@ def prepare(options: SearchOptions) -> Prepared:
     """Load and check space, weights and faces; raises `UserError` for whatever is wrong."""
     space = load_space(options.space, fixed=options.fixed)
     # Downloads the weights once, for all workers of this machine.
-    build_model(TrainConfig(**options.fixed), options.weights)
+    build_model(TrainConfig.from_dict(options.fixed), options.weights)
     faces = load_faces(options.data or find_source(), options.image_size)
     split = make_split(faces.table, options.split)
     split = take_fraction(split, faces.table, options.fraction, options.seed)

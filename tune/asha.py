@@ -1,4 +1,6 @@
-"""Asynchronous successive halving (ASHA, https://arxiv.org/abs/1810.05934) as a pure function of the study.
+"""Asynchronous successive halving (ASHA) as a pure function of the study.
+
+Source: https://arxiv.org/abs/1810.05934.
 
 Optuna's `SuccessiveHalvingPruner` and Ray's `ASHAScheduler` both keep a rung's entries beside the
 values that the trials reported, and write them while they decide. A driver killed between that

@@ -58,12 +58,12 @@ def plan_resources(
     if gpus_per_trial is None:
         gpus_per_trial = 1 / _trials_per_gpu() if gpus else 0.0
     if gpus_per_trial > gpus:
-        raise UserError(f"--gpus-per-trial {gpus_per_trial:g} asks for more than the {gpus:g} GPUs there are")
+        raise _too_many("--gpus-per-trial", gpus_per_trial, gpus)
     gpu_slots = int(gpus / gpus_per_trial + 1e-6) if gpus_per_trial else None
     if cpus_per_trial is None:
         cpus_per_trial = max(1.0, cpus // gpu_slots) if gpu_slots else 1.0
     if cpus_per_trial > cpus:
-        raise UserError(f"--cpus-per-trial {cpus_per_trial:g} asks for more than the {cpus:g} CPUs there are")
+        raise _too_many("--cpus-per-trial", cpus_per_trial, cpus)
     slots = int(cpus / cpus_per_trial)
     if gpu_slots is not None:
         slots = min(slots, gpu_slots)
@@ -99,7 +99,9 @@ def _check_reachable(address: str) -> None:
     if address.startswith("ray://") or address != "auto":
         host, _, port = address.removeprefix("ray://").rpartition(":")
         if not host or not port.isdigit():
-            raise UserError(f"--address {address!r} is not one; allowed: host:port, auto, ray://host:port")
+            raise UserError(
+                f"--address {address!r} is not one; allowed: host:port, auto, ray://host:port"
+            )
         try:
             socket.create_connection((host, int(port)), timeout=10).close()
         except OSError as error:
@@ -110,11 +112,21 @@ def _check_reachable(address: str) -> None:
     if address != "auto":
         command += ["--address", address]
     try:
-        healthy = subprocess.run(command, capture_output=True, timeout=CONNECT_TIMEOUT_S, check=False)
+        healthy = subprocess.run(
+            command, capture_output=True, timeout=CONNECT_TIMEOUT_S, check=False
+        )
     except subprocess.TimeoutExpired as error:
         raise _unreachable(address, f"no answer in {CONNECT_TIMEOUT_S} s") from error
     if healthy.returncode != 0:
         raise _unreachable(address, "no healthy Ray head answers there")
+
+
+def _too_many(flag: str, wish: float, there_are: float) -> UserError:
+    kind = "GPUs" if "gpu" in flag else "CPUs"
+    return UserError(
+        f"{flag} {wish:g} asks for more than the {there_are:g} {kind} there are; "
+        "leave it out for what fits"
+    )
 
 
 def _unreachable(address: str, reason: str) -> UserError:

@@ -50,10 +50,10 @@ def _print_ages(console: Console, prepared: Prepared, config: TrainConfig) -> No
     if config.oversample_by == "none":
         return
     rows = prepared.faces.table.iloc[prepared.split.train]
-    labels = [rows[name].to_numpy() for name in ("age", "gender", "race")]
+    age, gender, race = (rows[name].to_numpy() for name in ("age", "gender", "race"))
     table = Table("age", "faces", "draws per epoch", "share before", "after")
-    for row in age_distribution(*labels, config).itertuples():
+    for row in age_distribution(age, gender, race, config).itertuples():
         before, after = f"{row.share_before:.1%}", f"{row.share_after:.1%}"
         table.add_row(str(row.bin), str(row.faces), f"{row.draws:.0f}", before, after)
     console.print(table)
-    console.print(f"  {num_draws(*labels, config)} draws of {len(rows)} faces per epoch")
+    console.print(f"  {num_draws(age, gender, race, config)} draws of {len(rows)} faces per epoch")

@@ -1,4 +1,4 @@
-"""The search command's options: declared once, parsed, recorded in ``search.json``, merged on resume."""
+"""The search command's options: declared, parsed, recorded in ``search.json``, merged on resume."""
 
 import argparse
 import dataclasses
@@ -68,7 +68,9 @@ class SearchOptions:
         for name, holds in rules.items():
             if not holds:
                 flag, value = "--" + name.replace("_", "-"), getattr(self, name)
-                raise UserError(f"{flag} {value} is not possible; allowed: {allowed.get(name, 'above 0')}")
+                raise UserError(
+                    f"{flag} {value} is not possible; allowed: {allowed.get(name, 'above 0')}"
+                )
 
     @property
     def fixed(self) -> dict[str, int]:
@@ -116,23 +118,36 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--space", help="name of a search space, or path of your own .py file")
     add("--list-spaces", action="store_true", help="print the spaces and their questions, and end")
-    add("--resume", nargs="?", const="", metavar="RUN",
-        help="go on with an interrupted search: its name or folder (default: the newest)")
+    add(
+        "--resume",
+        nargs="?",
+        const="",
+        metavar="RUN",
+        help="go on with an interrupted search: its name or folder (default: the newest)",
+    )
     add("--dry-run", action="store_true", help="check everything, say what would be done, and end")
 
     group = parser.add_argument_group("data")
     add = group.add_argument
-    add("--data", nargs="+", help="folder or archives of UTKFace, 'kaggle', or 'demo'"
-        " (default: $UTKFACE_DATA, else data/UTKFace, else archives in data/)")
+    add(
+        "--data",
+        nargs="+",
+        help="folder or archives of UTKFace, 'kaggle', or 'demo'"
+        " (default: $UTKFACE_DATA, else data/UTKFace, else archives in data/)",
+    )
     add("--image-size", type=int, help="pixels (default: 64)")
     add("--fraction", type=float, help="share of the training part to use (default: 1)")
-    add("--split", choices=PROTOCOLS, help="grouped: copies of a photograph stay together (default)")
+    add(
+        "--split", choices=PROTOCOLS, help="grouped: copies of a photograph stay together (default)"
+    )
     add("--weights", help="backbone: imagenet (default), none, or the path of a file")
 
     group = parser.add_argument_group("search")
     add = group.add_argument
     add("--num-trials", type=int, help="all trials, of all sessions of this search (default: 24)")
-    add("--time-budget", type=float, metavar="S", help="seconds after which to stop; can be resumed")
+    add(
+        "--time-budget", type=float, metavar="S", help="seconds after which to stop; can be resumed"
+    )
     add("--max-epochs", type=int, help="full budget of a trial (default: 12)")
     add("--sampler", choices=SAMPLERS, help="default: tpe")
     add("--scheduler", choices=SCHEDULERS, help="early stopping (default: asha)")
@@ -148,6 +163,9 @@ def build_parser() -> argparse.ArgumentParser:
     add("--address", help="a Ray cluster: host:port, auto or ray://… (default: this machine)")
     add("--storage", help="folder or URI for checkpoints that all nodes reach (default: the run's)")
     add("--results", type=Path, help="folder for run folders (default: results/)")
-    add("--wandb", choices=("online", "offline", "disabled"),
-        help="default: online with an API key, else offline")
+    add(
+        "--wandb",
+        choices=("online", "offline", "disabled"),
+        help="default: online with an API key, else offline",
+    )
     return parser

@@ -1,15 +1,15 @@
 """The run folder: what a search writes and everything after it reads.
 
-    results/<space>-<date>-<time>/
-        search.json     what was asked: command, options, seed, versions, hardware, data, commit
-        study.journal   every suggestion, epoch and ending (Optuna); the truth
-        space.py        the search space as it was
-        trials.csv      one row per trial, rebuilt from the study at any time,
-        best.json       as are the best configurations
-        report.html     and the report: figures and tables
-        data/           rejected files, copies with conflicting labels, the split
-        checkpoints/    the unfinished trials' states and the best trial's (or under --storage)
-        ray/, wandb/    what Ray Tune (TensorBoard files among it) and W&B log locally
+results/<space>-<date>-<time>/
+    search.json     what was asked: command, options, seed, versions, hardware, data, commit
+    study.journal   every suggestion, epoch and ending (Optuna); the truth
+    space.py        the search space as it was
+    trials.csv      one row per trial, rebuilt from the study at any time,
+    best.json       as are the best configurations
+    report.html     and the report: figures and tables
+    data/           rejected files, copies with conflicting labels, the split
+    checkpoints/    the unfinished trials' states and the best trial's (or under --storage)
+    ray/, wandb/    what Ray Tune (TensorBoard files among it) and W&B log locally
 """
 
 import contextlib
@@ -94,7 +94,9 @@ class RunFolder:
         try:
             return json.loads(path.read_text())
         except (OSError, ValueError) as error:
-            raise UserError(f"{path} cannot be read ({error}); was the run copied whole?") from error
+            raise UserError(
+                f"{path} cannot be read ({error}); was the run copied whole?"
+            ) from error
 
     def write_search(self, search: dict[str, Any]) -> None:
         """Write ``search.json``."""

@@ -51,9 +51,7 @@ def _trial_name(trial: Any) -> str:
     return f"trial_{trial.config['number']:04d}"
 
 
-def _trial_job(
-    prepared: Prepared, checkpoints: CheckpointStore, resources: Resources
-) -> TrialJob:
+def _trial_job(prepared: Prepared, checkpoints: CheckpointStore, resources: Resources) -> TrialJob:
     faces, split, weights = prepared.faces, prepared.split, prepared.options.weights
     several_nodes = sum(node["Alive"] for node in ray.nodes()) > 1
     return TrialJob(

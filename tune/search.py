@@ -9,10 +9,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import ray
-from optuna.trial import TrialState
 
 from search_spaces import describe_change
 from tune import cluster
@@ -45,7 +45,7 @@ def start(options: SearchOptions) -> int:
         prepared.split.save(folder.path / "data" / "split.json", prepared.faces.table)
         search = describe_search(prepared, folder, resources, cluster.hardware())
         folder.write_search(search)  # from here on the run can be resumed
-        return _run(prepared, folder, search, resources, dashboard)
+        return _run(stack, prepared, folder, search, resources, dashboard)
 
 
 def resume(folder: RunFolder, given: dict[str, Any]) -> int:
@@ -58,10 +58,11 @@ def resume(folder: RunFolder, given: dict[str, Any]) -> int:
         _refuse_changes(search, prepared)
         dashboard, resources = _start_ray(stack, options)
         search |= {"options": options.to_dict(), "num_trials": options.num_trials}
-        return _run(prepared, folder, search, resources, dashboard)
+        return _run(stack, prepared, folder, search, resources, dashboard)
 
 
 def _run(
+    stack: ExitStack,
     prepared: Prepared,
     folder: RunFolder,
     search: dict[str, Any],
@@ -70,7 +71,38 @@ def _run(
 ) -> int:
     """Search until the trials, the time or the user's patience are used up; write the account."""
     options = prepared.options
-    study = SearchStudy(
+    checkpoints = CheckpointStore(options.storage or str(folder.path / "checkpoints"))
+    checkpoints.check()
+    study = _open_study(prepared, folder)
+    earlier = [record for record in study.records() if record.state != "RUNNING"]
+    screen = stack.enter_context(Screen(earlier=earlier))
+    observers: list[Observer] = [screen]
+    mode, wandb_line = resolve_mode(options.wandb)
+    if mode != "disabled":
+        tracker = WandbTracker(mode, folder.path, say=screen.say)
+        stack.callback(tracker.close)
+        observers.append(tracker)
+    session = SearchSession(study, options.num_trials, observers, checkpoints)
+    stack.enter_context(_interruptible(session, options.time_budget))
+
+    search |= {"status": RUNNING, "wandb": mode, "concurrency": resources.concurrency}
+    folder.write_search(search)
+    start_s, before_s = time.monotonic(), search["wall_s"]
+    for observer in observers:
+        observer.search_started({**search, "dashboard": dashboard, "wandb_line": wandb_line})
+    run_trials(prepared, folder, session, checkpoints, resources)
+    status = _status(session)
+    wall_s = round(before_s + time.monotonic() - start_s, 1)
+    search |= {"status": status, "ended": now(), "wall_s": wall_s}
+    report = _write_account(folder, search, study)
+    for observer in observers:
+        observer.search_ended(study.records(), report)
+    return _exit_status(session, status)
+
+
+def _open_study(prepared: Prepared, folder: RunFolder) -> SearchStudy:
+    options = prepared.options
+    return SearchStudy(
         folder.journal,
         prepared.space,
         options.fixed,
@@ -81,36 +113,18 @@ def _run(
         # Few trials leave no room for Optuna's usual ten random ones.
         num_startup_trials=max(5, min(10, options.num_trials // 4)),
     )
-    checkpoints = CheckpointStore(options.storage or str(folder.path / "checkpoints"))
-    checkpoints.check()
-    mode, wandb_line = resolve_mode(options.wandb)
-    search |= {"status": RUNNING, "wandb": mode, "concurrency": resources.concurrency}
-    earlier = [record for record in study.records() if record.state != TrialState.RUNNING.name]
-    screen = Screen(earlier=earlier)
-    observers: list[Observer] = [screen]
-    if mode != "disabled":
-        observers.append(WandbTracker(mode, folder.path))
-    session = SearchSession(study, options.num_trials, observers, checkpoints)
+
+
+def _write_account(folder: RunFolder, search: dict[str, Any], study: SearchStudy) -> Path:
+    """Write everything that follows from the study; return the report's path."""
+    records = study.records()
     folder.write_search(search)
-    start_s, before_s = time.monotonic(), search["wall_s"]
-    with screen, _interruptible(session, options.time_budget):
-        for observer in observers:
-            observer.search_started({**search, "dashboard": dashboard, "wandb_line": wandb_line})
-        run_trials(prepared, folder, session, checkpoints, resources)
-        status = _status(session)
-        wall_s = round(before_s + time.monotonic() - start_s, 1)
-        search |= {"status": status, "ended": now(), "wall_s": wall_s}
-        records = study.records()
-        folder.write_search(search)
-        folder.write_tables(records)
-        report = write_report(search, records, study.study, folder.path / "report.html")
-        for observer in observers:
-            observer.search_ended(records, report)
-    return _exit_status(session, status)
+    folder.write_tables(records)
+    return write_report(search, records, study.study, folder.path / "report.html")
 
 
 def _start_ray(stack: ExitStack, options: SearchOptions) -> tuple[str | None, cluster.Resources]:
-    """Connect, to be shut down with the stack; return the dashboard's URL and the trials' shares."""
+    """Connect until the stack ends; return the dashboard's URL and what each trial gets."""
     stack.callback(ray.shutdown)
     dashboard = cluster.connect(options.address)
     resources = cluster.plan_resources(

@@ -24,6 +24,7 @@ from tune.trainable import FAILURE, METRICS
 #: A search whose first trials all fail before their first epoch is wrong as a whole.
 MAX_FAILURES_AT_START = 3
 
+
 class SearchSession:
     """One run of a search's driver: what has been asked of it and how it stands.
 
@@ -113,7 +114,9 @@ class StudySearcher(_OfSession, Searcher):
         self._session = session
         self._numbers: dict[str, int] = {}
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+    def suggest(  # type: ignore[override]  # Ray leaves out its own FINISHED
+        self, trial_id: str
+    ) -> dict[str, Any] | str:
         """Return the next configuration, or `Searcher.FINISHED`."""
         config = self._session.next_config()
         if config is None:

@@ -69,7 +69,14 @@ class TrialJob:
 class FaceTrainable(tune.Trainable):
     """Trains one configuration; ``config`` is {"number": int, "train": TrainConfig fields}."""
 
-    def setup(self, config: dict[str, Any], job: TrialJob) -> None:
+    _number: int
+    _training: Training
+    _failure: str | None  # what ended the trial
+    _restored_metrics: dict[str, Any] | None  # of the checkpoint's epoch, still to be reported
+
+    def setup(  # type: ignore[override]  # tune.with_parameters adds the job
+        self, config: dict[str, Any], job: TrialJob
+    ) -> None:
         """Open the data, once for all trials of this worker, and begin the first trial."""
         torch.set_num_threads(job.num_threads)
         self._job = job
@@ -103,8 +110,8 @@ class FaceTrainable(tune.Trainable):
 
     def _begin(self, config: dict[str, Any]) -> None:
         self._number = config["number"]
-        self._failure: str | None = None
-        self._restored_metrics: dict[str, Any] | None = None
+        self._failure = None
+        self._restored_metrics = None
         try:
             self._training = Training(
                 TrainConfig.from_dict(config["train"]),

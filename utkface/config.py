@@ -137,7 +137,7 @@ class TrainConfig:
         return self.from_dict({**self.to_dict(), **changes})
 
 
-def _checked(spec: dataclasses.Field, kind: type, value: Any) -> Any:
+def _checked(spec: dataclasses.Field, kind: Any, value: Any) -> Any:
     """Return ``value`` as the field's own type, or raise a `UserError` that names all three."""
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)

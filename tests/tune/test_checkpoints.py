@@ -41,7 +41,11 @@ def test_only_the_named_are_kept(store, tmp_path):
     (folder / "trial_0002.pt.tmp").write_bytes(b"half")
     (folder / "notes.txt").write_text("not ours")
     store.keep_only({0, 3})
-    assert sorted(p.name for p in folder.iterdir()) == ["notes.txt", "trial_0000.pt", "trial_0003.pt"]
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "notes.txt",
+        "trial_0000.pt",
+        "trial_0003.pt",
+    ]
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path):

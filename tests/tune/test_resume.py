@@ -81,9 +81,7 @@ def test_kill_9_loses_no_finished_trial_and_repeats_none(tmp_path):
     assert [record.number for record in records] == list(range(NUM_TRIALS))
     assert {record.state for record in records} <= {"COMPLETE", "PRUNED"}
     for record in records:
-        assert [epoch["epoch"] for epoch in record.epochs] == list(
-            range(1, len(record.epochs) + 1)
-        )
+        assert [epoch["epoch"] for epoch in record.epochs] == list(range(1, len(record.epochs) + 1))
     assert not list(folder.path.rglob("*.tmp"))
 
 

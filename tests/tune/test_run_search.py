@@ -84,7 +84,7 @@ def test_the_screen_stays_calm(shared):
 def test_the_study_holds_what_the_table_shows(shared):
     folder, _, _ = shared
     records = study_records(open_study(folder.journal))
-    assert [record.config["dropout"] for record in records][0] == 0.1
+    assert records[0].config["dropout"] == 0.1
     assert all(record.config["epochs"] == 2 for record in records)
     assert {record.state for record in records} <= {"COMPLETE", "PRUNED"}
 
