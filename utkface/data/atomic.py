@@ -5,14 +5,17 @@ in the middle, a full disk or a second process doing the same work never leaves 
 """
 
 import contextlib
+import glob
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from utkface.errors import UserError
 
-_TEMPORARY_SUFFIX = ".tmp"
+ABANDONED_AFTER_S = 24 * 60 * 60
+_SUFFIX = ".tmp"
 
 
 @contextlib.contextmanager
@@ -21,14 +24,9 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Raises `UserError` when the disk is full or the folder cannot be written.
     """
-    with _disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(_TEMPORARY_SUFFIX, f".{path.name}.", path.parent))
-        try:
-            yield folder / path.name
-            (folder / path.name).replace(path)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    with _disk_errors(path), _temporary_folder(path) as folder:
+        yield folder / path.name
+        (folder / path.name).replace(path)
 
 
 def folder_once(path: Path, fill: Callable[[Path], None]) -> Path:
@@ -39,20 +37,36 @@ def folder_once(path: Path, fill: Callable[[Path], None]) -> Path:
     """
     if path.is_dir():
         return path
-    with _disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(_TEMPORARY_SUFFIX, f".{path.name}.", path.parent))
+    with _disk_errors(path), _temporary_folder(path) as folder:
+        filled = folder / path.name
+        filled.mkdir()
+        fill(filled)
         try:
-            fill(folder)
-            folder.chmod(0o755)  # mkdtemp's 0o700 would shut out the others of a shared cache
-            try:
-                folder.rename(path)
-            except OSError:
-                if not path.is_dir():  # otherwise another process was faster, with the same content
-                    raise
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            filled.rename(path)
+        except OSError:
+            if not path.is_dir():  # else another process was faster, with the same content
+                raise
     return path
+
+
+@contextlib.contextmanager
+def _temporary_folder(path: Path) -> Iterator[Path]:
+    """Make a folder beside ``path`` for the block, and remove it with whatever is in it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path)
+    folder = Path(tempfile.mkdtemp(_SUFFIX, f".{path.name}.", path.parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what earlier attempts at ``path`` left when they were killed."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*{_SUFFIX}"):
+        with contextlib.suppress(FileNotFoundError):  # another process sweeps too
+            if time.time() - left.stat().st_mtime > ABANDONED_AFTER_S:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -28,7 +28,7 @@ MAX_PIXELS = 50_000_000
 # JPEGs of at least twice this side are decoded at a half, a quarter or an eighth, which is free.
 _DRAFT_SIDE_PIXELS = 512
 # Fewer decoders than Pillow has: the files come from strangers.
-_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF")
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 
 
 class ImageRejected(Exception):  # noqa: N818 - a verdict on one file, not a failure of the program
@@ -48,8 +48,7 @@ def open_rgb(data: bytes) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
         _check_size(*image.size)
-        if image.format == "JPEG":
-            image.draft(None, (_DRAFT_SIDE_PIXELS, _DRAFT_SIDE_PIXELS))
+        image.draft(None, (_DRAFT_SIDE_PIXELS, _DRAFT_SIDE_PIXELS))
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
         return _to_rgb(image)

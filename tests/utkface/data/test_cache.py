@@ -1,0 +1,220 @@
+import errno
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from utkface.data import atomic, cache, load_faces
+from utkface.data.atomic import folder_once, replacing
+from utkface.errors import UserError
+
+
+@pytest.fixture
+def cache_dir(tmp_path):
+    return tmp_path / "cache"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*.*")}
+
+
+def count_decodings(monkeypatch) -> list[str]:
+    decoded: list[str] = []
+    decode = cache._decode
+
+    def counting(file, image_size):
+        decoded.append(file.name)
+        return decode(file, image_size)
+
+    monkeypatch.setattr(cache, "_decode", counting)
+    return decoded
+
+
+def test_a_second_load_decodes_nothing(faces_folder, cache_dir, monkeypatch):
+    first = load_faces(faces_folder, 32, cache_dir)
+    decoded = count_decodings(monkeypatch)
+    second = load_faces(faces_folder, 32, cache_dir)
+    assert decoded == []
+    assert second.path == first.path
+    assert second.table.equals(first.table)
+
+
+def test_every_image_is_decoded_once(faces_folder, cache_dir, monkeypatch):
+    decoded = count_decodings(monkeypatch)
+    load_faces(faces_folder, 32, cache_dir)
+    assert sorted(decoded) == sorted(path.name for path in faces_folder.iterdir())
+
+
+def test_size_content_and_code_each_make_another_cache(
+    faces_folder, cache_dir, monkeypatch, make_picture, encode
+):
+    paths = [load_faces(faces_folder, 32, cache_dir).path]
+    paths.append(load_faces(faces_folder, 33, cache_dir).path)
+    some = next(faces_folder.iterdir())
+    old = some.stat()
+    data = encode(make_picture(50))
+    some.write_bytes(data + bytes(max(0, old.st_size - len(data))))
+    os.utime(some, ns=(old.st_atime_ns, old.st_mtime_ns))  # the clock does not tell
+    paths.append(load_faces(faces_folder, 32, cache_dir).path)
+    monkeypatch.setattr(cache.inspect, "getsource", lambda module: "another way of decoding")
+    paths.append(load_faces(faces_folder, 32, cache_dir).path)
+    assert len(set(paths)) == 4
+
+
+def cut_pixels(path):
+    os.truncate(path, path.stat().st_size - 1)
+
+
+def cut_table(path):
+    table = path.with_suffix(".csv")
+    os.truncate(table, table.stat().st_size // 2)
+
+
+def lose_table(path):
+    path.with_suffix(".csv").unlink()
+
+
+def put_other_pixels(path):
+    np.save(path, np.zeros((3, 32, 32, 3), np.uint8))
+
+
+def put_other_type(path):
+    np.save(path, np.zeros((10, 32, 32, 3), np.float32))
+
+
+def put_pickle(path):
+    np.save(path, np.array([{}]), allow_pickle=True)
+
+
+def put_other_table(path):
+    table = path.with_suffix(".csv")
+    table.write_text(table.read_text().replace(".jpg.chip.jpg", ".jpg"))
+
+
+def put_nonsense(path):
+    path.write_bytes(b"\x00" * 100)
+    path.with_suffix(".csv").write_bytes(b"\xff\x00\xfe")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *(cut_pixels, cut_table, lose_table, put_other_pixels, put_other_type),
+        *(put_pickle, put_other_table, put_nonsense),
+    ],
+)
+def test_a_damaged_or_foreign_cache_is_built_again(faces_folder, cache_dir, damage):
+    faces = load_faces(faces_folder, 32, cache_dir)
+    sound = contents(cache_dir)
+    del faces
+    path = next(cache_dir.rglob("*.npy"))
+    damage(path)
+    assert contents(cache_dir) != sound
+    load_faces(faces_folder, 32, cache_dir)
+    assert contents(cache_dir) == sound
+
+
+def test_a_full_disk_is_one_clear_error_and_leaves_nothing(faces_folder, cache_dir, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(cache.os, "fsync", full)
+    with pytest.raises(UserError, match=r"No space left.*UTKFACE_CACHE") as caught:
+        load_faces(faces_folder, 32, cache_dir)
+    assert "\n" not in str(caught.value)
+    assert list((cache_dir / "packed").iterdir()) == []
+
+
+def test_a_cache_folder_that_is_a_file_is_one_clear_error(faces_folder, cache_dir):
+    cache_dir.write_text("in the way")
+    with pytest.raises(UserError, match="cannot write"):
+        load_faces(faces_folder, 32, cache_dir)
+
+
+def test_an_error_in_mid_build_leaves_nothing(faces_folder, cache_dir, monkeypatch):
+    open_rgb = cache.images.open_rgb
+    monkeypatch.setattr(cache, "_FILES_PER_TASK", 2)
+    left = iter([False] * 5 + [True] * 5)
+
+    def interrupted(data):
+        if next(left):
+            raise KeyboardInterrupt
+        return open_rgb(data)
+
+    monkeypatch.setattr(cache.images, "open_rgb", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        load_faces(faces_folder, 32, cache_dir, num_workers=1)
+    assert list((cache_dir / "packed").iterdir()) == []
+
+
+def test_a_file_that_changes_between_hashing_and_decoding_is_noticed(
+    faces_folder, cache_dir, monkeypatch
+):
+    hash_files = cache.hash_files
+
+    def then_change(paths, num_workers):
+        digests = hash_files(paths, num_workers)
+        paths[3].write_bytes(b"another content")
+        return digests
+
+    monkeypatch.setattr("utkface.data.faces.hash_files", then_change)
+    with pytest.raises(UserError, match="changed while it was being read"):
+        load_faces(faces_folder, 32, cache_dir)
+    assert list((cache_dir / "packed").iterdir()) == []
+
+
+def _load(folder, cache_dir, barrier, results):
+    barrier.wait()
+    results.put(load_faces(folder, 32, cache_dir, num_workers=1).images.sum())
+
+
+def test_two_processes_that_build_at_once_both_end_well(faces_folder, cache_dir):
+    context = multiprocessing.get_context("spawn")
+    barrier, results = context.Barrier(2), context.Queue()
+    arguments = (faces_folder, cache_dir, barrier, results)
+    processes = [context.Process(target=_load, args=arguments) for _ in range(2)]
+    for process in processes:
+        process.start()
+    sums = [results.get(timeout=120) for _ in processes]
+    for process in processes:
+        process.join(timeout=60)
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert sums[0] == sums[1] == load_faces(faces_folder, 32, cache_dir).images.sum()
+    assert len(list((cache_dir / "packed").iterdir())) == 2
+
+
+def test_what_a_killed_process_left_is_swept_by_the_next(tmp_path):
+    code = """
+import os, signal, sys
+from pathlib import Path
+from utkface.data.atomic import replacing
+with replacing(Path(sys.argv[1])) as temporary:
+    temporary.write_bytes(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    killed = subprocess.run([sys.executable, "-c", code, tmp_path / "file"], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    with replacing(tmp_path / "file") as temporary:
+        temporary.write_bytes(b"whole")
+    assert left.exists()  # it might be at work still
+    long_ago = left.stat().st_mtime - atomic.ABANDONED_AFTER_S - 1
+    os.utime(left, (long_ago, long_ago))
+    with replacing(tmp_path / "file") as temporary:
+        temporary.write_bytes(b"whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_folder_made_by_another_meanwhile_is_taken(tmp_path):
+    def fill(folder):
+        (folder / "a").write_text("mine")
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out/a").write_text("theirs")
+
+    assert (folder_once(tmp_path / "out", fill) / "a").read_text() == "theirs"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -1,0 +1,159 @@
+import os
+import shutil
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from utkface.data import load_faces
+from utkface.data.account import summary, write_account
+from utkface.data.images import decode_face
+from utkface.errors import UserError
+
+
+def test_the_table_and_the_pixels_tell_of_the_same_faces(faces_folder, tmp_path):
+    faces = load_faces(faces_folder, 32, tmp_path / "cache")
+    assert list(faces.table.columns) == ["file", "age", "gender", "race", "sha256", "group"]
+    assert faces.table["file"].is_monotonic_increasing
+    assert faces.images.shape == (10, 32, 32, 3)
+    assert not faces.images.flags.writeable
+    for row, name in enumerate(faces.table["file"]):
+        age, gender, race = map(int, name.split("_")[:3])
+        assert tuple(faces.table.loc[row, ["age", "gender", "race"]]) == (age, gender, race)
+        expected = decode_face((faces_folder / name).read_bytes(), 32)
+        np.testing.assert_array_equal(faces.images[row], expected)
+    same = faces.table[faces.table["age"].isin([80, 90])]  # the fixture's two equal files
+    assert same["sha256"].nunique() == same["group"].nunique() == 1
+    assert faces.table["group"].nunique() == 9
+    assert faces.rejected.empty
+    assert not faces.is_demo
+
+
+def test_folder_and_archives_give_equal_faces(faces_folder, tmp_path):
+    names = sorted(path.name for path in faces_folder.iterdir())
+    with zipfile.ZipFile(tmp_path / "one.zip", "w") as packed:
+        for name in names[::2]:
+            packed.write(faces_folder / name, f"UTKFace/{name}")
+    with tarfile.open(tmp_path / "two.tar", "w") as packed:
+        for name in reversed(names[1::2]):
+            packed.add(faces_folder / name, name)
+    folder = load_faces(faces_folder, 32, tmp_path / "cache1")
+    archives = load_faces([tmp_path / "two.tar", tmp_path / "one.zip"], 32, tmp_path / "cache2")
+    pd.testing.assert_frame_equal(folder.table, archives.table)
+    assert folder.fingerprint == archives.fingerprint
+    assert folder.path.read_bytes() == archives.path.read_bytes()
+
+
+def test_nothing_depends_on_the_order_of_folder_entries(faces_folder, tmp_path, reverse_folders):
+    first = load_faces(faces_folder, 32, tmp_path / "cache1", num_workers=1)
+    reverse_folders()
+    second = load_faces(faces_folder, 32, tmp_path / "cache2", num_workers=3)
+    pd.testing.assert_frame_equal(first.table, second.table)
+    assert first.path.name == second.path.name
+    assert first.path.read_bytes() == second.path.read_bytes()
+
+
+def test_every_refused_file_has_a_reason(faces_folder, tmp_path, make_name, make_picture, encode):
+    good = encode(make_picture(20))
+    bad = {
+        make_name(90): (good[:500], "damaged image"),
+        make_name(91): (b"", "not an image"),
+        make_name(92): (encode(make_picture(20, side=1)), "too small"),
+        make_name(93, race=7): (good, "unknown race"),
+        "61_1_20170109142408075.jpg.chip.jpg": (good, "a label is missing"),
+        "holiday.jpg": (good, "foreign name"),
+    }
+    for name, (data, _) in bad.items():
+        (faces_folder / name).write_bytes(data)
+    for _ in range(2):  # decoded, then from the cache
+        faces = load_faces(faces_folder, 32, tmp_path / "cache")
+        reasons = faces.rejected.set_index("file")["reason"].str.split(":").str[0].to_dict()
+        assert reasons == {name: kind for name, (_, kind) in bad.items()}
+        assert len(faces.table) == len(faces.images) == 10
+
+
+def test_two_files_of_one_name_are_told_apart_by_content(faces_folder, tmp_path):
+    nested = tmp_path / "kaggle"
+    shutil.copytree(faces_folder, nested / "UTKFace")
+    shutil.copytree(faces_folder, nested / "deeper/crop_part1")
+    first, second, *_ = sorted(path.name for path in faces_folder.iterdir())
+    shutil.copy(faces_folder / second, nested / "deeper/crop_part1" / first)
+    faces = load_faces(nested, 32, tmp_path / "cache")
+    assert faces.fingerprint == load_faces(faces_folder, 32, tmp_path / "cache").fingerprint
+    reasons = dict(faces.rejected.itertuples(index=False, name=None))
+    assert len(reasons) == 10
+    assert reasons[first] == f"name taken: deeper/crop_part1/{first} differs from UTKFace/{first}"
+    assert reasons[second].startswith("copy of the same name: deeper/")
+
+
+def test_the_fingerprint_is_of_content_and_names(faces_folder, tmp_path, make_picture, encode):
+    def fingerprint():
+        return load_faces(faces_folder, 32, tmp_path / "cache").fingerprint
+
+    before = fingerprint()
+    assert load_faces(faces_folder, 48, tmp_path / "cache").fingerprint == before
+    (faces_folder / "holiday.jpg").write_bytes(b"refused, so no part of it")
+    assert fingerprint() == before
+    name = min(path.name for path in faces_folder.iterdir())
+    content = (faces_folder / name).read_bytes()
+    (faces_folder / name).write_bytes(encode(make_picture(77)))
+    assert fingerprint() != before
+    (faces_folder / name).write_bytes(content)
+    assert fingerprint() == before
+    (faces_folder / name).rename(faces_folder / name.replace("_2017", "_2016"))
+    assert fingerprint() != before
+
+
+def test_groups_do_not_depend_on_the_image_size(faces_folder, tmp_path):
+    small = load_faces(faces_folder, 32, tmp_path / "cache").table
+    pd.testing.assert_frame_equal(small, load_faces(faces_folder, 64, tmp_path / "cache").table)
+
+
+@pytest.mark.parametrize("files", [[], ["holiday.jpg"], ["1_0_0_20170101000000000.jpg"]])
+def test_a_folder_without_faces_is_refused(files, tmp_path):
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    for name in files:
+        (folder / name).write_bytes(b"no image")
+    with pytest.raises(UserError, match=f"no faces in {folder}") as caught:
+        load_faces(folder, 32, tmp_path / "cache")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_impossible_size_is_refused(faces_folder, tmp_path):
+    with pytest.raises(UserError, match="image_size=0 is out of range; allowed"):
+        load_faces(faces_folder, 0, tmp_path / "cache")
+
+
+def test_the_account_lists_refusals_and_contradictions(faces_folder, tmp_path):
+    (faces_folder / "holiday.jpg").write_bytes(b"")
+    faces = load_faces(faces_folder, 32, tmp_path / "cache")
+    line = write_account(faces, tmp_path / "run/data")
+    assert line == summary(faces)
+    assert "10 faces, 1 of them copies" in line
+    assert "disagree in 1 group" in line
+    assert "1 files refused" in line
+    assert list(pd.read_csv(tmp_path / "run/data/rejected.csv")["file"]) == ["holiday.jpg"]
+    assert sorted(pd.read_csv(tmp_path / "run/data/conflicts.csv")["age"]) == [80, 90]
+
+
+@pytest.mark.slow
+def test_the_published_faces_give_the_known_counts(tmp_path):
+    if not os.environ.get("UTKFACE_DATA"):
+        pytest.skip("UTKFACE_DATA does not name the real faces")
+    source = [Path(name) for name in os.environ["UTKFACE_DATA"].split(os.pathsep)]
+    faces = load_faces(source, 64, tmp_path / "cache")
+    assert faces.images.shape == (23_705, 64, 64, 3)
+    assert sorted(faces.rejected["file"]) == [
+        "39_1_20170116174525125.jpg.chip.jpg",
+        "61_1_20170109142408075.jpg.chip.jpg",
+        "61_1_20170109150557335.jpg.chip.jpg",
+    ]
+    assert faces.table["sha256"].nunique() == 23_315  # 23,318 with the three that are refused
+    assert faces.table["gender"].value_counts().to_dict() == {0: 12_391, 1: 11_314}
+    counts = faces.table["race"].value_counts(sort=False).sort_index()
+    assert list(counts) == [10_078, 4_526, 3_434, 3_975, 1_692]
+    assert (faces.table["age"].min(), faces.table["age"].max()) == (1, 116)
