@@ -115,13 +115,11 @@ def _draw_head(pen: _Pen) -> None:
     t = pen.traits
     shadow = _shade(t.skin, 0.78)
     shoulders = np.array([[-2.2, 3], [-1.7, 1.75], [-0.5, 1.5], [0.5, 1.5], [1.7, 1.75], [2.2, 3]])
-    neck = 0.5 + 0.16 * t.jaw - 0.1 * t.cheeks
+    half = 0.5 + 0.16 * t.jaw - 0.1 * t.cheeks
+    neck = np.array([[-half, 0.6], [half, 0.6], [half + 0.1, 1.62], [0, 1.85], [-half - 0.1, 1.62]])
     clothes = pen.rng.uniform(40, 200) + pen.rng.normal(0, 30, 3)
     pen.fill(shoulders, np.clip(clothes, 0, 255))
-    pen.fill(
-        np.array([[-neck, 0.6], [neck, 0.6], [neck + 0.1, 1.62], [0, 1.85], [-neck - 0.1, 1.62]]),
-        shadow,
-    )
+    pen.fill(neck, shadow)
     for side in (-1, 1):
         ear_x = side * (1.0 - 0.06 * t.cheeks) - 0.35 * pen.yaw
         pen.ellipse(ear_x, t.eye_y + 0.12, 0.12, 0.24 + 0.04 * t.sagging, _shade(t.skin, 0.9))
@@ -171,12 +169,10 @@ def _draw_brows(pen: _Pen) -> None:
 def _draw_nose(pen: _Pen) -> None:
     t, x = pen.traits, 1.5 * pen.yaw
     tip = t.eye_y + 0.1 + t.nose_length
-    shadow, light = _shade(t.skin, 0.84), _shade(t.skin, 1.06)
-    pen.line(
-        [(x * 0.7 - 0.07, t.eye_y + 0.05), (x - t.nose_width * 0.7, tip - 0.05)], shadow, 0.025
-    )
+    bridge = [(x * 0.7 - 0.07, t.eye_y + 0.05), (x - t.nose_width * 0.7, tip - 0.05)]
+    pen.line(bridge, _shade(t.skin, 0.84), 0.025)
     pen.ellipse(x, tip, t.nose_width, 0.09, _shade(t.skin, 0.92))
-    pen.ellipse(x, tip - 0.05, t.nose_width * 0.6, 0.08, light)
+    pen.ellipse(x, tip - 0.05, t.nose_width * 0.6, 0.08, _shade(t.skin, 1.06))
     for side in (-1, 1):
         pen.ellipse(x + side * t.nose_width * 0.55, tip + 0.035, 0.045, 0.025, _shade(t.skin, 0.5))
 
