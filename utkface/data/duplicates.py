@@ -112,8 +112,8 @@ def group_copies(
     each group's first face.
     """
     # scipy is there whenever imagehash is.
-    from scipy.sparse import coo_array  # type: ignore[import-untyped]
-    from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
 
     num_faces = len(sha256)
     assert num_faces == len(phashes) == len(thumbnails)
