@@ -1,0 +1,86 @@
+"""How near does training from the disk cache come to training on one batch that is already there?
+
+Run: ``OMP_NUM_THREADS=1 python tests/benchmarks/training_step.py [--data FACES]``. One thread, CPU,
+128 pixels, the default configuration with the reference's oversampling. Both sides take the same
+step; one side gathers random faces from the packed cache and augments them, the other is handed the
+same finished batch every time. Aim: a ratio of at least 0.85.
+"""
+
+import argparse
+import os
+
+import numpy as np
+import torch
+from timing import compare
+
+from utkface.batches import TrainingData
+from utkface.config import TrainConfig
+from utkface.data import load_faces
+from utkface.training import Training
+
+SIZE = 128
+CONFIG = TrainConfig(image_size=SIZE, oversample_by="age", oversample_extra=0.1)
+
+
+def load(source: str) -> TrainingData:
+    """Return all faces of a source, every tenth for validation."""
+    faces = load_faces(source, SIZE)
+    labels = [faces.table[name].to_numpy() for name in ("age", "gender", "race")]
+    rows = np.arange(len(faces.table))
+    return TrainingData(faces.images, *labels, rows[rows % 10 > 0], rows[::10])
+
+
+def from_cache(data: TrainingData) -> "Stepper":
+    """Return what trains as a trial does."""
+    return Stepper(Training(CONFIG, data, weights="none"))
+
+
+def from_memory(data: TrainingData) -> "Stepper":
+    """Return what trains on one augmented batch for ever."""
+    stepper = from_cache(data)
+    training = stepper.training
+    rows, intensive = stepper.draw()
+    uint8 = training.images.gather(rows)
+    ready = training.augmenter(uint8, torch.from_numpy(intensive), torch.Generator())
+    training.images.gather = lambda rows: uint8
+    training.augmenter = lambda *arguments: ready
+    return stepper
+
+
+class Stepper:
+    """Takes one training step per call."""
+
+    def __init__(self, training: Training) -> None:
+        self.training = training
+        self.training.model.train()
+        self.rng = np.random.default_rng(0)
+        self.generator = torch.Generator().manual_seed(0)
+        self.intensive_share = 1 - len(training.data.train) / training.num_draws
+
+    def draw(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return random rows, and which of them get the intensive augmentation."""
+        rows = self.rng.choice(self.training.data.train, CONFIG.batch_size)
+        return rows, self.rng.random(len(rows)) < self.intensive_share
+
+    def __call__(self) -> None:
+        """Take one step on rows drawn anew."""
+        self.training._train_step(*self.draw(), self.generator)
+
+
+def main() -> None:
+    """Compare both in turn."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", default=os.environ.get("UTKFACE_DATA", "demo"))
+    data = load(parser.parse_args().data)
+    torch.set_num_threads(1)
+    compare(
+        from_cache(data),
+        from_memory(data),
+        rounds=15,
+        num_images=CONFIG.batch_size,
+        names=("from the disk cache, augmented", "one batch in memory"),
+    )
+
+
+if __name__ == "__main__":
+    main()
