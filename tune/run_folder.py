@@ -23,6 +23,7 @@ from typing import Any
 
 from tune.records import TrialRecord, rank_complete
 from tune.report import trials_table
+from utkface.atomic import replacing
 from utkface.errors import UserError
 
 NUM_FINALISTS = 5
@@ -54,7 +55,10 @@ class RunFolder:
                     f"the results folder {results} is a file; name a folder with --results"
                 ) from None
             except OSError as error:
-                raise _unwritable(results, error) from error
+                raise UserError(
+                    f"cannot write to {results}: {error.strerror or error}; "
+                    "free it, or name another folder with --results"
+                ) from error
             return cls(path)
         raise UserError(f"{results} holds 99 searches named {name}; start again in a second")
 
@@ -116,15 +120,8 @@ class RunFolder:
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file of the run, whole or not at all."""
-        path = self.path / name
-        temporary = path.with_name(f".{name}.{os.getpid()}.tmp")
-        try:
+        with replacing(self.path / name) as temporary:
             temporary.write_text(text)
-            temporary.replace(path)
-        except OSError as error:
-            raise _unwritable(self.path, error) from error
-        finally:
-            temporary.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -145,8 +142,3 @@ class RunFolder:
             file.write(str(os.getpid()))
             file.flush()
             yield
-
-
-def _unwritable(path: Path, error: OSError) -> UserError:
-    reason = error.strerror or str(error)
-    return UserError(f"cannot write to {path} ({reason}); free it, or name another with --results")

@@ -1,13 +1,13 @@
 """A checkpoint: one file with a dictionary of tensors and numbers, read without running code."""
 
 import io
-import os
 import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from utkface.atomic import replacing
 from utkface.errors import UserError
 
 #: Raised when a checkpoint's meaning changes; written into each and checked at reading.
@@ -48,13 +48,8 @@ def parse(data: bytes, name: str = "checkpoint") -> dict[str, Any]:
 
 def save_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
     """Write a state to ``path``, which holds the old checkpoint or the new one at any moment."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(Path(path)) as temporary:
         temporary.write_bytes(dump(state))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:

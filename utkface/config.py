@@ -142,7 +142,9 @@ def _checked(spec: dataclasses.Field, kind: Any, value: Any) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if type(value) is not kind:
-        raise UserError(f"{spec.name}={value!r} is {type(value).__name__}; allowed: {kind.__name__}")
+        raise UserError(
+            f"{spec.name}={value!r} is {type(value).__name__}; allowed: {kind.__name__}"
+        )
     options = spec.metadata.get("options")
     if options and value not in options:
         raise UserError(f"{spec.name}={value!r} is unknown; allowed: {', '.join(options)}")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 
 class UserError(ValueError):
-    """A mistake the user can mend: the message is one line that says what, which value and what to do.
+    """A mistake the user can mend: one line that says what, which value and what to do.
 
     Every command prints it without a traceback and exits with status 2 (`run_command`).
     """

@@ -4,7 +4,6 @@ Everything is in the file: style, figures (SVG), tables. No script, no font and 
 """
 
 import math
-import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,6 +35,7 @@ from tune.report.tables import (
     text_rows,
     trials_table,
 )
+from utkface.atomic import replacing
 
 NUM_TOP = 5
 #: Where no trial was stopped, the epochs whose ranking is looked at, as ASHA would have had them.
@@ -61,12 +61,8 @@ def write_report(
     with drawing_style():
         context = _context(search, records, study, path.parent)
     html = environment.get_template("template.html.j2").render(context)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as temporary:
         temporary.write_text(html, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from utkface.data.atomic import replacing
+from utkface.atomic import replacing
 from utkface.data.duplicates import conflicting_labels
 from utkface.data.faces import Faces
 

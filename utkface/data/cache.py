@@ -21,8 +21,8 @@ import numpy as np
 import pandas as pd
 import PIL
 
+from utkface.atomic import replacing
 from utkface.data import duplicates, images
-from utkface.data.atomic import replacing
 from utkface.data.progress import progress_bar
 from utkface.errors import UserError
 

@@ -5,14 +5,13 @@ into the cache, into a folder named after the hash of their content.
 """
 
 import hashlib
-import inspect
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from utkface.atomic import folder_once
 from utkface.data.archives import is_archive, is_image_name, unpack
-from utkface.data.atomic import folder_once
 from utkface.errors import UserError
 
 KAGGLE_DATASET = "jangedoo/utkface-new"
@@ -141,10 +140,10 @@ def _unpack_once(archive: Path, cache_dir: Path) -> Path:
 
 def _draw_demo(cache_dir: Path) -> Path:
     """Draw the demo faces into the cache, unless this version of them is there already."""
-    from utkface.data import demo, demo_drawing, demo_traits
+    from utkface.data import demo
 
-    code = "".join(inspect.getsource(module) for module in (demo, demo_drawing, demo_traits))
-    version = hashlib.sha256(code.encode()).hexdigest()[:12]
+    code = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("demo*.py")))
+    version = hashlib.sha256(code).hexdigest()[:12]
     return folder_once(cache_dir / f"demo-{version}", demo.write_demo_faces)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from utkface.data.atomic import replacing
+from utkface.atomic import replacing
 from utkface.data.bins import AGE_BINS, age_bin
 from utkface.errors import UserError
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from utkface.data import atomic, cache, load_faces
-from utkface.data.atomic import folder_once, replacing
+from utkface import atomic
+from utkface.atomic import folder_once, replacing
+from utkface.data import cache, load_faces
 from utkface.errors import UserError
 
 
@@ -192,7 +193,7 @@ def test_what_a_killed_process_left_is_swept_by_the_next(tmp_path):
     code = """
 import os, signal, sys
 from pathlib import Path
-from utkface.data.atomic import replacing
+from utkface.atomic import replacing
 with replacing(Path(sys.argv[1])) as temporary:
     temporary.write_bytes(b"half")
     os.kill(os.getpid(), signal.SIGKILL)

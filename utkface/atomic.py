@@ -78,5 +78,5 @@ def _disk_errors(path: Path) -> Iterator[None]:
         reason = error.strerror or str(error)
         raise UserError(
             f"cannot write {path}: {reason}; free space there or choose another folder "
-            "(UTKFACE_CACHE names the cache)"
+            "(UTKFACE_CACHE names the cache, --results the runs)"
         ) from error
