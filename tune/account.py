@@ -65,7 +65,6 @@ def describe_search(
     asha = options.scheduler == "asha"
     return {
         "name": folder.path.name,
-        "folder": str(folder.path),
         "space": space.name,
         "question": space.question,
         "space_signature": space.signature(),

@@ -78,8 +78,8 @@ class SearchOptions:
         return {"epochs": self.max_epochs, "image_size": self.image_size, "seed": self.seed}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all options as plain values."""
-        return {**dataclasses.asdict(self), "results": str(self.results)}
+        """Return the options for ``search.json``, which may move along with its folder."""
+        return {name: value for name, value in vars(self).items() if name != "results"}
 
     def resumed_with(self, given: dict[str, Any]) -> Self:
         """Return the options of a search that goes on, with what the command line changes.
@@ -98,7 +98,7 @@ class SearchOptions:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """Read options back from ``search.json``."""
-        return cls(**{**values, "results": Path(values["results"])})
+        return cls(**values)
 
 
 #: Options in which a resumed search must agree with its beginning.

@@ -88,8 +88,9 @@ def _run(
     search |= {"status": RUNNING, "wandb": mode, "concurrency": resources.concurrency}
     folder.write_search(search)
     start_s, before_s = time.monotonic(), search["wall_s"]
+    shown = {"folder": folder.path, "dashboard": dashboard, "wandb_line": wandb_line}
     for observer in observers:
-        observer.search_started({**search, "dashboard": dashboard, "wandb_line": wandb_line})
+        observer.search_started({**search, **shown})
     run_trials(prepared, folder, session, checkpoints, resources)
     status = _status(session)
     wall_s = round(before_s + time.monotonic() - start_s, 1)

@@ -92,6 +92,9 @@ def build_model(config: TrainConfig, weights: str | Path = "imagenet") -> FaceMo
         downloaded = str(weights) == "imagenet"
         state = _download(config.backbone) if downloaded else _read(Path(weights))
         _load(features, state, config.backbone, weights)
+    for module in features.modules():
+        if isinstance(module, nn.Hardswish):
+            module.inplace = False  # in place it copies its input for the backward pass: 3 % slower
     return FaceModel(config, features)
 
 

@@ -21,6 +21,7 @@ from utkface.errors import UserError
 from utkface.inference import Predictions, predict
 from utkface.loss_log import LossLog
 from utkface.losses import FaceLoss, FaceLosses
+from utkface.memory import keep_freed_memory
 from utkface.metrics import face_metrics
 from utkface.model import build_model
 from utkface.optim import Schedule, WeightAverage, build_optimiser
@@ -77,6 +78,8 @@ class Training:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=needs_scaling)
         if on_gpu:
             torch.backends.cudnn.benchmark = True
+        else:
+            keep_freed_memory()
 
     def run_epoch(self) -> dict[str, float]:
         """Train for one epoch, validate with the averaged weights, and return flat metrics.

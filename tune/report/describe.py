@@ -85,6 +85,10 @@ def describe_points(
 
 def list_commands(folder: Path) -> list[tuple[str, str]]:
     """Return how to look further and go on, as purposes and command lines."""
+    # Commands are typed where the search was started, and the page may travel: no more of the
+    # machine's folders than that needs.
+    here = Path.cwd()
+    folder = folder.relative_to(here) if folder.is_relative_to(here) else folder
     run, journal = shlex.quote(str(folder)), shlex.quote(str(folder / "study.journal"))
     return [
         ("The same study, interactively:", f"optuna-dashboard {journal}"),
