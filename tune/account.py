@@ -1,22 +1,30 @@
 """What goes into a search, checked, and the record of it that ``search.json`` keeps."""
 
+import contextlib
 import os
 import platform
 import shlex
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from search_spaces import Space, load_space
 from tune.asha import rungs
 from tune.cluster import Resources
+from tune.observer import Observer
 from tune.options import REPOSITORY, SearchOptions
+from tune.records import TrialRecord
+from tune.report import write_report
 from tune.run_folder import RUNNING, RunFolder
+from tune.study import SearchStudy
 from utkface.config import TrainConfig
 from utkface.data import Faces, Split, find_source, load_faces, make_split, take_fraction
+from utkface.errors import UserError
 from utkface.model import build_model
 
 _PACKAGES = ("ray", "optuna", "torch", "torchvision", "wandb", "numpy", "pandas", "pillow")
@@ -98,6 +106,35 @@ def describe_search(
         },
         "commit": _commit(),
     }
+
+
+class RunningAccount(Observer):
+    """Keeps ``search.json`` and the tables up to date, so that a search is readable at any time."""
+
+    def __init__(self, folder: RunFolder, search: dict[str, Any], study: SearchStudy) -> None:
+        self._folder, self._search, self._study = folder, search, study
+        self._start_s = time.monotonic() - search["wall_s"]  # of earlier sessions
+
+    def search_started(self, search: dict[str, Any]) -> None:
+        """Write that the search is running."""
+        self._folder.write_search(self._search)
+
+    def trial_ended(self, record: TrialRecord) -> None:
+        """Write the tables anew."""
+        self._search["wall_s"] = round(time.monotonic() - self._start_s, 1)
+        with contextlib.suppress(UserError):  # a full disk: the end of the search will tell
+            self._folder.write_search(self._search)
+            self._folder.write_tables(self._study.records())
+
+    def finish(self, status: str) -> Path:
+        """Write everything that follows from the study; return the report's path."""
+        wall_s = round(time.monotonic() - self._start_s, 1)
+        self._search |= {"status": status, "ended": now(), "wall_s": wall_s}
+        records = self._study.records()
+        self._folder.write_search(self._search)
+        self._folder.write_tables(records)
+        report = self._folder.path / "report.html"
+        return write_report(self._search, records, self._study.study, report)
 
 
 def now() -> str:

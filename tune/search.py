@@ -6,22 +6,19 @@ Everything that the user may have got wrong is checked before a run folder is ma
 import signal
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
 
 import ray
 
 from search_spaces import describe_change
 from tune import cluster
-from tune.account import Prepared, describe_search, now, prepare
+from tune.account import Prepared, RunningAccount, describe_search, prepare
 from tune.checkpoints import CheckpointStore
 from tune.observer import Observer
 from tune.options import SearchOptions
 from tune.records import rank_complete
-from tune.report import write_report
 from tune.run_folder import FAILED, FINISHED, INTERRUPTED, RUNNING, RunFolder
 from tune.runner import run_trials
 from tune.screen import Screen
@@ -86,16 +83,14 @@ def _run(
     stack.enter_context(_interruptible(session, options.time_budget))
 
     search |= {"status": RUNNING, "wandb": mode, "concurrency": resources.concurrency}
-    folder.write_search(search)
-    start_s, before_s = time.monotonic(), search["wall_s"]
+    account = RunningAccount(folder, search, study)
+    observers.append(account)
     shown = {"folder": folder.path, "dashboard": dashboard, "wandb_line": wandb_line}
     for observer in observers:
         observer.search_started({**search, **shown})
     run_trials(prepared, folder, session, checkpoints, resources)
     status = _status(session)
-    wall_s = round(before_s + time.monotonic() - start_s, 1)
-    search |= {"status": status, "ended": now(), "wall_s": wall_s}
-    report = _write_account(folder, search, study)
+    report = account.finish(status)
     for observer in observers:
         observer.search_ended(study.records(), report)
     return _exit_status(session, status)
@@ -114,14 +109,6 @@ def _open_study(prepared: Prepared, folder: RunFolder) -> SearchStudy:
         # Few trials leave no room for Optuna's usual ten random ones.
         num_startup_trials=max(5, min(10, options.num_trials // 4)),
     )
-
-
-def _write_account(folder: RunFolder, search: dict[str, Any], study: SearchStudy) -> Path:
-    """Write everything that follows from the study; return the report's path."""
-    records = study.records()
-    folder.write_search(search)
-    folder.write_tables(records)
-    return write_report(search, records, study.study, folder.path / "report.html")
 
 
 def _start_ray(stack: ExitStack, options: SearchOptions) -> tuple[str | None, cluster.Resources]:

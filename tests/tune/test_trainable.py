@@ -1,7 +1,10 @@
-"""The trainable as Ray uses it (setup, step, reset_config), without a cluster around it."""
+"""The trainable as Ray uses it (setup, step, reset_config), mostly without a cluster around it."""
+
+import dataclasses
 
 import numpy as np
 import pytest
+import ray
 
 from tune.checkpoints import CheckpointStore
 from tune.trainable import FAILURE, METRICS, FaceTrainable, TrialJob
@@ -99,3 +102,23 @@ def test_a_node_without_the_faces_says_so(worker, job):
     job.images_path.unlink()
     with pytest.raises(FileNotFoundError, match="no packed faces"):
         worker(0)
+
+
+@pytest.mark.slow
+def test_a_node_without_the_faces_gets_them_through_the_object_store(job):
+    images = np.load(job.images_path)
+    job.images_path.unlink()
+    ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)
+    try:
+
+        @ray.remote
+        def look(job):
+            seen = job.open_data().images
+            return seen.copy(), seen.flags.writeable
+
+        elsewhere = dataclasses.replace(job, images_ref=[ray.put(images)])
+        seen, writeable = ray.get(look.remote(elsewhere))
+    finally:
+        ray.shutdown()
+    assert np.array_equal(seen, images)
+    assert not writeable  # shared by all trials of the node, not copied for each

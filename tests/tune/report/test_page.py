@@ -11,6 +11,7 @@ import pytest
 
 from tune.report import write_report
 from tune.report.svg import COLOUR, ROLES
+from utkface.errors import UserError
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 
@@ -226,7 +227,7 @@ def test_a_failure_leaves_the_old_page(make_search, tmp_path, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr(Path, "replace", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(UserError, match="disk full"):
         write_report(made.search, made.records, made.study, path)
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
