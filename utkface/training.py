@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from utkface.augment import Augmenter
 from utkface.batches import ImageStore, TrainingData, batch_slices, num_batches, to_device
-from utkface.batchnorm import choose_faces, measure_batchnorm
+from utkface.batchnorm import NUM_FACES, measure_batchnorm
 from utkface.config import TrainConfig
 from utkface.errors import UserError
 from utkface.inference import Predictions, predict
@@ -65,9 +65,9 @@ class Training:
         self.age = to_device(data.age.astype(np.int64), self.device)
         self.gender = to_device(data.gender.astype(np.int64), self.device)
         train = data.train
-        self.batchnorm_rows = choose_faces(train, rng)
         self.train_labels = (data.age[train], data.gender[train], data.race[train])
         self.num_draws = num_draws(*self.train_labels, config)
+        self.batchnorm_rows = train[epoch_draws(*self.train_labels, config, rng)[0][:NUM_FACES]]
         num_steps = num_batches(self.num_draws, config.batch_size)
         num_epochs = schedule_epochs or config.epochs
         self.schedule = Schedule(self.optimiser, config, num_steps, num_epochs)
