@@ -120,8 +120,6 @@ def summary(
             lines.append(_LABEL.format("W&B", f"wandb sync {run}/wandb/offline-run-*"))
         if len(records) < search.get("num_trials", 0) or _any_running(records):
             lines.append(_LABEL.format("go on", f"python tune/run_search.py --resume {run}"))
-    if best is not None:
-        lines.append(_LABEL.format("next", "python tune/retrain_best.py"))
     return lines
 
 
