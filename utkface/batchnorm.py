@@ -32,7 +32,7 @@ def measure_batchnorm(
 ) -> None:
     """Replace the backbone's statistics by those of some rows of the images, not augmented.
 
-    The rows are to be some `NUM_FACES` of the draws that the model was trained on.
+    The rows are to be some `NUM_FACES` of the draws that the model was trained on;
     ``amp_dtype`` is as in `predict`. Stochastic depth, where the backbone has it, draws from
     torch's global generator.
     """

@@ -6,7 +6,7 @@ import torch
 
 from utkface.augment import normalise
 from utkface.batches import ImageStore
-from utkface.batchnorm import NUM_FACES, choose_faces, measure_batchnorm
+from utkface.batchnorm import measure_batchnorm
 from utkface.config import TrainConfig
 from utkface.model import build_model
 
@@ -26,9 +26,3 @@ def test_the_statistics_become_those_of_the_faces_as_they_are() -> None:
     assert norm.momentum == pytest.approx(0.01)  # as torchvision set it
     assert not model.training
     assert all(torch.equal(p, w) for p, w in zip(model.parameters(), weights, strict=True))
-
-
-def test_faces_are_chosen_once_each_and_not_more_than_needed() -> None:
-    rng = np.random.default_rng(0)
-    assert choose_faces(np.arange(5, 15), rng).tolist() == list(range(5, 15))
-    assert len(set(choose_faces(np.arange(5000), rng).tolist())) == NUM_FACES

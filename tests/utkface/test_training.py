@@ -174,6 +174,12 @@ def test_every_backbone_schedule_and_loss_takes_an_epoch(values: dict) -> None:
     assert np.isfinite(list(training(**values).run_epoch().values())).all()
 
 
+def test_batchnorm_is_measured_on_faces_as_often_as_they_are_drawn() -> None:
+    plain, oversampled = training(oversample_by="none"), training(oversample_balance=1.0)
+    assert sorted(plain.batchnorm_rows) == list(plain.data.train)
+    assert len(oversampled.batchnorm_rows) == oversampled.num_draws > len(plain.data.train)
+
+
 def test_clipping_bounds_the_gradient() -> None:
     run = training(clip_norm=0.01, oversample_by="none", batch_size=32)
     run.run_epoch()
