@@ -88,7 +88,8 @@ def _run(
     shown = {"folder": folder.path, "dashboard": dashboard, "wandb_line": wandb_line}
     for observer in observers:
         observer.search_started({**search, **shown})
-    run_trials(prepared, folder, session, checkpoints, resources)
+    if session.has_more:  # not so where a finished search is resumed, or one killed at its very end
+        run_trials(prepared, folder, session, checkpoints, resources)
     status = _status(session)
     report = account.finish(status)
     for observer in observers:

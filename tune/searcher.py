@@ -50,10 +50,15 @@ class SearchSession:
         """Whether the first trials all failed and none ever finished an epoch."""
         return not self._any_epoch and self._num_failures >= MAX_FAILURES_AT_START
 
+    @property
+    def has_more(self) -> bool:
+        """Whether there is a trial to begin or to go on with."""
+        started, unfinished = self.study.num_started(), self.study.num_unfinished()
+        return unfinished > 0 or started < self.num_trials
+
     def next_config(self) -> dict[str, Any] | None:
         """Return the next trial's Ray configuration, or None when the search has had them all."""
-        exhausted = not self.study.num_unfinished() and self.study.num_started() >= self.num_trials
-        if exhausted or self.stop_requested.is_set():
+        if not self.has_more or self.stop_requested.is_set():
             return None
         assignment = self.study.next_trial()
         for observer in self.observers:

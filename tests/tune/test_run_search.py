@@ -103,12 +103,15 @@ def test_wandb_has_a_run_per_trial(shared):
                list(folder.path.rglob("run-*.wandb"))) == 3  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_finished_search_is_extended(shared):
     folder, _, _ = shared
     before = study_records(open_study(folder.journal))
-    process = run_command(
-        "--resume", folder.path.name, "--results", folder.path.parent, "--num-trials", 4
-    )
+    resume = ["--resume", folder.path.name, "--results", folder.path.parent]
+    process = run_command(*resume)  # nothing to do
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert study_records(open_study(folder.journal)) == before
+    process = run_command(*resume, "--num-trials", 4)
     assert process.returncode == 0, process.stdout + process.stderr
     after = study_records(open_study(folder.journal))
     assert after[:3] == before
