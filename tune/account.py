@@ -70,7 +70,9 @@ def describe_search(
 ) -> dict[str, Any]:
     """Return the content of ``search.json`` for a search that is about to begin."""
     options, space = prepared.options, prepared.space
-    asha = options.scheduler == "asha"
+    judged_at = rungs(options.max_epochs, options.grace_epochs, options.reduction_factor)
+    if options.scheduler == "none":
+        judged_at = []
     return {
         "name": folder.path.name,
         "space": space.name,
@@ -90,9 +92,9 @@ def describe_search(
         "image_size": options.image_size,
         "sampler": options.sampler,
         "scheduler": options.scheduler,
-        "grace": options.grace,
+        "grace": options.grace_epochs,
         "reduction_factor": options.reduction_factor,
-        "rungs": rungs(options.max_epochs, options.grace, options.reduction_factor) if asha else [],
+        "rungs": judged_at,
         "split": options.split,
         "weights": options.weights,
         "data": prepared.describe_data(),

@@ -105,7 +105,7 @@ def _open_study(prepared: Prepared, folder: RunFolder) -> SearchStudy:
         options.fixed,
         sampler=options.sampler,
         scheduler=options.scheduler,
-        grace_epochs=options.grace,
+        grace_epochs=options.grace_epochs,
         reduction_factor=options.reduction_factor,
         # Few trials leave no room for Optuna's usual ten random ones.
         num_startup_trials=max(5, min(10, options.num_trials // 4)),

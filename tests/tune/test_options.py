@@ -36,6 +36,12 @@ def test_impossible_values_are_told_with_what_is_allowed(change, flag):
         SearchOptions(space="loss", **change)
 
 
+def test_the_first_judgement_comes_after_a_quarter_of_the_budget_unless_told():
+    for max_epochs, grace in [(1, 1), (4, 1), (8, 2), (12, 3), (30, 7)]:
+        assert SearchOptions(space="loss", max_epochs=max_epochs).grace_epochs == grace
+    assert SearchOptions(space="loss", max_epochs=30, grace=2).grace_epochs == 2
+
+
 def test_a_resumed_search_keeps_what_makes_its_trials_comparable():
     options = SearchOptions(space="loss", max_epochs=8, num_trials=5)
     longer = options.resumed_with({"num_trials": 9, "max_epochs": 8})
