@@ -72,6 +72,12 @@ class SearchOptions:
                     f"{flag} {value} is not possible; allowed: {allowed.get(name, 'above 0')}"
                 )
 
+        if self.scheduler == "asha" and self.grace and self.grace >= max(2, self.max_epochs):
+            raise UserError(
+                f"--grace {self.grace} leaves no epoch to judge before the last of --max-epochs "
+                f"{self.max_epochs}; allowed: less, or --scheduler none"
+            )
+
     @property
     def grace_epochs(self) -> int:
         """The epoch after which ASHA first judges a trial.
@@ -136,40 +142,38 @@ def build_parser() -> argparse.ArgumentParser:
         help="go on with an interrupted search: its name or folder (default: the newest)",
     )
     add("--dry-run", action="store_true", help="check everything, say what would be done, and end")
+    _add_data_options(parser.add_argument_group("data"))
+    _add_search_options(parser.add_argument_group("search"))
+    _add_resource_options(parser.add_argument_group("resources"))
+    return parser
 
-    group = parser.add_argument_group("data")
+
+def _add_data_options(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add(
-        "--data",
-        nargs="+",
-        help="folder or archives of UTKFace, 'kaggle', or 'demo'"
-        " (default: $UTKFACE_DATA, else data/UTKFace, else archives in data/)",
-    )
+    sources = "$UTKFACE_DATA, else data/UTKFace, else archives in data/"
+    kinds = "folder or archives of UTKFace, 'kaggle', or 'demo'"
+    add("--data", nargs="+", help=f"{kinds} (default: {sources})")
     add("--image-size", type=int, help="pixels (default: 64)")
     add("--fraction", type=float, help="share of the training part to use (default: 1)")
-    add(
-        "--split", choices=PROTOCOLS, help="grouped: copies of a photograph stay together (default)"
-    )
+    add("--split", choices=PROTOCOLS, help="default: grouped, copies of a photograph together")
     add("--weights", help="backbone: imagenet (default), none, or the path of a file")
 
-    group = parser.add_argument_group("search")
+
+def _add_search_options(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--num-trials", type=int, help="all trials, of all sessions of this search (default: 24)")
-    add(
-        "--time-budget", type=float, metavar="S", help="seconds after which to stop; can be resumed"
-    )
+    add("--time-budget", type=float, metavar="S", help="seconds to search; can be resumed")
     add("--max-epochs", type=int, help="full budget of a trial (default: 12)")
     add("--sampler", choices=SAMPLERS, help="default: tpe")
     add("--scheduler", choices=SCHEDULERS, help="early stopping (default: asha)")
-    add(
-        "--grace",
-        type=int,
-        help="asha: the first epoch judged (default: max-epochs / 4)",
-    )
+    add("--grace", type=int, help="asha: the first epoch judged (default: max-epochs / 4)")
     add("--reduction-factor", type=int, help="asha: one in so many goes on (default: 3)")
     add("--seed", type=int, help="default: 0")
+    modes = ("online", "offline", "disabled")
+    add("--wandb", choices=modes, help="default: online with an API key, else offline")
 
-    group = parser.add_argument_group("resources")
+
+def _add_resource_options(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--cpus-per-trial", type=float, help="default: 1, on a GPU its share of the cores")
     add("--gpus-per-trial", type=float, help="may be a fraction (default: by the card's memory)")
@@ -177,9 +181,3 @@ def build_parser() -> argparse.ArgumentParser:
     add("--address", help="a Ray cluster: host:port, auto or ray://… (default: this machine)")
     add("--storage", help="folder or URI for checkpoints that all nodes reach (default: the run's)")
     add("--results", type=Path, help="folder for run folders (default: results/)")
-    add(
-        "--wandb",
-        choices=("online", "offline", "disabled"),
-        help="default: online with an API key, else offline",
-    )
-    return parser

@@ -24,6 +24,7 @@ def test_every_option_of_the_parser_is_an_option_of_the_search():
         ({"fraction": 0.0}, "--fraction 0.0"),
         ({"fraction": 1.5}, "--fraction 1.5"),
         ({"grace": 0}, "--grace 0"),
+        ({"grace": 8, "max_epochs": 8}, "--grace 8"),
         ({"reduction_factor": 1}, "--reduction-factor 1"),
         ({"concurrency": 0}, "--concurrency 0"),
         ({"time_budget": 0.0}, "--time-budget 0.0"),
