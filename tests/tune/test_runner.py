@@ -1,0 +1,95 @@
+"""Trials that fail inside a real Ray: the search goes on, and each ending is on record."""
+
+import os
+
+import pytest
+import ray
+
+import tune.runner
+from tune import cluster
+from tune.account import prepare
+from tune.checkpoints import CheckpointStore
+from tune.options import SearchOptions
+from tune.run_folder import RunFolder
+from tune.searcher import MAX_FAILURES_AT_START, SearchSession
+from tune.study import SearchStudy
+from tune.trainable import FaceTrainable
+
+NUM_TRIALS = 4
+
+
+@pytest.fixture
+def search(tmp_path, monkeypatch):
+    """Run a small search with another trainable; return its session afterwards."""
+
+    def search_(trainable):
+        monkeypatch.setattr(tune.runner, "FaceTrainable", trainable)
+        options = SearchOptions(
+            space="quick", data=["demo"], weights="none", max_epochs=2, image_size=32,
+            fraction=0.3, num_trials=NUM_TRIALS, scheduler="none",
+        )  # fmt: skip
+        prepared = prepare(options)
+        folder = RunFolder.create(tmp_path, "fault")
+        checkpoints = CheckpointStore(str(folder.path / "checkpoints"))
+        study = SearchStudy(folder.journal, prepared.space, options.fixed, scheduler="none")
+        session = SearchSession(study, options.num_trials, [], checkpoints)
+        cluster.connect(None)
+        try:
+            resources = cluster.plan_resources(None, None, None)
+            tune.runner.run_trials(prepared, folder, session, checkpoints, resources)
+        finally:
+            ray.shutdown()
+        return session
+
+    return search_
+
+
+# The trainables are made inside the tests: a worker cannot import this file, so they travel whole.
+
+
+@pytest.mark.slow
+def test_one_trial_that_raises_does_not_stop_the_search(search):
+    class Raising(FaceTrainable):
+        def step(self):
+            if self._number == 1:
+                del self._training.optimiser
+            return super().step()
+
+    session = search(Raising)
+    states = {record.number: record.state for record in session.study.records()}
+    assert states == {0: "COMPLETE", 1: "FAIL", 2: "COMPLETE", 3: "COMPLETE"}
+    assert "AttributeError" in session.study.records()[1].reason
+    assert not session.hopeless
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_once_is_replaced_and_its_trial_goes_on(search, tmp_path):
+    class Mortal(FaceTrainable):
+        def step(self):
+            result = super().step()
+            marker = tmp_path / "died"
+            if self._number == 1 and not marker.exists():
+                marker.touch()
+                os._exit(1)  # after the checkpoint, before the report
+            return result
+
+    session = search(Mortal)
+    records = session.study.records()
+    assert (tmp_path / "died").exists()
+    assert [record.state for record in records] == ["COMPLETE"] * NUM_TRIALS
+    assert [epoch["epoch"] for epoch in records[1].epochs] == [1, 2]
+
+
+@pytest.mark.slow
+def test_a_search_whose_first_trials_all_fail_ends_with_the_first_error(search):
+    class Broken(FaceTrainable):
+        def _begin(self, config):
+            super()._begin(config)
+            self._failure = f"trial {config['number']} cannot begin"
+
+    session = search(Broken)
+    records = session.study.records()
+    assert session.hopeless
+    assert session.first_failure.endswith("cannot begin")
+    failed = [record for record in records if record.state == "FAIL"]
+    assert len(failed) >= MAX_FAILURES_AT_START
