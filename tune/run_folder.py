@@ -16,6 +16,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -141,4 +142,6 @@ class RunFolder:
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
+            for left in self.path.glob(".*.tmp"):  # half-written by a process that was killed
+                shutil.rmtree(left, ignore_errors=True)
             yield

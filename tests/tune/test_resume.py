@@ -14,7 +14,7 @@ from tune.run_folder import FINISHED, RunFolder
 from tune.study import open_study, study_records
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-NUM_TRIALS, MAX_EPOCHS = 8, 4
+NUM_TRIALS, MAX_EPOCHS = 10, 4
 
 
 def start(*arguments, log):
@@ -59,7 +59,7 @@ def test_kill_9_loses_no_finished_trial_and_repeats_none(tmp_path):
     process = new_search(results, log)
     known, num_kills, num_lost, num_repeated = {}, 0, 0, 0
     while True:
-        wait_for_progress(process, results, chance.randint(8, 40))
+        wait_for_progress(process, results, chance.randint(5, 25))
         time.sleep(chance.random())
         if process.poll() is not None:
             break

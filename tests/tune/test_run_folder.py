@@ -90,7 +90,9 @@ def test_a_run_is_one_process_at_a_time(tmp_path):
     assert ready.wait(30)
     with pytest.raises(UserError, match=f"process {other.pid}"), folder.lock():
         pass
+    half_written = folder.path / ".search.json.x1y2.tmp"
+    half_written.mkdir()
     other.kill()  # the lock goes with the process
     other.join()
     with folder.lock():
-        pass
+        assert not half_written.exists()
