@@ -38,7 +38,7 @@ def start(options: SearchOptions) -> int:
         folder = RunFolder.create(options.results, prepared.space.name)
         stack.enter_context(folder.lock())
         folder.write_text("space.py", prepared.space.source)
-        write_account(prepared.faces, folder.path / "data")
+        print("data      ", write_account(prepared.faces, folder.path / "data"))
         prepared.split.save(folder.path / "data" / "split.json", prepared.faces.table)
         search = describe_search(prepared, folder, resources, cluster.hardware())
         folder.write_search(search)  # from here on the run can be resumed

@@ -68,6 +68,13 @@ def test_a_search_leaves_a_folder_that_a_person_can_read(shared):
     assert str(folder.path / "report.html") in process.stdout.replace("\n", "")
 
 
+def test_refused_files_are_listed_and_counted(shared):
+    folder, process, _ = shared
+    assert "600 faces, 24 of them copies of another" in process.stdout
+    assert "0 files refused" in process.stdout
+    assert (folder.path / "data" / "rejected.csv").read_text().startswith("file,reason")
+
+
 def test_everything_made_from_demo_faces_says_so(shared):
     folder, process, _ = shared
     assert "demo" in process.stdout
