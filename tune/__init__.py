@@ -12,3 +12,9 @@ for _name, _value in {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }.items():
     os.environ.setdefault(_name, _value)
+
+# With a token at hand Ray starts its own clusters with authentication, but joins one that asks for
+# it only when told so before it is imported.
+_token_file = os.environ.get("RAY_AUTH_TOKEN_PATH") or os.path.expanduser("~/.ray/auth_token")  # noqa: PTH111
+if "RAY_AUTH_TOKEN" in os.environ or os.path.exists(_token_file):  # noqa: PTH110
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
