@@ -1,0 +1,4 @@
+"""Judging a trained model on held-out faces: metrics with intervals, subgroups, quality, account.
+
+The modules here may need scikit-learn and its companions; the core of `utkface` never imports them.
+"""
