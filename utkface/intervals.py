@@ -1,0 +1,130 @@
+"""Intervals for predicted ages, from validation residuals.
+
+Split conformal prediction, conditional on the predicted age (Mondrian conformal regression: Vovk,
+Gammerman and Shafer, *Algorithmic Learning in a Random World*, chapter 4). The faces of a
+validation part, which the model has not been trained on, are put into bins by the age *predicted*
+for them; in each bin two order statistics of the signed residuals, true minus predicted age, cut
+off the same share of faces below and above. The ranks have the finite-sample correction, so that a
+new face of the same kind lies in its interval with at least the level's probability, whatever the
+model. Faces of another kind (other cameras, other crops, other people) have no such promise.
+
+Bins with too few faces join a neighbour. Where even all faces together are too few for the level,
+the interval is the whole range of ages, which is the truth about what is known.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from utkface.data.bins import AGE_BINS, age_bin
+from utkface.data.names import MAX_AGE_YEARS
+from utkface.errors import UserError
+
+LEVEL = 0.9
+SOURCE = "validation residuals (split conformal, by predicted age)"
+_MIN_FACES = 100  # of a bin: at 90 % its two ends then rest on the fifth face from either side
+
+
+def fit_intervals(age: ArrayLike, age_years: ArrayLike, level: float = LEVEL) -> dict[str, Any]:
+    """Return what `apply_intervals` needs, as a dictionary of plain numbers, lists and text.
+
+    age: (N,) true ages of faces that the model was not trained on; age_years: (N,) the ages it
+    predicts for them, finite; level: the share of faces whose true age an interval should hold.
+    Raises `UserError` for a level that is not between 0 and 1.
+    """
+    if not 0 < level < 1:
+        raise UserError(f"level={level} is out of range; allowed: between 0 and 1, as 0.9")
+    predicted = np.asarray(age_years, dtype=np.float64)
+    residuals = np.asarray(age, dtype=np.float64) - predicted
+    assert residuals.ndim == 1, residuals.shape
+    assert np.isfinite(residuals).all(), "an age that is no number"
+    edges = _pooled_edges(predicted)
+    bins = age_bin(predicted, edges)
+    limits = [_limits(residuals[bins == i], level) for i in range(len(edges) - 1)]
+    return {
+        "level": float(level),
+        "source": SOURCE,
+        "num_faces": len(residuals),
+        "edges_years": [float(edge) for edge in edges[1:-1]],  # between the bins
+        "low_years": [low for low, _ in limits],  # per bin, added to the predicted age
+        "high_years": [high for _, high in limits],
+    }
+
+
+def apply_intervals(
+    interval: dict[str, Any], age_years: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the low and the high end for predicted ages, in years between 0 and 116.
+
+    age_years: predicted ages of any shape; both ends have that shape.
+    """
+    predicted = np.asarray(age_years, dtype=np.float64)
+    bins = np.searchsorted(interval["edges_years"], predicted, side="right")
+    ends = (
+        (predicted + np.asarray(interval[side])[bins]).clip(0, MAX_AGE_YEARS)
+        for side in ("low_years", "high_years")
+    )
+    low, high = ends
+    return low, high
+
+
+def coverage(interval: dict[str, Any], age: ArrayLike, age_years: ArrayLike) -> float:
+    """Return the share of faces whose true age lies in the interval of their predicted age.
+
+    age and age_years: (N,) as for `fit_intervals`. Honest only for faces that the intervals were
+    not fitted on.
+    """
+    low, high = apply_intervals(interval, age_years)
+    true = np.asarray(age)
+    return float(((low <= true) & (true <= high)).mean())
+
+
+def check_coverage(
+    age: ArrayLike, age_years: ArrayLike, level: float = LEVEL, seed: int = 0
+) -> float:
+    """Return the coverage to expect of new faces: fitted on one random half, tried on the other.
+
+    age and age_years: (N,) as for `fit_intervals`, at least two faces. Both halves are tried in
+    turn and averaged.
+    """
+    true, predicted = np.asarray(age), np.asarray(age_years)
+    assert len(true) > 1, "one face has no halves"
+    order = np.random.default_rng(seed).permutation(len(true))
+    halves = np.array_split(order, 2)
+    covered = [
+        coverage(fit_intervals(true[fit], predicted[fit], level), true[rest], predicted[rest])
+        for fit, rest in (halves, halves[::-1])
+    ]
+    return float(np.mean(covered))
+
+
+def _pooled_edges(predicted: NDArray[np.float64]) -> tuple[float, ...]:
+    """Return the evaluation's age bins, the small ones merged with their smaller neighbour.
+
+    Merged, not overlapped: the promise of coverage holds for each bin of a partition.
+    """
+    edges = list(AGE_BINS)
+    counts = np.bincount(age_bin(predicted), minlength=len(edges) - 1).tolist()
+    while len(counts) > 1 and min(counts) < _MIN_FACES:
+        small = counts.index(min(counts))
+        neighbours = [i for i in (small - 1, small + 1) if 0 <= i < len(counts)]
+        left = min(small, min(neighbours, key=counts.__getitem__))
+        counts[left] += counts.pop(left + 1)
+        edges.pop(left + 1)
+    return tuple(edges)
+
+
+def _limits(residuals: NDArray[np.float64], level: float) -> tuple[float, float]:
+    """Return the residuals that at most (1 - level) / 2 of faces lie below, and above.
+
+    The k-th smallest of n, k = (n + 1) (1 - level) / 2 rounded down, and the k-th largest: a new
+    residual is as likely to fall into any of the n + 1 gaps between the old ones.
+    """
+    # The small addend keeps 0.1 / 2 * 20, which is 1 in decimal, from being 0.99… in binary.
+    rank = math.floor((len(residuals) + 1) * (1 - level) / 2 + 1e-9)
+    if rank < 1:
+        return -float(MAX_AGE_YEARS), float(MAX_AGE_YEARS)
+    ordered = np.sort(residuals)
+    return float(ordered[rank - 1]), float(ordered[-rank])
