@@ -8,6 +8,7 @@ standard library is imported, so that a configuration can be checked anywhere at
 import dataclasses
 import difflib
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self, get_type_hints
@@ -18,6 +19,12 @@ from utkface.errors import UserError
 #: that differed in them could not be compared rung by rung, so no search space may suggest them.
 SET_BY_COMMAND = {"epochs": "--max-epochs", "image_size": "--image-size", "seed": "--seed"}
 
+#: One part of `TrainConfig.group_weights`, which `utkface.group_weights` reads.
+_GROUP_WEIGHT = (
+    r"(?:\d{1,3}-\d{1,3}|\d{1,3}\+|all)(?: (?:male|female))?"
+    r"(?: (?:white|black|asian|indian|other))?=[1-9]\d?(?:\.\d{1,3})?"
+)
+
 
 def _between(default: float, low: float, high: float) -> Any:
     """Declare a number with its inclusive range."""
@@ -27,6 +34,11 @@ def _between(default: float, low: float, high: float) -> Any:
 def _one_of(default: str, *options: str) -> Any:
     """Declare a choice between names."""
     return field(default=default, metadata={"options": options})
+
+
+def _text(default: str, pattern: str, allowed: str) -> Any:
+    """Declare a text that a regular expression describes, and how to say so to a person."""
+    return field(default=default, metadata={"pattern": pattern, "allowed": allowed})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +52,8 @@ class TrainConfig:
     # The run: set by the command, the same for every trial of a search.
     epochs: int = _between(12, 1, 1000)
     image_size: int = _between(128, 32, 224)  # pixels, square
+    # Side of the images that the first epoch trains on; it grows to image_size (`utkface.resize`).
+    initial_image_size: int = _between(0, 0, 224)  # 0: image_size throughout
     seed: int = _between(0, 0, 2**31 - 1)
 
     # Model
@@ -98,10 +112,17 @@ class TrainConfig:
     erasing_p: float = _between(0.1, 0.0, 1.0)
 
     # Oversampling: a group with n faces gets (largest - n) * balance + largest * extra more draws,
-    # all of them through the intensive augmentation.
-    oversample_by: str = _one_of("none", "none", "age", "age_gender", "age_race")
+    # all of them through the intensive augmentation. By weights, it is drawn weight ** power times.
+    oversample_by: str = _one_of("none", "none", "age", "age_gender", "age_race", "weights")
     oversample_balance: float = _between(0.3, 0.0, 1.0)  # 1: every group as often as the largest
     oversample_extra: float = _between(0.0, 0.0, 1.0)
+    group_weights: str = _text(  # as `python -m utkface.evaluation.weak_groups` finds them
+        "",
+        rf"(?:{_GROUP_WEIGHT}(?:, {_GROUP_WEIGHT})*)?",
+        "ages, perhaps gender and race, and a weight from 1 to 99.999 for each group, "
+        "as in '80+ female=1.62, 0-3=1.5, all black=1.2'",
+    )
+    group_weights_power: float = _between(1.0, 0.0, 4.0)  # 0: every face once
     oversample_max_repeats: float = _between(20.0, 1.0, 1000.0)  # draws of one face per epoch
     intensive_strength: float = _between(1.0, 0.0, 2.0)  # 1: the reference's intensive pipeline
 
@@ -111,10 +132,20 @@ class TrainConfig:
         for spec in dataclasses.fields(self):
             value = _checked(spec, types[spec.name], getattr(self, spec.name))
             object.__setattr__(self, spec.name, value)
+        if 0 < self.initial_image_size < 32 or self.initial_image_size > self.image_size:
+            raise UserError(
+                f"initial_image_size={self.initial_image_size} does not grow to image_size="
+                f"{self.image_size}; allowed: 32 to {self.image_size}, or 0 for no growth"
+            )
         if self.freeze_epochs >= self.epochs and self.freeze_epochs > 0:
             raise UserError(
                 f"freeze_epochs={self.freeze_epochs} leaves none of epochs={self.epochs} to train "
                 "the backbone; allowed: fewer than epochs"
+            )
+        if self.oversample_by == "weights" and not self.group_weights:
+            raise UserError(
+                "oversample_by='weights' needs group_weights, which is empty; give weights as "
+                "`python -m utkface.evaluation.weak_groups` finds them"
             )
 
     @classmethod
@@ -148,6 +179,9 @@ def _checked(spec: dataclasses.Field, kind: Any, value: Any) -> Any:
     options = spec.metadata.get("options")
     if options and value not in options:
         raise UserError(f"{spec.name}={value!r} is unknown; allowed: {', '.join(options)}")
+    pattern = spec.metadata.get("pattern")
+    if pattern is not None and not re.fullmatch(pattern, value):
+        raise UserError(f"{spec.name}={value!r} is malformed; allowed: {spec.metadata['allowed']}")
     if "low" in spec.metadata:
         low, high = spec.metadata["low"], spec.metadata["high"]
         if not (math.isfinite(value) and low <= value <= high):

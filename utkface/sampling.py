@@ -2,8 +2,9 @@
 
 Every face is drawn once with the basic augmentation. The faces of rare groups are drawn again, with
 the intensive one: a group of n faces gets ``(largest - n) * balance + largest * extra`` more draws,
-as in the reference, whose groups are the nine decades of age, with 0.3 and 0.1. Pure NumPy: labels
-in, row numbers out.
+as in the reference, whose groups are the nine decades of age, with 0.3 and 0.1. Or the faces of
+groups where a model is weak are drawn ``weight ** power`` times (`utkface.group_weights`). Pure
+NumPy: labels in, row numbers out.
 """
 
 import math
@@ -14,6 +15,7 @@ import pandas as pd
 
 from utkface.config import TrainConfig
 from utkface.data.bins import DECADE_BINS, age_bin, bin_labels
+from utkface.group_weights import face_weights, parse_weights
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,11 @@ def age_distribution(
 def _group(age: np.ndarray, gender: np.ndarray, race: np.ndarray, config: TrainConfig) -> _Groups:
     """Cut the faces into the groups that ``oversample_by`` names and count their extra draws."""
     assert len(age) == len(gender) == len(race) > 0, "every face has three labels"
+    if config.oversample_by == "weights":
+        weights = face_weights(parse_weights(config.group_weights), age, gender, race)
+        weights, of_face, num_faces = np.unique(weights, return_inverse=True, return_counts=True)
+        wanted = (weights**config.group_weights_power - 1) * num_faces
+        return _Groups(of_face, num_faces, _whole_draws(wanted, num_faces, config))
     keys = {
         "none": [np.zeros(len(age), np.int64)],
         "age": [age_bin(age, DECADE_BINS)],
@@ -98,18 +105,18 @@ def _group(age: np.ndarray, gender: np.ndarray, race: np.ndarray, config: TrainC
     _, of_face, num_faces = np.unique(
         np.stack(keys, 1), axis=0, return_inverse=True, return_counts=True
     )
-    num_extra = np.zeros_like(num_faces)
+    wanted = np.zeros(len(num_faces))
     if config.oversample_by != "none":
-        num_extra = _extra_draws(num_faces, config)
-    return _Groups(of_face.reshape(-1), num_faces, num_extra)
+        largest = num_faces.max()
+        balance, extra = config.oversample_balance, config.oversample_extra
+        wanted = (largest - num_faces) * balance + largest * extra
+    return _Groups(of_face.reshape(-1), num_faces, _whole_draws(wanted, num_faces, config))
 
 
-def _extra_draws(num_faces: np.ndarray, config: TrainConfig) -> np.ndarray:
+def _whole_draws(wanted: np.ndarray, num_faces: np.ndarray, config: TrainConfig) -> np.ndarray:
     """Return each group's extra draws: whole numbers that add up to the rounded total."""
-    largest = num_faces.max()
-    shares = (largest - num_faces) * config.oversample_balance + largest * config.oversample_extra
     # No face more often than allowed, its basic draw included: a whole number, like the draws.
-    shares = np.minimum(shares, num_faces * (math.floor(config.oversample_max_repeats) - 1))
+    shares = np.minimum(wanted, num_faces * (math.floor(config.oversample_max_repeats) - 1))
     shares = shares.round(6)  # 0.1 + 0.2 must not cost a draw
     # Largest remainders: round down, then give what is missing to those who lost most.
     whole = np.floor(shares).astype(np.int64)

@@ -20,6 +20,8 @@ def values_of(spec):
     """Return a strategy over what a field allows, its ends included."""
     if "options" in spec.metadata:
         return st.sampled_from(spec.metadata["options"])
+    if "pattern" in spec.metadata:
+        return st.from_regex(spec.metadata["pattern"], fullmatch=True)
     if isinstance(spec.default, bool):
         return st.booleans()
     low, high = spec.metadata["low"], spec.metadata["high"]
@@ -30,7 +32,13 @@ def values_of(spec):
 
 def allowed_configs():
     values = st.fixed_dictionaries({name: values_of(spec) for name, spec in SPECS.items()})
-    return values.filter(lambda v: v["freeze_epochs"] < v["epochs"])
+    return values.filter(
+        lambda v: (
+            v["freeze_epochs"] < v["epochs"]
+            and (v["initial_image_size"] == 0 or 32 <= v["initial_image_size"] <= v["image_size"])
+            and (v["group_weights"] or v["oversample_by"] != "weights")
+        )
+    )
 
 
 def error_of(**values):
@@ -84,6 +92,11 @@ def test_a_value_is_either_kept_or_refused_by_name(name, value):
             "freeze_epochs=5 leaves none of epochs=5 to train the backbone; "
             "allowed: fewer than epochs",
         ),
+        (
+            {"oversample_by": "weights"},
+            "oversample_by='weights' needs group_weights, which is empty; give weights as "
+            "`python -m utkface.evaluation.weak_groups` finds them",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_its_value_and_what_is_allowed(values, message):
@@ -91,13 +104,17 @@ def test_a_mistake_is_named_with_its_value_and_what_is_allowed(values, message):
 
 
 def test_a_name_like_no_other_gets_the_whole_list():
-    assert "qqqq=1; allowed: epochs, image_size, seed, backbone" in error_of(qqqq=1)
+    assert "qqqq=1; allowed: epochs, image_size, initial_image_size, seed, backbone" in error_of(
+        qqqq=1
+    )
 
 
 @pytest.mark.parametrize("name", RANGED)
 def test_both_ends_are_allowed_and_nothing_beyond(name):
     low, high = SPECS[name].metadata["low"], SPECS[name].metadata["high"]
-    room = {"epochs": 1000} if name == "freeze_epochs" else {}
+    room = {"freeze_epochs": {"epochs": 1000}, "initial_image_size": {"image_size": 224}}.get(
+        name, {}
+    )
     top = high - 1 if name == "freeze_epochs" else high  # all epochs frozen is refused for itself
     for end in (low, top):
         assert getattr(TrainConfig.from_dict({**room, name: end}), name) == end
@@ -108,7 +125,26 @@ def test_both_ends_are_allowed_and_nothing_beyond(name):
 @pytest.mark.parametrize("name", CHOICES)
 def test_every_option_is_allowed(name):
     for option in SPECS[name].metadata["options"]:
-        assert getattr(TrainConfig(**{name: option}), name) == option
+        values = {name: option, "group_weights": "80+=2"}  # "weights" needs some
+        assert getattr(TrainConfig(**values), name) == option
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0-3=1", "80+ female=1.62, 0-3=1.5, all black=12.125", "all male other=99"]
+)
+def test_weights_of_groups_survive(text):
+    config = TrainConfig(group_weights=text)
+    assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))).group_weights == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["0-3", "=2", "0-3=0.5", "0-3=100", "0-3=nan", "0-3=-1", "old=2", "80+ woman=2", "0-3=2,4+=2"],
+)
+def test_malformed_weights_of_groups_are_refused_with_an_example(text):
+    message = error_of(group_weights=text)
+    assert message.startswith(f"group_weights={text!r} is malformed; allowed: ages")
+    assert "'80+ female=1.62" in message
 
 
 def test_whole_numbers_become_the_fields_own_type():

@@ -131,3 +131,39 @@ def test_age_distribution_lists_decades_without_faces():
     assert len(table) == 9
     assert table["faces"].tolist() == [1, 0, 0, 0, 0, 0, 0, 0, 1]
     assert np.isfinite(table[["draws", "share_before", "share_after"]].to_numpy()).all()
+
+
+def by_weights(text, **changes):
+    return config(oversample_by="weights", group_weights=text, **changes)
+
+
+def test_weights_say_how_often_a_group_is_drawn(labels):
+    age, gender, race = labels
+    settings = by_weights("70+=3, 70+ female=2, 0-9 female black=2.5")
+    drawn = times_drawn(labels, settings)
+    old = age >= 70
+    young = (age < 10) & (gender == 1) & (race == 1)
+    assert set(drawn[old]) == {3}, "the larger of two weights, not their product"
+    assert set(drawn[young]) == {2, 3}
+    assert drawn[young].mean() == pytest.approx(2.5, abs=0.5 / young.sum())
+    assert set(drawn[~old & ~young]) == {1}
+    expected = np.where(old, 3, np.where(young, 2.5, 1))
+    np.testing.assert_allclose(expected_draws(*labels, settings), expected, atol=0.5 / young.sum())
+    assert len(draws_of(labels, settings)[0]) == num_draws(*labels, settings) == drawn.sum()
+
+
+@pytest.mark.parametrize(("power", "times"), [(0.0, 1), (0.5, 2), (1.0, 4), (2.0, 16)])
+def test_the_power_is_the_strength_of_the_weights(labels, power, times):
+    drawn = times_drawn(labels, by_weights("80+=4", group_weights_power=power))
+    assert set(drawn[labels[0] >= 80]) == {times}
+    assert set(drawn[labels[0] < 80]) == {1}
+
+
+def test_weights_obey_the_cap_too(labels):
+    drawn = times_drawn(labels, by_weights("80+=50", oversample_max_repeats=7.0))
+    assert drawn.max() == 7
+
+
+def test_a_weighted_group_without_a_face_is_no_harm(labels):
+    settings = by_weights("110-116 male=9")
+    assert num_draws(*labels, settings) == len(labels[0])
