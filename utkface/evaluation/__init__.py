@@ -2,3 +2,20 @@
 
 The modules here may need scikit-learn and its companions; the core of `utkface` never imports them.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from utkface.evaluation.row import evaluate_row, paired_difference
+
+__all__ = ["evaluate_row", "paired_difference"]
+
+_MODULE_OF = {"evaluate_row": "row", "paired_difference": "row"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import an exported name at its first use: scikit-learn alone takes seconds to load."""
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

@@ -1,0 +1,191 @@
+"""One row of an evaluation: everything that is said of one model, trained with several seeds.
+
+Every metric is of each seed's own predictions, then averaged over seeds: it says how good one
+trained model is to be expected to be, not how good an ensemble of them would be. ``low`` and
+``high`` are for want of faces (`utkface.evaluation.bootstrap`), ``spread`` is the standard
+deviation over training seeds.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.metrics import confusion_matrix
+
+from utkface.data.bins import age_bin, bin_labels
+from utkface.errors import UserError
+from utkface.evaluation.bootstrap import (
+    Bootstrap,
+    Estimate,
+    estimate,
+    number_or_none,
+)
+from utkface.evaluation.metrics import (
+    MEAN_METRICS,
+    METRICS,
+    FloatArray,
+    IntArray,
+    calibration_table,
+    per_face_terms,
+    point_metrics,
+)
+from utkface.evaluation.subgroups import assign_subgroups, evaluate_subgroups, subgroup_gaps
+from utkface.evaluation.weighted import WeightedMetrics
+
+#: The share of ages that an interval of the predictions promises to hold.
+INTERVAL_LEVEL = 0.9
+PAIRED_METRICS = ("age_mae", "gender_accuracy", "score")
+REQUIRED_COLUMNS = ("group", "age", "gender", "race")
+
+AgeAndGender = tuple[ArrayLike, ArrayLike]
+
+
+def evaluate_row(
+    faces: pd.DataFrame,
+    age_years: ArrayLike,
+    gender_probability: ArrayLike,
+    *,
+    num_resamples: int = 2000,
+    seed: int = 0,
+    interval: AgeAndGender | None = None,
+) -> dict[str, Any]:
+    """Return all numbers of one model on some faces, ready for JSON: None, never NaN.
+
+    faces: group, age, gender, race, and quality measures where there are any, N rows.
+    age_years, gender_probability: (S, N), S seeds; the latter of being female, 0..1.
+    interval: lowest and highest age of each prediction, (S, N) years each, where it has them.
+    """
+    years, probability = _checked(faces, age_years, gender_probability)
+    age, gender, groups = (faces[name].to_numpy(np.int64) for name in ("age", "gender", "group"))
+    bootstrap = Bootstrap(groups, num_resamples, seed)
+    overall = _overall(age, gender, years, probability, bootstrap)
+    terms = per_face_terms(age, gender, years, probability).mean(axis=1)
+    tables = evaluate_subgroups(assign_subgroups(faces), terms, bootstrap)
+    return {
+        "num_faces": len(faces),
+        "num_groups": len(np.unique(groups)),
+        "num_seeds": len(years),
+        "overall": overall,
+        "subgroups": tables,
+        "gaps": subgroup_gaps(tables, overall),
+        "calibration": calibration_table(gender, probability),
+        "confusion": _confusion(age, gender, probability),
+        "interval": interval_coverage(age, *interval, bootstrap) if interval is not None else None,
+    }
+
+
+def paired_difference(
+    faces: pd.DataFrame,
+    a: AgeAndGender,
+    b: AgeAndGender,
+    *,
+    num_resamples: int = 2000,
+    seed: int = 0,
+) -> dict[str, Estimate]:
+    """Return how model a differs from b (a minus b) on the same faces, with intervals.
+
+    a, b: (age_years, gender_probability), each (S, N); the numbers of seeds may differ. Both are
+    judged on the same resamples, so what is hard about a face for both of them cancels out.
+    """
+    predictions_a, predictions_b = _checked(faces, *a), _checked(faces, *b)
+    age, gender, groups = (faces[name].to_numpy(np.int64) for name in ("age", "gender", "group"))
+    terms_a = per_face_terms(age, gender, *predictions_a).mean(axis=1)
+    terms_b = per_face_terms(age, gender, *predictions_b).mean(axis=1)
+    # All three metrics are means over faces, so their differences are means of differences.
+    rows = [MEAN_METRICS.index(name) for name in PAIRED_METRICS]
+    differences = (terms_a - terms_b)[rows]
+    samples = Bootstrap(groups, num_resamples, seed).sample_means(differences)
+    return {
+        name: estimate(of_faces.mean(), of_resamples)
+        for name, of_faces, of_resamples in zip(PAIRED_METRICS, differences, samples, strict=True)
+    }
+
+
+def interval_coverage(
+    age: IntArray, low: ArrayLike, high: ArrayLike, bootstrap: Bootstrap
+) -> dict[str, Any]:
+    """Return the share of true ages (N,) that lie within low and high, both (S, N) years.
+
+    With an interval of that share itself, and with the mean width: covering is easy when wide.
+    """
+    lowest, highest = np.asarray(low, np.float64), np.asarray(high, np.float64)
+    if lowest.shape != highest.shape or lowest.shape[1:] != age.shape:
+        raise UserError(
+            f"intervals of shape {lowest.shape} and {highest.shape} do not fit {len(age)} faces: "
+            "give (seeds, faces) for both ends"
+        )
+    if not np.isfinite(highest - lowest).all():
+        raise UserError("some predictions lack an interval: give one for every face, or none")
+    is_covered = ((lowest <= age) & (age <= highest)).mean(axis=0, keepdims=True)
+    return {
+        "level": INTERVAL_LEVEL,
+        "coverage": estimate(is_covered.mean(), bootstrap.sample_means(is_covered)[0]),
+        "mean_width_years": float((highest - lowest).mean()),
+    }
+
+
+def _overall(
+    age: IntArray,
+    gender: IntArray,
+    age_years: FloatArray,
+    gender_probability: FloatArray,
+    bootstrap: Bootstrap,
+) -> dict[str, dict[str, Any]]:
+    """Return every metric over all faces: mean over seeds, interval, spread, and each seed's."""
+    seeds = list(zip(age_years, gender_probability, strict=True))
+    points = [point_metrics(age, gender, *predicted) for predicted in seeds]
+    weighted = [WeightedMetrics(age, gender, *predicted) for predicted in seeds]
+    samples = bootstrap.samples(
+        lambda weights: np.mean([metrics(weights) for metrics in weighted], axis=0)
+    )
+    overall: dict[str, dict[str, Any]] = {}
+    for name, of_resamples in zip(METRICS, samples, strict=True):
+        values = np.array([point[name] for point in points])
+        overall[name] = {
+            **estimate(values.mean(), of_resamples),
+            "spread": number_or_none(values.std(ddof=1)) if len(values) > 1 else None,
+            "per_seed": [number_or_none(value) for value in values],
+        }
+    return overall
+
+
+def _confusion(
+    age: IntArray, gender: IntArray, gender_probability: FloatArray
+) -> dict[str, list[list[float]]]:
+    """Return true by predicted gender, (male, female) each way, by age; the mean over seeds."""
+    called_female = (gender_probability > 0.5).astype(np.int64)
+    bins = age_bin(age)
+    labels = bin_labels()
+    tables = {}
+    for number in np.unique(bins):
+        inside = bins == number
+        counts = [
+            confusion_matrix(gender[inside], called[inside], labels=[0, 1])
+            for called in called_female
+        ]
+        tables[labels[number]] = np.mean(counts, axis=0).tolist()
+    return tables
+
+
+def _checked(
+    faces: pd.DataFrame, age_years: ArrayLike, gender_probability: ArrayLike
+) -> tuple[FloatArray, FloatArray]:
+    """Return predictions as float64, after making sure that they are some and fit the faces."""
+    missing = [name for name in REQUIRED_COLUMNS if name not in faces]
+    if missing:
+        raise UserError(f"the table of faces lacks the columns {', '.join(missing)}")
+    if faces.empty:
+        raise UserError("there are no faces to evaluate on: the part is empty")
+    years = np.asarray(age_years, np.float64)
+    probability = np.asarray(gender_probability, np.float64)
+    if years.shape != probability.shape or years.ndim != 2 or years.shape[1] != len(faces):
+        raise UserError(
+            f"predictions of shape {years.shape} (age) and {probability.shape} (gender) do not fit "
+            f"{len(faces)} faces: give (seeds, faces) for both"
+        )
+    if not np.isfinite(years).all():
+        raise UserError("some predicted ages are not finite: the model cannot be evaluated")
+    if not ((probability >= 0) & (probability <= 1)).all():
+        raise UserError("some gender probabilities are outside 0..1: give P(female)")
+    return years, probability

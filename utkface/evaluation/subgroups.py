@@ -1,0 +1,170 @@
+"""Errors by subgroup of faces: who they are, and how good their photographs are.
+
+fairlearn's MetricFrame gives the same values (a test holds us to it), but its bootstrap draws
+single rows, as if copies of one photograph were independent, and calls every metric for every
+group of every resample in Python: minutes a model. The three metrics here are means over faces, so
+the weights of `utkface.evaluation.bootstrap` give them for all resamples in one product per group.
+"""
+
+import itertools
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from utkface.data.bins import age_bin, bin_labels
+from utkface.evaluation.bootstrap import Bootstrap, Estimate, estimate, weighted_mean
+from utkface.evaluation.metrics import MEAN_METRICS, FloatArray, IntArray
+
+SUBGROUP_METRICS = ("age_mae", "age_bias", "gender_accuracy")
+#: Metrics that groups are compared by, and the end of the scale where the worst group is.
+WORST_OF = {"age_mae": max, "gender_accuracy": min}
+
+#: With fewer faces a group is shown, size and interval, but not called the worst or the best.
+SMALL_GROUP_FACES = 30
+
+GENDERS = ("male", "female")
+RACES = ("White", "Black", "Asian", "Indian", "Other")
+NOT_MEASURED = "not measured"
+
+#: Edges of the reference's evaluation (FACTS, "The reference").
+LUMINANCE_EDGES = (0, 85, 105, 120, 135, 150, np.inf)
+BRISQUE_EDGES = (-np.inf, 25, 35, 45, 55, np.inf)
+FIXED_EDGES = {"luminance": LUMINANCE_EDGES, "brisque": BRISQUE_EDGES}
+#: Measures without edges of their own are cut into fifths of the faces at hand.
+QUINTILE_MEASURES = ("laplacian_variance", "high_frequency_energy", "colour_variance", "contrast")
+
+
+class Assignment(NamedTuple):
+    """The group of every face by one attribute."""
+
+    codes: IntArray  # (N,), positions in labels
+    labels: list[str]  # of all groups, in the order of tables and figures
+
+
+def assign_subgroups(faces: pd.DataFrame) -> dict[str, Assignment]:
+    """Return the subgroup of every face by each attribute.
+
+    faces: age, gender, race, and those quality columns that were measured; an attribute whose
+    column is missing or empty is left out, and single faces without a value are "not measured".
+    """
+    age = Assignment(age_bin(faces["age"]), bin_labels())
+    gender = Assignment(faces["gender"].to_numpy(np.int64), list(GENDERS))
+    race = Assignment(faces["race"].to_numpy(np.int64), list(RACES))
+    return {
+        "age": age,
+        "gender": gender,
+        "race": race,
+        **_measured(faces, "luminance"),
+        "age_gender": _product(age, gender),
+        "race_gender": _product(race, gender),
+        **_measured(faces, "brisque"),
+        **{name: a for column in QUINTILE_MEASURES for name, a in _measured(faces, column).items()},
+    }
+
+
+def _product(first: Assignment, second: Assignment) -> Assignment:
+    """Return both attributes as one, ``24–29 × female``."""
+    pairs = itertools.product(first.labels, second.labels)
+    codes = first.codes * len(second.labels) + second.codes
+    return Assignment(codes, [f"{left} × {right}" for left, right in pairs])
+
+
+def _measured(faces: pd.DataFrame, column: str) -> dict[str, Assignment]:
+    """Return a quality measure cut into bins under its name, nothing where it was not measured."""
+    if column not in faces or faces[column].isna().all():
+        return {}
+    values = faces[column].to_numpy(np.float64)
+    known = np.isfinite(values)
+    edges = FIXED_EDGES.get(column) or _quintile_edges(values[known])
+    codes = np.full(len(values), len(edges) - 1)
+    codes[known] = np.searchsorted(edges[1:-1], values[known], side="right")
+    return {column: Assignment(codes, [*interval_labels(edges), NOT_MEASURED])}
+
+
+def _quintile_edges(values: FloatArray) -> tuple[float, ...]:
+    """Return edges between fifths of the values; fewer fifths where many values are equal."""
+    inner = np.unique(np.quantile(values, [0.2, 0.4, 0.6, 0.8]))
+    return (-np.inf, *inner.tolist(), np.inf)
+
+
+def interval_labels(edges: tuple[float, ...]) -> list[str]:
+    """Return each bin of a measure as text: ``<25``, ``25–35`` … ``55+``."""
+    labels = []
+    for low, high in itertools.pairwise(edges):
+        if np.isinf(low):
+            labels.append(f"<{_short(high)}")
+        else:
+            labels.append(f"{_short(low)}+" if np.isinf(high) else f"{_short(low)}–{_short(high)}")
+    return labels
+
+
+def _short(value: float) -> str:
+    """Return four figures of an edge, without an exponent for the large ones."""
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def evaluate_subgroups(
+    subgroups: dict[str, Assignment], terms: FloatArray, bootstrap: Bootstrap
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the metrics of every subgroup that has faces, with intervals, by attribute.
+
+    terms: (len(MEAN_METRICS), N) of `per_face_terms`, already averaged over seeds, which is the
+    same as averaging the metrics: every seed has the same faces.
+    """
+    terms = terms[[MEAN_METRICS.index(name) for name in SUBGROUP_METRICS]]
+    members = [
+        (attribute, labels[code], np.flatnonzero(codes == code))
+        for attribute, (codes, labels) in subgroups.items()
+        for code in np.unique(codes)
+    ]
+
+    def means(weights: FloatArray) -> FloatArray:
+        return np.stack([weighted_mean(terms[:, faces], weights[faces]) for *_, faces in members])
+
+    tables: dict[str, list[dict[str, Any]]] = {attribute: [] for attribute in subgroups}
+    for (attribute, label, faces), samples in zip(members, bootstrap.samples(means), strict=True):
+        row = {
+            "group": label,
+            "num_faces": len(faces),
+            "small": len(faces) < SMALL_GROUP_FACES,
+        }
+        values = terms[:, faces].mean(axis=1)
+        for name, value, of_metric in zip(SUBGROUP_METRICS, values, samples, strict=True):
+            row[name] = estimate(value, of_metric)
+        tables[attribute].append(row)
+    return tables
+
+
+def subgroup_gaps(
+    tables: dict[str, list[dict[str, Any]]], overall: dict[str, Estimate]
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return by attribute how far the worst group is from the best, and from all faces.
+
+    A gap keeps the metric's own sign: worst minus best is positive for an error, negative for an
+    accuracy. Small and unmeasured groups take no part; an attribute with fewer than two others has
+    no gap and is left out.
+    """
+    gaps = {}
+    for attribute, table in tables.items():
+        compared = [row for row in table if not row["small"] and row["group"] != NOT_MEASURED]
+        if len(compared) > 1:
+            gaps[attribute] = {
+                metric: _gap(compared, metric, overall[metric]["value"]) for metric in WORST_OF
+            }
+    return gaps
+
+
+def _gap(table: list[dict[str, Any]], metric: str, value_of_all: float | None) -> dict[str, Any]:
+    assert value_of_all is not None  # means over faces exist wherever there are faces
+    pick_worst = WORST_OF[metric]
+    pick_best = min if pick_worst is max else max
+    worst = pick_worst(table, key=lambda row: row[metric]["value"])
+    best = pick_best(table, key=lambda row: row[metric]["value"])
+    worst_value = worst[metric]["value"]
+    return {
+        "worst": worst["group"],
+        "best": best["group"],
+        "worst_minus_best": worst_value - best[metric]["value"],
+        "worst_minus_all": worst_value - value_of_all,
+    }
