@@ -32,9 +32,8 @@ from utkface.evaluation.metrics import (
 )
 from utkface.evaluation.subgroups import assign_subgroups, evaluate_subgroups, subgroup_gaps
 from utkface.evaluation.weighted import WeightedMetrics
+from utkface.intervals import LEVEL
 
-#: The share of ages that an interval of the predictions promises to hold.
-INTERVAL_LEVEL = 0.9
 PAIRED_METRICS = ("age_mae", "gender_accuracy", "score")
 REQUIRED_COLUMNS = ("group", "age", "gender", "race")
 
@@ -59,6 +58,7 @@ def evaluate_row(
     years, probability = _checked(faces, age_years, gender_probability)
     age, gender, groups = (faces[name].to_numpy(np.int64) for name in ("age", "gender", "group"))
     bootstrap = Bootstrap(groups, num_resamples, seed)
+    coverage = None if interval is None else interval_coverage(age, *interval, bootstrap)
     overall = _overall(age, gender, years, probability, bootstrap)
     terms = per_face_terms(age, gender, years, probability).mean(axis=1)
     tables = evaluate_subgroups(assign_subgroups(faces), terms, bootstrap)
@@ -71,7 +71,7 @@ def evaluate_row(
         "gaps": subgroup_gaps(tables, overall),
         "calibration": calibration_table(gender, probability),
         "confusion": _confusion(age, gender, probability),
-        "interval": interval_coverage(age, *interval, bootstrap) if interval is not None else None,
+        "interval": coverage,
     }
 
 
@@ -119,7 +119,7 @@ def interval_coverage(
         raise UserError("some predictions lack an interval: give one for every face, or none")
     is_covered = ((lowest <= age) & (age <= highest)).mean(axis=0, keepdims=True)
     return {
-        "level": INTERVAL_LEVEL,
+        "level": LEVEL,
         "coverage": estimate(is_covered.mean(), bootstrap.sample_means(is_covered)[0]),
         "mean_width_years": float((highest - lowest).mean()),
     }

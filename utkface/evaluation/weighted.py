@@ -1,9 +1,9 @@
 """All metrics of a set of faces under many weightings of them at once: what the bootstrap needs.
 
-scikit-learn's metrics take weights, but one weighting a call: 2,000 resamples of 3 seeds are
-minutes. Here most metrics are functions of a few weighted sums, which one matrix product gives for
-all resamples; the median and the two areas come from running sums over faces sorted once.
-`utkface.evaluation.metrics` has the definitions, and equal weights give its values.
+scikit-learn's metrics take weights, but one weighting a call: 75 s of calls for 2,000 resamples of
+3 seeds and 4,741 faces, against 2 s here. Most metrics are functions of a few weighted sums, which
+one matrix product gives for all resamples; the median and the two areas come from running sums over
+faces sorted once. `utkface.evaluation.metrics` has the definitions; equal weights give its values.
 """
 
 import numpy as np

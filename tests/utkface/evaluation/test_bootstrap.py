@@ -1,0 +1,79 @@
+"""The bootstrap: whole groups, the same resamples for all, intervals that hold what they say."""
+
+import numpy as np
+import pytest
+
+from utkface.errors import UserError
+from utkface.evaluation.bootstrap import (
+    CHUNK_RESAMPLES,
+    Bootstrap,
+    estimate,
+    percentile_interval,
+)
+
+
+def test_copies_are_drawn_together_and_as_many_groups_as_there_are() -> None:
+    groups = np.array([7, 3, 7, 9, 7])
+    weights = Bootstrap(groups, num_resamples=CHUNK_RESAMPLES + 50).samples(lambda chunk: chunk)
+    assert weights.shape == (5, CHUNK_RESAMPLES + 50)
+    assert (weights[0] == weights[2]).all()
+    assert (weights[0] == weights[4]).all()
+    assert (weights[[0, 1, 3]].sum(axis=0) == 3).all()
+
+
+def test_a_seed_repeats_its_resamples_and_another_does_not() -> None:
+    groups = np.arange(20)
+    first, again, other = (
+        Bootstrap(groups, 30, seed).samples(lambda chunk: chunk) for seed in (0, 0, 1)
+    )
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+def test_fewer_resamples_are_the_first_of_more() -> None:
+    groups = np.arange(20)
+    few, many = (Bootstrap(groups, num).samples(lambda chunk: chunk) for num in (30, 350))
+    assert (few == many[:, :30]).all()
+
+
+def test_the_spread_of_a_mean_is_its_standard_error() -> None:
+    values = np.random.default_rng(0).normal(0, 1, (1, 400))
+    means = Bootstrap(np.arange(400)).sample_means(values)
+    assert means.std() == pytest.approx(values.std() / np.sqrt(400), rel=0.05)
+
+
+def test_copies_widen_the_interval_as_if_they_were_one_face() -> None:
+    values = np.repeat(np.random.default_rng(0).normal(0, 1, 100), 4)[None]
+    as_copies = Bootstrap(np.repeat(np.arange(100), 4)).sample_means(values)
+    as_independent = Bootstrap(np.arange(400)).sample_means(values)
+    assert as_copies.std() == pytest.approx(2 * as_independent.std(), rel=0.1)
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    num_trials, num_groups = 300, 80
+    groups = np.repeat(np.arange(num_groups), 3)
+    covered = 0
+    for trial in range(num_trials):
+        # Copies share most of their error: without groups the interval would be far too narrow.
+        shared = rng.exponential(5, num_groups)[groups]
+        errors = shared + rng.normal(0, 1, len(groups))
+        low, high = percentile_interval(Bootstrap(groups, 300, trial).sample_means(errors[None]))
+        covered += bool(low[0] <= 5 <= high[0])
+    assert 0.90 <= covered / num_trials <= 0.98
+
+
+def test_resamples_where_a_statistic_does_not_exist_are_left_out() -> None:
+    samples = np.array([np.nan, *np.linspace(0, 1, 201), np.nan])
+    assert estimate(0.5, samples) == pytest.approx({"value": 0.5, "low": 0.025, "high": 0.975})
+
+
+def test_what_does_not_exist_at_all_is_none() -> None:
+    nothing = {"value": None, "low": None, "high": None}
+    assert estimate(np.nan, np.array([1.0, 2.0])) == nothing
+    assert estimate(1.0, np.full(4, np.nan)) == nothing | {"value": 1.0}
+
+
+def test_no_resamples_are_refused() -> None:
+    with pytest.raises(UserError, match="num_resamples is 0"):
+        Bootstrap(np.arange(3), num_resamples=0)

@@ -1,0 +1,113 @@
+"""Point metrics: answers by hand, definitions shared with training, and what does not exist."""
+
+import math
+
+import numpy as np
+import pytest
+from sklearn.calibration import calibration_curve
+
+from utkface import metrics as training_metrics
+from utkface.evaluation.metrics import (
+    MEAN_METRICS,
+    METRICS,
+    calibration_table,
+    per_face_terms,
+    point_metrics,
+)
+
+
+def test_all_metrics_of_four_faces_by_hand() -> None:
+    age = np.array([10, 20, 30, 40])
+    age_years = np.array([12.0, 20.0, 24.0, 60.0])  # errors +2, 0, -6, +20
+    gender = np.array([0, 0, 1, 1])
+    probability = np.array([0.2, 0.6, 0.7, 0.9])  # the second is a man called a woman
+    values = point_metrics(age, gender, age_years, probability)
+    expected = {
+        "age_mae": 7,
+        "age_bias": 4,
+        "age_within_5": 1 / 2,
+        "age_within_10": 3 / 4,
+        "age_rmse": math.sqrt(440 / 4),
+        "age_r2": 1 - 440 / 500,
+        "age_median_error": (2 + 6) / 2,
+        "gender_accuracy": 3 / 4,
+        "gender_precision": 2 / 3,
+        "gender_recall": 1,
+        "gender_f1": 4 / 5,
+        "gender_roc_auc": 1,
+        "gender_pr_auc": 1,
+        "gender_log_loss": -math.log(0.8 * 0.4 * 0.7 * 0.9) / 4,
+        "gender_ece": (0.2 + 0.6 + 0.3 + 0.1) / 4,
+        "score": (7 / 4.731 + 0.25 / 0.061) / 2,
+    }
+    assert values == pytest.approx(expected)
+    assert tuple(values) == METRICS
+
+
+def test_areas_of_a_ranking_with_one_pair_the_wrong_way_round() -> None:
+    age = np.arange(4)
+    gender = np.array([1, 0, 1, 0])
+    values = point_metrics(age, gender, age + 0.0, np.array([0.9, 0.8, 0.7, 0.1]))
+    assert values["gender_roc_auc"] == pytest.approx(3 / 4)
+    assert values["gender_pr_auc"] == pytest.approx((1 + 2 / 3) / 2)
+
+
+def test_metrics_shared_with_training_are_the_same_numbers() -> None:
+    rng = np.random.default_rng(0)
+    age, gender = rng.integers(1, 100, 50), rng.integers(0, 2, 50)
+    age_years = age + rng.normal(0, 5, 50)
+    probability = rng.random(50)
+    probability[:2] = 1 - gender[:2]  # surely wrong: the log-loss is bounded in both places
+    values = point_metrics(age, gender, age_years, probability)
+    during_training = training_metrics.face_metrics(age, gender, age_years, probability)
+    for name in ("age_mae", "gender_accuracy", "gender_log_loss", "score"):
+        assert values[name] == pytest.approx(during_training[name])
+
+
+def test_what_does_not_exist_is_nan_and_everything_else_is_a_number() -> None:
+    values = point_metrics(
+        np.full(3, 26), np.zeros(3, dtype=np.int64), np.array([25.0, 26.0, 27.0]), np.full(3, 0.1)
+    )
+    undefined = {name for name, value in values.items() if math.isnan(value)}
+    assert undefined == {
+        "age_r2",
+        "gender_precision",
+        "gender_recall",
+        "gender_f1",
+        "gender_roc_auc",
+        "gender_pr_auc",
+    }
+
+
+def test_per_face_terms_keep_seeds_apart() -> None:
+    age, gender = np.array([10, 20]), np.array([0, 1])
+    terms = per_face_terms(
+        age, gender, np.array([[11.0, 20.0], [10.0, 26.0]]), np.array([[0.1, 0.9], [0.9, 0.9]])
+    )
+    assert terms.shape == (len(MEAN_METRICS), 2, 2)
+    assert terms[MEAN_METRICS.index("age_mae")].tolist() == [[1, 0], [0, 6]]
+    assert terms[MEAN_METRICS.index("gender_accuracy")].tolist() == [[1, 1], [0, 1]]
+
+
+def test_calibration_table_is_that_of_scikit_learn_with_empty_bins_shown() -> None:
+    rng = np.random.default_rng(1)
+    gender = rng.integers(0, 2, 200)
+    probability = rng.random((2, 200)) * 0.75  # nothing in the last two bins
+    probability[0, 0] = 0.0
+    table = calibration_table(gender, probability)
+    share, mean = calibration_curve(np.tile(gender, 2), probability.ravel(), n_bins=10)
+    assert [row["share_female"] for row in table[:8]] == pytest.approx(list(share))
+    assert [row["mean_probability"] for row in table[:8]] == pytest.approx(list(mean))
+    assert sum(row["num_faces"] for row in table) == 200
+    assert table[9] == {
+        "low": 0.9,
+        "high": 1.0,
+        "num_faces": 0,
+        "mean_probability": None,
+        "share_female": None,
+    }
+
+
+def test_a_sure_probability_of_one_is_in_the_last_calibration_bin() -> None:
+    table = calibration_table(np.array([1]), np.array([[1.0]]))
+    assert table[-1]["num_faces"] == 1
