@@ -75,6 +75,14 @@ NO_AUGMENTATION: dict[str, Any] = {
     "erasing_p": 0.0,
 }
 
+#: The four settings that the reference published results of, for ``--config reference:…``.
+REFERENCE_SETTINGS: dict[str, dict[str, Any]] = {
+    "no-augmentation": {**REFERENCE, **NO_AUGMENTATION, "oversample_by": "none"},
+    "basic-augmentation": {**REFERENCE, "oversample_by": "none"},
+    "oversampling": REFERENCE,
+    "from-scratch": {**REFERENCE, "pretrained": False},
+}
+
 
 def suggest_optimizer(trial: BaseTrial) -> None:
     """Suggest the learning rate and the weight decay, around both starting configurations."""

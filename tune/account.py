@@ -42,12 +42,8 @@ class Prepared:
     def describe_data(self) -> dict[str, Any]:
         """Return what ``search.json`` says of the data."""
         return {
-            "source": self.faces.source,
-            "fingerprint": self.faces.fingerprint,
+            **describe_faces(self.faces),
             "split_hash": self.split.hash,
-            "is_demo": self.faces.is_demo,
-            "num_faces": len(self.faces.table),
-            "num_rejected": len(self.faces.rejected),
             "num_train": len(self.split.train),
             "num_val": len(self.split.val),
             "num_test": len(self.split.test),
@@ -79,7 +75,7 @@ def describe_search(
         "question": space.question,
         "space_signature": space.signature(),
         "points": space.points,
-        "command": shlex.join([os.path.relpath(sys.argv[0]), *sys.argv[1:]]),
+        "command": command_line(),
         "options": options.to_dict(),
         "objective": "score",
         "seed": options.seed,
@@ -102,11 +98,8 @@ def describe_search(
         "cpus_per_trial": resources.cpus_per_trial,
         "gpus_per_trial": resources.gpus_per_trial,
         "hardware": {"machine": platform.machine(), **hardware},
-        "versions": {
-            "python": platform.python_version(),
-            **{package: metadata.version(package) for package in _PACKAGES},
-        },
-        "commit": _commit(),
+        "versions": versions(),
+        "commit": commit(),
     }
 
 
@@ -119,13 +112,13 @@ class RunningAccount(Observer):
 
     def search_started(self, search: dict[str, Any]) -> None:
         """Write that the search is running."""
-        self._folder.write_search(self._search)
+        self._folder.write_record(self._search)
 
     def trial_ended(self, record: TrialRecord) -> None:
         """Write the tables anew."""
         self._search["wall_s"] = round(time.monotonic() - self._start_s, 1)
         with contextlib.suppress(UserError):  # a full disk: the end of the search will tell
-            self._folder.write_search(self._search)
+            self._folder.write_record(self._search)
             self._folder.write_tables(self._study.records())
 
     def finish(self, status: str) -> Path:
@@ -133,7 +126,7 @@ class RunningAccount(Observer):
         wall_s = round(time.monotonic() - self._start_s, 1)
         self._search |= {"status": status, "ended": now(), "wall_s": wall_s}
         records = self._study.records()
-        self._folder.write_search(self._search)
+        self._folder.write_record(self._search)
         self._folder.write_tables(records)
         report = self._folder.path / "report.html"
         return write_report(self._search, records, self._study.study, report)
@@ -144,7 +137,29 @@ def now() -> str:
     return datetime.now().isoformat(timespec="seconds")
 
 
-def _commit() -> str | None:
+def describe_faces(faces: Faces) -> dict[str, Any]:
+    """Return what a record says of the faces, however they are split."""
+    return {
+        "source": faces.source,
+        "fingerprint": faces.fingerprint,
+        "is_demo": faces.is_demo,
+        "num_faces": len(faces.table),
+        "num_rejected": len(faces.rejected),
+    }
+
+
+def command_line() -> str:
+    """Return the command that this process was started with."""
+    return shlex.join([os.path.relpath(sys.argv[0]), *sys.argv[1:]])
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that results depend on."""
+    packages = {package: metadata.version(package) for package in _PACKAGES}
+    return {"python": platform.python_version(), **packages}
+
+
+def commit() -> str | None:
     """Return the code's git commit, marked where it was edited since; None outside a checkout."""
     command = ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty", "--abbrev=12"]
     try:

@@ -1,5 +1,6 @@
 """Ray on one machine or a cluster: connect quickly or say why not, and fit the trials to it."""
 
+import platform
 import socket
 import subprocess
 import sys
@@ -81,6 +82,17 @@ def hardware() -> dict[str, Any]:
         "accelerators": [
             key.removeprefix("accelerator_type:") for key in total if key.startswith("accelerator")
         ],
+    }
+
+
+def describe(resources: Resources) -> dict[str, Any]:
+    """Return what the cluster has and what each trial gets of it."""
+    return {
+        "machine": platform.machine(),
+        **hardware(),
+        "concurrency": resources.concurrency,
+        "cpus_per_trial": resources.cpus_per_trial,
+        "gpus_per_trial": resources.gpus_per_trial,
     }
 
 

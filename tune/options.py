@@ -144,7 +144,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--dry-run", action="store_true", help="check everything, say what would be done, and end")
     _add_data_options(parser.add_argument_group("data"))
     _add_search_options(parser.add_argument_group("search"))
-    _add_resource_options(parser.add_argument_group("resources"))
+    add_resource_options(parser.add_argument_group("resources"))
     return parser
 
 
@@ -173,7 +173,8 @@ def _add_search_options(group: argparse._ArgumentGroup) -> None:
     add("--wandb", choices=modes, help="default: online with an API key, else offline")
 
 
-def _add_resource_options(group: argparse._ArgumentGroup) -> None:
+def add_resource_options(group: argparse._ArgumentGroup) -> None:
+    """Declare where trials run and where their files are kept."""
     add = group.add_argument
     add("--cpus-per-trial", type=float, help="default: 1, on a GPU its share of the cores")
     add("--gpus-per-trial", type=float, help="may be a fraction (default: by the card's memory)")

@@ -20,7 +20,7 @@ import shutil
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tune.records import TrialRecord, rank_complete
 from tune.report import trials_table
@@ -34,11 +34,14 @@ FINISHED, INTERRUPTED, RUNNING, FAILED = "finished", "interrupted", "running", "
 class RunFolder:
     """One search's folder; `create` makes a new one, `find` opens one that is there."""
 
+    RECORD = "search.json"
+    KIND, HOW_TO_START = "search", "start one with --space"
+
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
 
     @classmethod
-    def create(cls, results: Path, space_name: str) -> "RunFolder":
+    def create(cls, results: Path, space_name: str) -> Self:
         """Make a folder named after the space and the time, distinct from any other.
 
         Raises `UserError` when ``results`` cannot be written.
@@ -61,31 +64,31 @@ class RunFolder:
                     "free it, or name another folder with --results"
                 ) from error
             return cls(path)
-        raise UserError(f"{results} holds 99 searches named {name}; start again in a second")
+        raise UserError(f"{results} holds 99 runs named {name}; start again in a second")
 
     @classmethod
-    def find(cls, results: Path, name: str = "") -> "RunFolder":
+    def find(cls, results: Path, name: str = "") -> Self:
         """Open a run by path, or by name under ``results``; without a name, the newest.
 
         Raises `UserError` where there is no such run.
         """
         if name:
             for path in (Path(name), results / name):
-                if (path / "search.json").is_file():
+                if (path / cls.RECORD).is_file():
                     return cls(path)
             raise UserError(
-                f"there is no search at {name!r}, nor in {results}; "
+                f"there is no {cls.KIND} at {name!r}, nor in {results}; "
                 f"give one of: {', '.join(cls.names(results)) or 'none has been made yet'}"
             )
         names = cls.names(results)
         if not names:
-            raise UserError(f"there is no search in {results} yet; start one with --space")
-        return cls(max((results / name for name in names), key=lambda p: cls(p).search["created"]))
+            raise UserError(f"there is no {cls.KIND} in {results} yet; {cls.HOW_TO_START}")
+        return cls(max((results / name for name in names), key=lambda p: cls(p).record["created"]))
 
-    @staticmethod
-    def names(results: Path) -> list[str]:
-        """Return the names of the searches under a results folder, in alphabetical order."""
-        return sorted(path.parent.name for path in results.glob("*/search.json"))
+    @classmethod
+    def names(cls, results: Path) -> list[str]:
+        """Return the names of the runs under a results folder, in alphabetical order."""
+        return sorted(path.parent.name for path in results.glob(f"*/{cls.RECORD}"))
 
     @property
     def journal(self) -> Path:
@@ -93,9 +96,9 @@ class RunFolder:
         return self.path / "study.journal"
 
     @property
-    def search(self) -> dict[str, Any]:
+    def record(self) -> dict[str, Any]:
         """The content of ``search.json``; raises `UserError` where it cannot be read."""
-        path = self.path / "search.json"
+        path = self.path / self.RECORD
         try:
             return json.loads(path.read_text())
         except (OSError, ValueError) as error:
@@ -103,9 +106,9 @@ class RunFolder:
                 f"{path} cannot be read ({error}); was the run copied whole?"
             ) from error
 
-    def write_search(self, search: dict[str, Any]) -> None:
+    def write_record(self, record: dict[str, Any]) -> None:
         """Write ``search.json``."""
-        self.write_text("search.json", json.dumps(search, indent=2, default=str) + "\n")
+        self.write_text(self.RECORD, json.dumps(record, indent=2, default=str) + "\n")
 
     def write_tables(self, records: list[TrialRecord]) -> None:
         """Write ``trials.csv`` and, where a trial is complete, ``best.json``."""
@@ -136,7 +139,7 @@ class RunFolder:
             except BlockingIOError:
                 file.seek(0)
                 raise UserError(
-                    f"{self.path.name} is being searched by process {file.read() or '?'}; "
+                    f"{self.path.name} is in use by process {file.read() or '?'}; "
                     "wait for it to end, or stop it"
                 ) from None
             file.truncate(0)

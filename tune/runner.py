@@ -3,26 +3,20 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import ray
 from ray import tune as ray_tune
 
-from tune.account import Prepared
 from tune.checkpoints import CheckpointStore
 from tune.cluster import Resources
 from tune.run_folder import RunFolder
-from tune.searcher import SearchSession, SessionStopper, StudyScheduler, StudySearcher
+from tune.searcher import Session, SessionStopper, StudyScheduler, StudySearcher
 from tune.trainable import FaceTrainable, TrialJob
+from utkface.data import Faces
 
 
-def run_trials(
-    prepared: Prepared,
-    folder: RunFolder,
-    session: SearchSession,
-    checkpoints: CheckpointStore,
-    resources: Resources,
-) -> None:
+def run_trials(job: TrialJob, folder: RunFolder, session: Session, resources: Resources) -> None:
     """Run trials on Ray until the session has no more of them or is asked to stop."""
-    job = _trial_job(prepared, checkpoints, resources)
     trainable = ray_tune.with_resources(
         ray_tune.with_parameters(FaceTrainable, job=job),
         {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
@@ -51,8 +45,14 @@ def _trial_name(trial: Any) -> str:
     return f"trial_{trial.config['number']:04d}"
 
 
-def _trial_job(prepared: Prepared, checkpoints: CheckpointStore, resources: Resources) -> TrialJob:
-    faces, split, weights = prepared.faces, prepared.split, prepared.options.weights
+def trial_job(
+    faces: Faces,
+    rows: dict[str, tuple[np.ndarray, np.ndarray]],
+    weights: str,
+    checkpoints: CheckpointStore,
+    resources: Resources,
+) -> TrialJob:
+    """Return what all trials share; ``rows`` and ``weights`` as in `TrialJob`."""
     several_nodes = sum(node["Alive"] for node in ray.nodes()) > 1
     return TrialJob(
         images_path=faces.path,
@@ -61,8 +61,7 @@ def _trial_job(prepared: Prepared, checkpoints: CheckpointStore, resources: Reso
         age=faces.table["age"].to_numpy(),
         gender=faces.table["gender"].to_numpy(),
         race=faces.table["race"].to_numpy(),
-        train_rows=split.train,
-        val_rows=split.val,
+        rows=rows,
         weights=weights if weights in ("imagenet", "none") else str(Path(weights).resolve()),
         checkpoints=checkpoints,
         num_threads=max(1, int(resources.cpus_per_trial)),

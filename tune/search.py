@@ -3,11 +3,8 @@
 Everything that the user may have got wrong is checked before a run folder is made.
 """
 
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import Any
 
 import ray
@@ -16,15 +13,17 @@ from search_spaces import describe_change
 from tune import cluster
 from tune.account import Prepared, RunningAccount, describe_search, prepare
 from tune.checkpoints import CheckpointStore
+from tune.interrupt import interruptible
 from tune.observer import Observer
 from tune.options import SearchOptions
 from tune.records import rank_complete
 from tune.run_folder import FAILED, FINISHED, INTERRUPTED, RUNNING, RunFolder
-from tune.runner import run_trials
+from tune.runner import run_trials, trial_job
 from tune.screen import Screen
 from tune.searcher import SearchSession
 from tune.study import SearchStudy
 from tune.tracking import WandbTracker, resolve_mode
+from tune.trainable import SEARCH_ROWS, TrialJob
 from utkface.data.account import write_account
 from utkface.errors import UserError
 
@@ -41,7 +40,7 @@ def start(options: SearchOptions) -> int:
         print("data      ", write_account(prepared.faces, folder.path / "data"))
         prepared.split.save(folder.path / "data" / "split.json", prepared.faces.table)
         search = describe_search(prepared, folder, resources, cluster.hardware())
-        folder.write_search(search)  # from here on the run can be resumed
+        folder.write_record(search)  # from here on the run can be resumed
         return _run(stack, prepared, folder, search, resources, dashboard)
 
 
@@ -49,7 +48,7 @@ def resume(folder: RunFolder, given: dict[str, Any]) -> int:
     """Go on with an interrupted search, or extend a finished one; return the exit status."""
     with ExitStack() as stack:
         stack.enter_context(folder.lock())
-        search = folder.search
+        search = folder.record
         options = SearchOptions.from_dict(search["options"]).resumed_with(given)
         prepared = prepare(options)
         _refuse_changes(search, prepared)
@@ -80,7 +79,7 @@ def _run(
         stack.callback(tracker.close)
         observers.append(tracker)
     session = SearchSession(study, options.num_trials, observers, checkpoints)
-    stack.enter_context(_interruptible(session, options.time_budget))
+    stack.enter_context(interruptible(session, options.time_budget))
 
     search |= {"status": RUNNING, "wandb": mode, "concurrency": resources.concurrency}
     account = RunningAccount(folder, search, study)
@@ -89,12 +88,20 @@ def _run(
     for observer in observers:
         observer.search_started({**search, **shown})
     if session.has_more:  # not so where a finished search is resumed, or one killed at its very end
-        run_trials(prepared, folder, session, checkpoints, resources)
+        run_trials(search_job(prepared, checkpoints, resources), folder, session, resources)
     status = _status(session)
     report = account.finish(status)
     for observer in observers:
         observer.search_ended(study.records(), report)
     return _exit_status(session, status)
+
+
+def search_job(
+    prepared: Prepared, checkpoints: CheckpointStore, resources: cluster.Resources
+) -> TrialJob:
+    """Return what all trials of a search share."""
+    rows = {SEARCH_ROWS: (prepared.split.train, prepared.split.val)}
+    return trial_job(prepared.faces, rows, prepared.options.weights, checkpoints, resources)
 
 
 def _open_study(prepared: Prepared, folder: RunFolder) -> SearchStudy:
@@ -120,33 +127,6 @@ def _start_ray(stack: ExitStack, options: SearchOptions) -> tuple[str | None, cl
         options.cpus_per_trial, options.gpus_per_trial, options.concurrency
     )
     return dashboard, resources
-
-
-@contextmanager
-def _interruptible(session: SearchSession, time_budget_s: float | None) -> Iterator[None]:
-    """End the search in order at Ctrl-C, at SIGTERM, or when its time is up.
-
-    A second Ctrl-C is the usual KeyboardInterrupt; nothing on record is lost by it either.
-    """
-
-    def request_stop(number: int, frame: Any) -> None:
-        session.interrupted = True
-        session.stop_requested.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    previous = {
-        number: signal.signal(number, request_stop) for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    timer = threading.Timer(time_budget_s or 0, session.stop_requested.set)
-    timer.daemon = True
-    if time_budget_s:
-        timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _refuse_changes(search: dict[str, Any], prepared: Prepared) -> None:

@@ -7,7 +7,7 @@ stopped early as COMPLETE, never ends one whose metric is NaN, and cannot go on 
 
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from optuna.trial import TrialState
 from ray.tune import Stopper
@@ -19,10 +19,25 @@ from tune.checkpoints import CheckpointStore
 from tune.observer import Observer
 from tune.records import rank_complete
 from tune.study import SearchStudy
-from tune.trainable import FAILURE, METRICS
+from tune.trainable import FAILURE, METRICS, SEARCH_ROWS
 
 #: A search whose first trials all fail before their first epoch is wrong as a whole.
 MAX_FAILURES_AT_START = 3
+
+
+class Session(Protocol):
+    """What hands out trials and takes their results, while Ray runs them."""
+
+    stop_requested: threading.Event
+
+    def next_config(self) -> dict[str, Any] | None:
+        """Return the next trial's configuration for `FaceTrainable`, None when there is none."""
+
+    def take_result(self, number: int, result: dict[str, Any]) -> bool:
+        """Record one epoch or failure; return whether the trial goes on."""
+
+    def take_failure(self, number: int, reason: str) -> None:
+        """Record that a trial failed."""
 
 
 class SearchSession:
@@ -63,7 +78,7 @@ class SearchSession:
         assignment = self.study.next_trial()
         for observer in self.observers:
             observer.trial_started(assignment.number, assignment.config, assignment.epochs_done)
-        return {"number": assignment.number, "train": assignment.config}
+        return {"number": assignment.number, "train": assignment.config, "rows": SEARCH_ROWS}
 
     def take_result(self, number: int, result: dict[str, Any]) -> bool:
         """Record one epoch or failure; return whether the trial goes on."""
@@ -105,7 +120,7 @@ class _OfSession:
     They serve `Tuner.restore`, which this project does without, and hold no live study.
     """
 
-    _session: SearchSession
+    _session: Session
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_session"}
@@ -114,7 +129,7 @@ class _OfSession:
 class StudySearcher(_OfSession, Searcher):
     """Hands Ray the configurations that the study suggests."""
 
-    def __init__(self, session: SearchSession) -> None:
+    def __init__(self, session: Session) -> None:
         super().__init__()  # no metric: Ray would refuse a failed trial's result for lacking it
         self._session = session
         self._numbers: dict[str, int] = {}
@@ -151,7 +166,7 @@ class StudySearcher(_OfSession, Searcher):
 class StudyScheduler(_OfSession, FIFOScheduler):
     """Stops a trial when the study says that it has ended."""
 
-    def __init__(self, session: SearchSession) -> None:
+    def __init__(self, session: Session) -> None:
         super().__init__()
         self._session = session
 
@@ -170,7 +185,7 @@ class StudyScheduler(_OfSession, FIFOScheduler):
 class SessionStopper(_OfSession, Stopper):
     """Ends the experiment when the session was asked to stop."""
 
-    def __init__(self, session: SearchSession) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
 
     def __call__(self, trial_id: str, result: dict) -> bool:

@@ -75,16 +75,25 @@ class WandbTracker(Observer):
     """Logs every trial to a W&B run of its own, from a background thread.
 
     Parameters: ``mode``, online or offline; the ``folder`` of the search, where wandb/ is made;
-    ``say`` prints a line for the user and may be called from another thread. `close` ends it;
-    `search_ended` closes it too.
+    ``say`` prints a line for the user and may be called from another thread; ``job_type`` is W&B's;
+    ``run_name`` names a run by its trial's number. `close` ends it; `search_ended` closes it too.
     """
 
-    def __init__(self, mode: str, folder: Path, *, say: Callable[[str], None] = print) -> None:
+    def __init__(
+        self,
+        mode: str,
+        folder: Path,
+        *,
+        say: Callable[[str], None] = print,
+        job_type: str = "search",
+        run_name: Callable[[int], str] = "trial-{:03d}".format,
+    ) -> None:
         assert mode in ("online", "offline"), mode
+        self._job_type, self._run_name = job_type, run_name
         self._mode = mode
         self._folder = folder
         self._say = say
-        self._name = folder.name
+        self._group = folder.name
         self._id_prefix = ""
         self._tags: tuple[str, ...] = ()
         self._project = os.environ.get("WANDB_PROJECT") or DEFAULT_PROJECT
@@ -97,12 +106,13 @@ class WandbTracker(Observer):
     # Called by the search: each puts a task into the queue and returns.
 
     def search_started(self, search: dict[str, Any]) -> None:
-        """Start the background thread; its runs are named after the search."""
-        self._name = str(search.get("name", self._name))
+        """Start the background thread; its runs are grouped by ``group``, else by ``name``."""
+        name = str(search.get("name", self._folder.name))
+        self._group = str(search.get("group") or name)
         # Names repeat between users and machines of one project; run ids must not.
-        identity = f"{self._name} {search.get('created')} {search.get('seed')}"
+        identity = f"{name} {search.get('created')} {search.get('seed')}"
         digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
-        self._id_prefix = f"{re.sub(r'[^A-Za-z0-9_-]', '-', self._name)[:64]}-{digest}"
+        self._id_prefix = f"{re.sub(r'[^A-Za-z0-9_-]', '-', name)[:64]}-{digest}"
         self._tags = ("demo faces",) if (search.get("data") or {}).get("is_demo") else ()
         self._thread.start()
 
@@ -166,7 +176,7 @@ class WandbTracker(Observer):
         self._runs[number] = _OpenRun(run, next_epoch=max(epochs_done + 1, run.step))
         if self._mode == "online" and not self._url_said:
             self._url_said = True
-            self._say(f"W&B: {run.project_url}/groups/{quote(self._name, safe='')}")
+            self._say(f"W&B: {run.project_url}/groups/{quote(self._group, safe='')}")
 
     def _init(self, number: int, config: dict[str, Any]) -> Any:
         import wandb
@@ -186,9 +196,9 @@ class WandbTracker(Observer):
         )
         return wandb.init(
             project=self._project,
-            group=self._name,
-            job_type="search",
-            name=f"trial-{number:03d}",
+            group=self._group,
+            job_type=self._job_type,
+            name=self._run_name(number),
             id=f"{self._id_prefix}-{number:03d}",
             config=config,
             tags=self._tags,

@@ -22,14 +22,17 @@ from utkface.training import Training, TrainingData
 
 #: The two kinds of result: an epoch's metrics, or why the trial cannot go on.
 METRICS, FAILURE = "metrics", "failure"
+#: The name of a search's rows in `TrialJob.rows`.
+SEARCH_ROWS = "search"
 
 
 @dataclass(frozen=True)
 class TrialJob:
     """What all trials of a search share; travels to each worker once.
 
-    ``images_ref`` is the packed faces in Ray's object store, for nodes that have no file at
-    ``images_path``; None where every node has it.
+    ``rows`` holds (training, validation) row numbers by the name that a trial's configuration
+    gives. ``images_ref`` is the packed faces in Ray's object store, for nodes that have no file at
+    ``images_path``; empty where every node has it.
     """
 
     images_path: Path
@@ -38,25 +41,21 @@ class TrialJob:
     age: np.ndarray
     gender: np.ndarray
     race: np.ndarray
-    train_rows: np.ndarray
-    val_rows: np.ndarray
+    rows: dict[str, tuple[np.ndarray, np.ndarray]]
     weights: str
     checkpoints: CheckpointStore
     num_threads: int
     use_gpu: bool
 
-    def open_data(self) -> TrainingData:
-        """Map the packed faces, from the node's own disk or from the object store."""
+    def select(self, images: np.ndarray, rows: str) -> TrainingData:
+        """Return the faces to train and validate on under a name of ``rows``."""
+        train, val = self.rows[rows]
         return TrainingData(
-            images=self._open_images(),
-            age=self.age,
-            gender=self.gender,
-            race=self.race,
-            train=self.train_rows,
-            val=self.val_rows,
+            images=images, age=self.age, gender=self.gender, race=self.race, train=train, val=val
         )
 
-    def _open_images(self) -> np.ndarray:
+    def open_images(self) -> np.ndarray:
+        """Map the packed faces, from the node's own disk or from the object store."""
         if self.images_path.exists():
             images = np.load(self.images_path, mmap_mode="r")
             if images.shape == self.images_shape:
@@ -67,7 +66,10 @@ class TrialJob:
 
 
 class FaceTrainable(tune.Trainable):
-    """Trains one configuration; ``config`` is {"number": int, "train": TrainConfig fields}."""
+    """Trains one configuration.
+
+    ``config`` is {"number": int, "train": TrainConfig fields, "rows": a name in `TrialJob.rows`}.
+    """
 
     _number: int
     _training: Training
@@ -80,7 +82,7 @@ class FaceTrainable(tune.Trainable):
         """Open the data, once for all trials of this worker, and begin the first trial."""
         torch.set_num_threads(job.num_threads)
         self._job = job
-        self._data = job.open_data()
+        self._images = job.open_images()
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -115,7 +117,7 @@ class FaceTrainable(tune.Trainable):
         try:
             self._training = Training(
                 TrainConfig.from_dict(config["train"]),
-                self._data,
+                self._job.select(self._images, config["rows"]),
                 weights=self._job.weights,
                 device="cuda" if self._job.use_gpu else "cpu",
             )

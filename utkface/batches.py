@@ -19,14 +19,14 @@ class TrainingData:
     gender: NDArray[np.integer]  # (N,) 0 male, 1 female
     race: NDArray[np.integer]  # (N,) 0 to 4
     train: NDArray[np.integer]  # row numbers
-    val: NDArray[np.integer]  # row numbers
+    val: NDArray[np.integer]  # row numbers; none where a model is trained on all there is
 
     def __post_init__(self) -> None:
         """Refuse what nothing can be learned from."""
-        if len(self.train) < 2 or len(self.val) < 1:
+        if len(self.train) < 2:
             raise UserError(
-                f"{len(self.train)} faces to train on and {len(self.val)} to validate on are too "
-                "few; at least 2 and 1 are needed, so give more data or a larger fraction"
+                f"{len(self.train)} faces to train on are too few; at least 2 are needed, so give "
+                "more data or a larger fraction"
             )
 
 

@@ -26,6 +26,7 @@ from utkface.metrics import face_metrics
 from utkface.model import build_model
 from utkface.optim import Schedule, WeightAverage, build_optimiser
 from utkface.randomness import epoch_rng, seeded, torch_seed
+from utkface.resize import shrink, training_size
 from utkface.sampling import epoch_draws, num_draws
 
 _AMP_DTYPES = {"off": None, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -35,7 +36,9 @@ class Training:
     """A training run: a model, what moves it, and how far it has come.
 
     ``weights`` is as in `build_model`; ``schedule_epochs`` is the length of a one-cycle schedule
-    where that is not ``config.epochs``. Raises `UserError` for weights that cannot be had.
+    where that is not ``config.epochs``. Data without validation faces are trained on all the same,
+    and the metrics then say nothing but how training went. Raises `UserError` for weights that
+    cannot be had.
     """
 
     def __init__(
@@ -96,8 +99,8 @@ class Training:
                 measure_batchnorm(
                     self.average.model, self.images, self.batchnorm_rows, self.amp_dtype
                 )
-        val_metrics = self._validate(train_metrics["lr"])
-        self.schedule.after_epoch(val_metrics["score"])
+        val_metrics = self._validate(train_metrics["lr"]) if len(self.data.val) else {}
+        self.schedule.after_epoch(val_metrics.get("score", train_metrics["train_loss"]))
         self.epoch += 1
         self.metrics = {
             "epoch": self.epoch,
@@ -127,11 +130,11 @@ class Training:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a state; raises `UserError` where it belongs to another configuration."""
-        theirs = state["config"]
+        theirs = TrainConfig.from_dict(state["config"]).to_dict()  # older ones lack newer fields
         for name, ours in self.config.to_dict().items():
-            if theirs.get(name) != ours:
+            if theirs[name] != ours:
                 raise UserError(
-                    f"the checkpoint was trained with {name}={theirs.get(name)!r}, this run has "
+                    f"the checkpoint was trained with {name}={theirs[name]!r}, this run has "
                     f"{name}={ours!r}; continue with the checkpoint's own configuration"
                 )
         self.epoch = state["epoch"]
@@ -163,9 +166,8 @@ class Training:
         self, rows: NDArray[np.integer], intensive: NDArray[np.bool_], generator: torch.Generator
     ) -> FaceLosses:
         """Draw one batch, move the weights once, and return the losses before that."""
-        images = self.augmenter(
-            self.images.gather(rows), to_device(intensive, self.device), generator
-        )
+        images = shrink(self.images.gather(rows), training_size(self.config, self.epoch))
+        images = self.augmenter(images, to_device(intensive, self.device), generator)
         labels = to_device(rows, self.device)
         with torch.autocast(
             self.device.type, dtype=self.amp_dtype, enabled=self.amp_dtype is not None

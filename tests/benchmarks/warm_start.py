@@ -23,6 +23,7 @@ from tune.checkpoints import CheckpointStore
 from tune.observer import Observer
 from tune.options import SearchOptions
 from tune.run_folder import RunFolder
+from tune.search import search_job
 from tune.searcher import SearchSession
 from tune.study import SearchStudy
 from tune.trainable import METRICS, FaceTrainable
@@ -77,7 +78,8 @@ def main() -> None:
         session = SearchSession(study, options.num_trials, [watch], checkpoints)
         cluster.connect(None)
         resources = cluster.plan_resources(None, None, concurrency=1)
-        tune.runner.run_trials(prepared, folder, session, checkpoints, resources)
+        job = search_job(prepared, checkpoints, resources)
+        tune.runner.run_trials(job, folder, session, resources)
         ray.shutdown()
     cold, *warm = watch.delays.values()
     print(f"first trial of a worker: {cold:.2f} s")

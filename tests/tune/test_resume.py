@@ -80,7 +80,7 @@ def test_kill_9_loses_no_finished_trial_and_repeats_none(tmp_path):
     assert num_kills >= 3
     assert num_lost == num_repeated == 0
     assert known.items() <= ended(records).items()
-    assert folder.search["status"] == FINISHED
+    assert folder.record["status"] == FINISHED
     assert [record.number for record in records] == list(range(NUM_TRIALS))
     assert {record.state for record in records} <= {"COMPLETE", "PRUNED"}
     for record in records:
@@ -124,14 +124,14 @@ def test_an_interrupted_search_ends_in_order_with_the_best_so_far(tmp_path, numb
     process.send_signal(number)
     assert process.wait(60) == 130, log.read_text()
     folder = RunFolder.find(results)
-    assert folder.search["status"] == "interrupted"
+    assert folder.record["status"] == "interrupted"
     assert (folder.path / "best.json").exists()
     assert (folder.path / "report.html").exists()
     assert "Traceback" not in log.read_text()
 
     process = start("--resume", "--results", results, log=log)
     assert process.wait(180) == 0, log.read_text()
-    assert RunFolder.find(results).search["status"] == FINISHED
+    assert RunFolder.find(results).record["status"] == FINISHED
 
 
 @pytest.mark.slow
@@ -140,8 +140,8 @@ def test_a_search_whose_time_is_up_can_go_on(tmp_path):
     process = new_search(results, log, "--time-budget", 6)
     assert process.wait(180) in (0, 1), log.read_text()  # 1: not even one trial came to its end
     folder = RunFolder.find(results)
-    assert folder.search["status"] == "interrupted"
+    assert folder.record["status"] == "interrupted"
     assert len(ended(study_records(open_study(folder.journal)))) < NUM_TRIALS
     process = start("--resume", "--results", results, "--time-budget", 600, log=log)
     assert process.wait(300) == 0, log.read_text()
-    assert RunFolder.find(results).search["status"] == FINISHED
+    assert RunFolder.find(results).record["status"] == FINISHED

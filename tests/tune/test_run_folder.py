@@ -24,8 +24,8 @@ def test_two_searches_of_one_second_get_a_folder_each(tmp_path):
 
 def test_runs_are_found_by_path_name_or_age(tmp_path):
     old, new = RunFolder.create(tmp_path, "loss"), RunFolder.create(tmp_path, "baseline")
-    old.write_search({"created": "2026-01-01T00:00:00"})
-    new.write_search({"created": "2026-01-02T00:00:00"})
+    old.write_record({"created": "2026-01-01T00:00:00"})
+    new.write_record({"created": "2026-01-02T00:00:00"})
     assert RunFolder.find(tmp_path).path == new.path
     assert RunFolder.find(tmp_path, old.path.name).path == old.path
     assert RunFolder.find(tmp_path / "elsewhere", str(old.path)).path == old.path
@@ -55,15 +55,15 @@ def test_only_complete_trials_can_be_best(tmp_path):
 
 def test_a_file_is_whole_or_the_old_one(tmp_path, monkeypatch):
     folder = RunFolder.create(tmp_path, "loss")
-    folder.write_search({"created": "then"})
+    folder.write_record({"created": "then"})
 
     def full_disk(self, *args):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("pathlib.Path.replace", full_disk)
     with pytest.raises(UserError, match="No space left"):
-        folder.write_search({"created": "now"})
-    assert folder.search == {"created": "then"}
+        folder.write_record({"created": "now"})
+    assert folder.record == {"created": "then"}
     assert [path.name for path in folder.path.iterdir()] == ["search.json"]
 
 

@@ -52,7 +52,7 @@ def shared(tmp_path_factory):
 
 def test_a_search_leaves_a_folder_that_a_person_can_read(shared):
     folder, process, _ = shared
-    search = folder.search
+    search = folder.record
     assert (search["status"], search["space"], search["num_trials"]) == ("finished", "dropout", 3)
     assert search["data"]["is_demo"] is True
     assert (folder.path / "space.py").read_text() == SPACE

@@ -11,6 +11,7 @@ from tune.account import prepare
 from tune.checkpoints import CheckpointStore
 from tune.options import SearchOptions
 from tune.run_folder import RunFolder
+from tune.search import search_job
 from tune.searcher import MAX_FAILURES_AT_START, SearchSession
 from tune.study import SearchStudy
 from tune.trainable import FaceTrainable
@@ -36,7 +37,8 @@ def search(tmp_path, monkeypatch):
         cluster.connect(None)
         try:
             resources = cluster.plan_resources(None, None, None)
-            tune.runner.run_trials(prepared, folder, session, checkpoints, resources)
+            job = search_job(prepared, checkpoints, resources)
+            tune.runner.run_trials(job, folder, session, resources)
         finally:
             ray.shutdown()
         return session

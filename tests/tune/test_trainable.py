@@ -7,7 +7,7 @@ import pytest
 import ray
 
 from tune.checkpoints import CheckpointStore
-from tune.trainable import FAILURE, METRICS, FaceTrainable, TrialJob
+from tune.trainable import FAILURE, METRICS, SEARCH_ROWS, FaceTrainable, TrialJob
 from utkface.config import TrainConfig
 
 CONFIG = TrainConfig(
@@ -29,8 +29,7 @@ def job(tmp_path):
         age=rng.integers(0, 90, 64),
         gender=rng.integers(0, 2, 64),
         race=rng.integers(0, 5, 64),
-        train_rows=np.sort(rows[:48]),
-        val_rows=np.sort(rows[48:]),
+        rows={SEARCH_ROWS: (np.sort(rows[:48]), np.sort(rows[48:]))},
         weights="none",
         checkpoints=CheckpointStore(str(tmp_path / "checkpoints")),
         num_threads=1,
@@ -50,7 +49,7 @@ def worker(job):
 
 
 def trial(number, config=CONFIG, **changes):
-    return {"number": number, "train": {**config.to_dict(), **changes}}
+    return {"number": number, "train": {**config.to_dict(), **changes}, "rows": SEARCH_ROWS}
 
 
 def numbers(result):
@@ -113,7 +112,7 @@ def test_a_node_without_the_faces_gets_them_through_the_object_store(job):
 
         @ray.remote
         def look(job):
-            seen = job.open_data().images
+            seen = job.open_images()
             return seen.copy(), seen.flags.writeable
 
         elsewhere = dataclasses.replace(job, images_ref=[ray.put(images)])

@@ -227,5 +227,5 @@ def test_batches_hold_every_draw_once_evenly_and_never_one_alone(
 
 def test_too_few_faces_are_refused() -> None:
     data = toy_faces()
-    with pytest.raises(UserError, match="1 faces to train on and 16 to validate on are too few"):
+    with pytest.raises(UserError, match="1 faces to train on are too few"):
         TrainingData(data.images, data.age, data.gender, data.race, data.train[:1], data.val)

@@ -1,0 +1,22 @@
+"""The folder of a retraining: what was asked, the models, and the account of them.
+
+results/retrain-<search>-<date>-<time>/
+    retrain.json         what was asked, by whom it was trained, every model's epochs; the truth
+    evaluation.json      every number of the evaluation, and model_card.md,
+    evaluation.html      the same for people (embeds faces: stays on this machine),
+    figures/             its figures without faces
+    model.pt             the headline configuration's first model, for `utkface.predict`
+    models/              all models
+    predictions.parquet  one row per face and model
+    sheets/              LIME sheets (faces: stay on this machine)
+    checkpoints/, data/, ray/, wandb/  as in a search's folder
+"""
+
+from tune.run_folder import RunFolder
+
+
+class RetrainFolder(RunFolder):
+    """One retraining's folder."""
+
+    RECORD = "retrain.json"
+    KIND, HOW_TO_START = "retraining", "start one with tune/retrain_best.py"

@@ -1,0 +1,129 @@
+"""What goes into a retraining, checked before anything is written or started."""
+
+from dataclasses import dataclass
+
+from tune.retrain.finalists import Finalist, find_finalists, find_search
+from tune.retrain.jobs import CONFIRM, INTERVAL, RETRAIN, Job
+from tune.retrain.options import RetrainOptions
+from tune.run_folder import RunFolder
+from utkface.config import TrainConfig
+from utkface.data import Faces, Split, find_source, load_faces, make_split
+from utkface.errors import UserError
+from utkface.model import build_model
+
+#: A second look at the finalists uses seeds that neither the search nor the retraining has.
+FIRST_CONFIRM_SEED = 100
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A retraining's ingredients: nothing has been written or started yet."""
+
+    options: RetrainOptions
+    search: RunFolder | None
+    finalists: list[Finalist]
+    faces: Faces
+    splits: dict[str, Split]  # by protocol
+    weights: str
+    source: list[str] | None  # what the faces were loaded from, None for what was found
+
+    @property
+    def name(self) -> str:
+        """What the folder is named after."""
+        if self.search is not None:
+            return f"retrain-{self.search.path.name}"
+        labels = {finalist.label.partition(":")[0] for finalist in self.finalists}
+        return f"retrain-{labels.pop()}" if len(labels) == 1 else "retrain-configurations"
+
+    def confirm_jobs(self) -> list[Job]:
+        """Return the models that let validation choose between the finalists."""
+        options = self.options
+        seeds = range(FIRST_CONFIRM_SEED, FIRST_CONFIRM_SEED + options.seeds)
+        finalists = self.finalists[: options.confirm]
+        return self._jobs(finalists, CONFIRM, options.splits[:1], "validation", seeds, 0)
+
+    def retrain_jobs(self, labels: list[str], first_number: int) -> list[Job]:
+        """Return the models of the finalists with these labels, best first."""
+        options = self.options
+        by_label = {finalist.label: finalist for finalist in self.finalists}
+        finalists = [by_label[label] for label in labels]
+        jobs = self._jobs(
+            finalists, RETRAIN, options.splits, options.part, range(options.seeds), first_number
+        )
+        if options.part == "test":  # before validation, every model leaves it out
+            number = first_number + len(jobs)
+            headline, protocol = finalists[:1], options.splits[:1]
+            jobs += self._jobs(headline, INTERVAL, protocol, "validation", range(1), number)
+        return jobs
+
+    def _jobs(
+        self,
+        finalists: list[Finalist],
+        purpose: str,
+        protocols: list[str],
+        part: str,
+        seeds: range,
+        first_number: int,
+    ) -> list[Job]:
+        chosen = [
+            (f, protocol, seed) for f in finalists for protocol in protocols for seed in seeds
+        ]
+        return [
+            Job(
+                number=number,
+                purpose=purpose,
+                label=finalist.label,
+                protocol=protocol,
+                part=part,
+                seed=seed,
+                config=finalist.config.replace(seed=seed).to_dict(),
+            )
+            for number, (finalist, protocol, seed) in enumerate(chosen, first_number)
+        ]
+
+
+def prepare(options: RetrainOptions) -> Plan:
+    """Find, load and check everything; raises `UserError` for whatever is wrong."""
+    search = find_search(options)
+    finalists = [
+        Finalist(finalist.label, _with_options(finalist.config, options))
+        for finalist in find_finalists(options, search)
+    ]
+    if len({finalist.label for finalist in finalists}) < len(finalists):
+        raise UserError("two configurations of --config have one name; rename one of the files")
+    sizes = {finalist.config.image_size for finalist in finalists}
+    if len(sizes) > 1:
+        raise UserError(
+            f"the configurations are for images of {' and '.join(map(str, sorted(sizes)))} px; "
+            "give one size for all with --image-size"
+        )
+    searched = search.record["options"] if search else {}
+    weights = options.weights or searched.get("weights", "imagenet")
+    for finalist in finalists:  # downloads them once, for all workers of this machine
+        build_model(finalist.config, weights)
+    source = options.data or searched.get("data")
+    faces = load_faces(source or find_source(), sizes.pop())
+    if search is not None:
+        _refuse_other_faces(search, faces)
+    splits = {protocol: make_split(faces.table, protocol) for protocol in options.splits}
+    return Plan(options, search, finalists, faces, splits, weights, source)
+
+
+def _with_options(config: TrainConfig, options: RetrainOptions) -> TrainConfig:
+    """Return a configuration at the image size and for the epochs that were asked for."""
+    asked = {
+        "epochs": options.epochs,
+        "image_size": options.image_size,
+        "initial_image_size": options.initial_image_size,
+    }
+    return config.replace(**{name: value for name, value in asked.items() if value is not None})
+
+
+def _refuse_other_faces(search: RunFolder, faces: Faces) -> None:
+    then = search.record["data"]
+    if then["fingerprint"] != faces.fingerprint:
+        raise UserError(
+            f"{search.path.name} searched {then['num_faces']} faces from {then['source']}, but "
+            f"{faces.source} holds {len(faces.table)} others or changed ones; give the old faces "
+            f"with --data, or train on these with --config {search.path / 'best.json'}"
+        )

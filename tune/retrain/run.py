@@ -1,0 +1,197 @@
+"""A retraining from its options to its folder: prepare, train, evaluate."""
+
+import time
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+import ray
+
+from tune import cluster
+from tune.account import command_line, commit, describe_faces, now, versions
+from tune.checkpoints import CheckpointStore
+from tune.interrupt import interruptible
+from tune.observer import Observer
+from tune.retrain.evaluate import evaluate
+from tune.retrain.folder import RetrainFolder
+from tune.retrain.jobs import CONFIRM, RETRAIN, Job, training_rows
+from tune.retrain.options import RetrainOptions
+from tune.retrain.plan import Plan, prepare
+from tune.retrain.screen import RetrainScreen
+from tune.retrain.session import JobRecord, RetrainSession
+from tune.run_folder import FAILED, FINISHED, INTERRUPTED, RUNNING
+from tune.runner import run_trials, trial_job
+from tune.tracking import WandbTracker, resolve_mode
+from utkface.data.account import write_account
+from utkface.errors import UserError
+
+
+def start(options: RetrainOptions) -> int:
+    """Retrain and evaluate; return the exit status."""
+    plan = prepare(options)
+    resolve_mode(options.wandb)  # says at once that online needs a key
+    with ExitStack() as stack:
+        folder = RetrainFolder.create(options.results, plan.name)
+        stack.enter_context(folder.lock())
+        write_account(plan.faces, folder.path / "data")
+        for protocol, split in plan.splits.items():
+            split.save(folder.path / "data" / f"split-{protocol}.json", plan.faces.table)
+        record = _describe(plan, folder)
+        folder.write_record(record)
+        return Retraining(plan, folder, record).run(stack)
+
+
+def resume(folder: RetrainFolder, given: dict[str, Any]) -> int:
+    """Go on with an interrupted retraining, or evaluate a finished one anew."""
+    with ExitStack() as stack:
+        stack.enter_context(folder.lock())
+        record = folder.record
+        options = RetrainOptions(**record["options"]).resumed_with(given)
+        plan = prepare(options)
+        if plan.faces.fingerprint != record["data"]["fingerprint"]:
+            raise UserError(
+                f"the faces have changed since {record['name']} began; give the old ones "
+                "with --data, or start a new retraining"
+            )
+        return Retraining(plan, folder, record).run(stack)
+
+
+class Retraining:
+    """One run of the command over a folder: trains what is missing, then evaluates."""
+
+    def __init__(self, plan: Plan, folder: RetrainFolder, record: dict[str, Any]) -> None:
+        self.plan, self.folder, self.record = plan, folder, record
+        self.records = [JobRecord.from_dict(values) for values in record["models"]]
+        store = plan.options.storage or str(folder.path / "checkpoints")
+        self.checkpoints = CheckpointStore(store)
+        self._wall_s = record["wall_s"] - time.monotonic()
+        self._resources: cluster.Resources | None = None
+        self._interrupted = False
+
+    def run(self, stack: ExitStack) -> int:
+        """Train and evaluate; return the exit status."""
+        self.checkpoints.check()
+        screen = stack.enter_context(RetrainScreen())
+        observers: list[Observer] = [screen]
+        mode, wandb_line = resolve_mode(self.plan.options.wandb)
+        if mode != "disabled":
+            tracker = WandbTracker(
+                mode,
+                self.folder.path,
+                say=screen.say,
+                job_type="retrain",
+                run_name=lambda number: self.records[number].job.title,
+            )
+            stack.callback(tracker.close)
+            observers.append(tracker)
+        shown = {"folder": self.folder.path, "wandb_line": wandb_line}
+        for observer in observers:
+            observer.search_started({**self.record, **shown, "group": self.record["search"]})
+        labels = [finalist.label for finalist in self.plan.finalists]
+        if self.plan.options.confirm:
+            jobs = self.plan.confirm_jobs()
+            self._train(jobs, observers, screen, stack)
+            labels = _ranking(self.records, labels)
+            screen.say(f"validation with fresh seeds ranks: {', '.join(labels)}")
+        if not self._interrupted:
+            labels = labels[: self.plan.options.top_k] if self.plan.search else labels
+            jobs = self.plan.retrain_jobs(labels, len(self.plan.confirm_jobs()))
+            self._train(jobs, observers, screen, stack)
+        return self._finish(screen)
+
+    def _train(
+        self,
+        jobs: list[Job],
+        observers: list[Observer],
+        screen: RetrainScreen,
+        stack: ExitStack,
+    ) -> None:
+        """Train the jobs that are not trained yet."""
+        known = {record.job.number for record in self.records}
+        self.records += [JobRecord(job) for job in jobs if job.number not in known]
+        numbers = {job.number for job in jobs}
+        wanted = [record for record in self.records if record.job.number in numbers]
+        screen.follow(wanted)
+        session = RetrainSession(wanted, observers, self._save)
+        if not session.has_more:
+            return
+        self.record["status"] = RUNNING
+        if self._resources is None:
+            self._resources = self._start_ray(stack, screen)
+        self._save()
+        rows = {job.rows: training_rows(self.plan.splits[job.protocol], job.part) for job in jobs}
+        plan = self.plan
+        shared = trial_job(plan.faces, rows, plan.weights, self.checkpoints, self._resources)
+        with interruptible(session, None):
+            run_trials(shared, self.folder, session, self._resources)
+        self._interrupted = session.interrupted
+
+    def _start_ray(self, stack: ExitStack, screen: RetrainScreen) -> cluster.Resources:
+        options = self.plan.options
+        stack.callback(ray.shutdown)
+        dashboard = cluster.connect(options.address)
+        if dashboard:
+            screen.say(f"dashboard  {dashboard} (if it asks for a token: ray get-auth-token)")
+        resources = cluster.plan_resources(
+            options.cpus_per_trial, options.gpus_per_trial, options.concurrency
+        )
+        self.record |= {"hardware": cluster.describe(resources)}
+        return resources
+
+    def _save(self) -> None:
+        """Write ``retrain.json``."""
+        self.record["models"] = [record.to_dict() for record in self.records]
+        self.record["wall_s"] = round(self._wall_s + time.monotonic(), 1)
+        self.folder.write_record(self.record)
+
+    def _finish(self, screen: RetrainScreen) -> int:
+        """Evaluate what has been trained; return the exit status."""
+        if self._interrupted:
+            self.record |= {"status": INTERRUPTED, "ended": now()}
+            self._save()
+            screen.say(f"go on      python tune/retrain_best.py --resume {self.folder.path.name}")
+            return 130
+        trained = [r for r in self.records if r.state == "COMPLETE" and r.job.purpose != CONFIRM]
+        failed = [r for r in self.records if r.state == "FAIL"]
+        if not any(record.job.purpose == RETRAIN for record in trained):
+            self.record |= {"status": FAILED, "ended": now()}
+            self._save()
+            screen.say(f"error: no model could be trained; the first failed: {failed[0].reason}")
+            return 1
+        for line in evaluate(self.plan, self.folder, self.record, trained, self.checkpoints):
+            screen.say(line)
+        self.record |= {"status": FINISHED, "ended": now()}
+        self._save()
+        return 1 if failed else 0
+
+
+def _ranking(records: list[JobRecord], labels: list[str]) -> list[str]:
+    """Return the confirmed labels by their mean validation score, best first."""
+    scores: dict[str, list[float]] = {}
+    for record in records:
+        if record.job.purpose == CONFIRM and record.state == "COMPLETE":
+            scores.setdefault(record.job.label, []).append(record.epochs[-1]["score"])
+    return sorted(scores, key=lambda label: (np.mean(scores[label]), labels.index(label)))
+
+
+def _describe(plan: Plan, folder: RetrainFolder) -> dict[str, Any]:
+    """Return the content of ``retrain.json`` for a retraining that is about to begin."""
+    searched = plan.search.record if plan.search else {}
+    first = plan.finalists[0].config
+    return {
+        "name": folder.path.name,
+        "question": f"{len(plan.finalists)} configurations, {plan.options.seeds} seeds, "
+        f"{' and '.join(plan.options.splits)} split, {first.image_size} px",
+        "search": searched.get("name"),
+        "command": command_line(),
+        "commit": commit(),
+        "versions": versions(),
+        "hardware": {},
+        "options": plan.options.to_dict(),
+        "data": describe_faces(plan.faces),
+        "created": now(),
+        "ended": None,
+        "status": RUNNING,
+        "wall_s": 0.0,
+        "models": [],
+    }

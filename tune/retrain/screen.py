@@ -1,0 +1,92 @@
+"""The retraining on screen: a bar per model in a terminal, a line per epoch anywhere else."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from tune.observer import Observer
+from tune.records import TrialRecord
+from tune.report.tables import show_duration
+from tune.retrain.session import JobRecord
+from tune.wording import DEMO_WARNING, introduction, metrics_line
+
+
+class RetrainScreen(Observer):
+    """Says what is trained; use as a context manager."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(highlight=False, soft_wrap=True)
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("epoch {task.completed:.0f} of {task.total:.0f}"),
+            TextColumn("{task.fields[state]}"),
+            TimeRemainingColumn(),
+        )
+        hidden = not self._console.is_terminal  # a log file wants no redrawn lines
+        self._bars = Progress(*columns, console=self._console, disable=hidden)
+        self._records: dict[int, JobRecord] = {}
+        self._tasks: dict[int, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bars.stop()
+
+    def say(self, line: str) -> None:
+        """Print a line above the bars; may be called from any thread."""
+        self._console.print(line, markup=False)
+
+    def follow(self, records: Sequence[JobRecord]) -> None:
+        """Name the models that are about to be trained."""
+        self._records |= {record.job.number: record for record in records}
+
+    def search_started(self, search: dict[str, Any]) -> None:
+        """Say what is retrained and where to watch it."""
+        for line in introduction(search):
+            self.say(line)
+        if (search.get("data") or {}).get("is_demo"):
+            self.say(DEMO_WARNING)
+
+    def trial_started(self, number: int, config: dict[str, Any], epochs_done: int) -> None:
+        """Show a bar for the model."""
+        title = self._records[number].job.title
+        self._tasks[number] = self._bars.add_task(
+            title, total=config["epochs"], completed=epochs_done, state=""
+        )
+        if not self._console.is_terminal:
+            resumed = f", goes on after epoch {epochs_done}" if epochs_done else ""
+            self.say(f"{title}: training begins{resumed}")
+
+    def epoch_finished(self, number: int, metrics: dict[str, Any]) -> None:
+        """Move the model's bar."""
+        state = f"loss {metrics['train_loss']:.3f}, {metrics['images_per_s']:.0f} images/s"
+        if "score" in metrics:
+            state = f"{state}; validation: {metrics_line(metrics)}"
+        self._bars.update(self._tasks[number], completed=metrics["epoch"], state=state)
+        if not self._console.is_terminal:
+            job = self._records[number].job
+            self.say(f"{job.title}: epoch {metrics['epoch']} of {job.config['epochs']}, {state}")
+
+    def trial_ended(self, record: TrialRecord) -> None:
+        """Say how the model's training ended."""
+        entry = self._records[record.number]
+        self._bars.remove_task(self._tasks.pop(record.number))
+        if record.state == "FAIL":
+            self.say(f"{entry.job.title} failed: {record.reason}")
+        else:
+            self.say(f"{entry.job.title}: trained in {show_duration(entry.train_seconds)}")
+
+    def search_ended(self, records: list[TrialRecord], report: Path | None) -> None:
+        """Say nothing: the evaluation has the last word."""

@@ -1,0 +1,32 @@
+"""Retrain a search's best: ``python tune/retrain_best.py`` (see ``--help``)."""
+
+import sys
+from pathlib import Path
+
+# Run as a script, Python looks for modules beside this file: there, `import ray` would still find
+# Ray, but `import tune` needs the folder above.
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from tune.retrain.options import RetrainOptions, build_parser
+from utkface.errors import run_command
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line, then retrain, or go on with a retraining."""
+    given = vars(build_parser().parse_args(arguments))
+    # Ray and torch take seconds to import: a wrong command line is told before.
+    if "resume" in given:
+        from tune.retrain.folder import RetrainFolder
+        from tune.retrain.run import resume
+
+        name, results = given.pop("resume"), given.get("results", RetrainOptions.results)
+        return resume(RetrainFolder.find(results, name), given)
+    options = RetrainOptions(**given)
+    from tune.retrain.run import start
+
+    return start(options)
+
+
+if __name__ == "__main__":
+    run_command(main)
