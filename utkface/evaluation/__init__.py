@@ -7,11 +7,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from utkface.evaluation.quality import measure_quality
     from utkface.evaluation.row import evaluate_row, paired_difference
 
-__all__ = ["evaluate_row", "paired_difference"]
+__all__ = ["evaluate_row", "measure_quality", "paired_difference"]
 
-_MODULE_OF = {"evaluate_row": "row", "paired_difference": "row"}
+_MODULE_OF = {"evaluate_row": "row", "measure_quality": "quality", "paired_difference": "row"}
 
 
 def __getattr__(name: str) -> Any:

@@ -116,6 +116,9 @@ def expected_calibration_error(gender: IntArray, gender_probability: FloatArray)
 
     In bins of P(female) itself, not of the confidence in the likelier gender: a model that errs
     towards women on one side and towards men on the other is not excused.
+
+    Chance alone keeps it above zero, and a resample adds chance: expect the bootstrap's interval to
+    reach further up than down.
     """
     gaps = np.bincount(calibration_bin(gender_probability), weights=gender_probability - gender)
     return float(np.abs(gaps).sum() / len(gender))
