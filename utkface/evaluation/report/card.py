@@ -1,0 +1,165 @@
+"""The model card: what a model is, how it was judged, and what it is not for, as Markdown.
+
+Sections after Mitchell et al., *Model Cards for Model Reporting* (2019).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from utkface.evaluation.report import words
+from utkface.evaluation.report.measures import MEASURES, attribute_title, overall, part
+from utkface.evaluation.report.text import show
+
+_CARD_GROUPS = ("age", "gender", "race", "luminance")
+
+_DATA = """\
+[UTKFace](https://susanqq.github.io/UTKFace/), aligned and cropped: photographs of people from 1 to
+116 years with age, gender and race in the file name. **Non-commercial research use only**; the
+photographs belong to their owners. No photograph is part of this model or of its repository. The
+backbone starts from ImageNet weights unless the settings say `pretrained: no`."""
+
+_DEMO = "> **DEMO FACES: drawn by a program.** These numbers say nothing about real people."
+_DEMO_DATA = "Faces drawn by `utkface.data.demo`, part of this project, under its licence."
+
+_INTENDED = """\
+Research on models of age and gender and on their errors: how they differ between groups, what image
+quality does to them, what they look at. Pictures must be aligned and cropped as the data set's are;
+there is no face detector in it."""
+
+_UNINTENDED = """\
+Not for deciding anything about a person (access, age checks, hiring, policing, medicine), for
+identifying or tracking people, or for anything commercial, which the data's terms rule out. Not for
+faces of children in any product. Not for saying who a person is: see the limits."""
+
+_ETHICS = """\
+A label read from a face is a guess, and it is wrong more often for some groups than for others: the
+gaps above are part of the result. The photographs were collected from the web, and the people on
+them were not asked. Gender here has two values because the labels have."""
+
+_USE = """\
+```python
+from utkface.predict import Predictor
+predictor = Predictor.load("model.pt")
+print(predictor(["face.jpg"]))
+```"""
+
+
+def write_model_card(evaluation: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    """Return the model card of one row of an evaluation, as Markdown; photographs are never in it.
+
+    Whatever the evaluation lacks is a dash or left out.
+    """
+    is_demo = bool((evaluation.get("data") or {}).get("is_demo"))
+    title = f"# Model card: {escape(row.get('label'))}, {escape(row.get('protocol'))} split"
+    sections = {
+        "Model details": _details(evaluation, row),
+        "Data and licence": _DEMO_DATA if is_demo else _DATA,
+        "Protocol": _protocol(evaluation, row),
+        "Numbers": _numbers(row, is_demo),
+        "Groups": _groups(row, is_demo),
+        "Gaps": _gaps(row, is_demo),
+        "Limits": "\n".join(f"- {text}" for text in words.LIMITS),
+        "Intended use": _INTENDED,
+        "Unintended use": _UNINTENDED,
+        "Ethical notes": _ETHICS,
+        "How to use it": _USE,
+    }
+    banner = ["> **DEMO FACES: drawn by a program.** These numbers say nothing about real people."]
+    parts = [title, *(banner if is_demo else []), words.headline_sentence(row)]
+    parts += [f"## {name}\n\n{text}" for name, text in sections.items() if text]
+    return "\n\n".join(parts) + "\n"
+
+
+def escape(text: Any) -> str:
+    """Return a text that stays one line, one cell and plain in Markdown."""
+    plain = " ".join(show(text).split())
+    for character in "\\|`*_<>[]":
+        plain = plain.replace(character, "\\" + character)
+    return plain
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], num_texts: int = 1) -> str:
+    """Return a Markdown table of escaped cells; columns after ``num_texts`` are aligned right."""
+    lines = [list(head), ["---" if i < num_texts else "---:" for i in range(len(head))], *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _details(evaluation: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    config = row.get("config") or {}
+    seconds = row.get("train_seconds") or []
+    mean_seconds = sum(seconds) / len(seconds) if seconds else None
+    facts = {
+        "network": f"{show(config.get('backbone'))}, one head for age and one for gender",
+        "age": f"by {show(config.get('age_loss'))} loss",
+        "input": f"{show(config.get('image_size', evaluation.get('image_size')))} px, RGB",
+        "training": f"{show(config.get('epochs', evaluation.get('epochs')))} epochs on "
+        f"{show(row.get('num_train'))} faces, {words.show_duration(mean_seconds)} for each of "
+        f"{words.count(row.get('num_seeds'), 'seed')}",
+        "hardware": words.show_fields(evaluation.get("hardware")),
+        "search": show(evaluation.get("search")),
+        "run": show(evaluation.get("name")),
+        "written": show(evaluation.get("created")),
+        "commit": show(evaluation.get("commit")),
+        "licence of the code": "MIT",
+    }
+    lines = [f"- {name}: {escape(value)}" for name, value in facts.items()]
+    settings = ", ".join(f"{name}: {show(value)}" for name, value in config.items())
+    return "\n".join([*lines, f"- settings: {escape(settings or '–')}"])
+
+
+def _protocol(evaluation: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    looks = "averaged with its mirror image's" if evaluation.get("flip") else "of one look"
+    lines = [
+        words.PROTOCOLS.get(str(row.get("protocol")), f"The {row.get('protocol')} split."),
+        words.leak_sentence(evaluation) if row.get("protocol") == "random" else None,
+        f"Judged on {words.count(row.get('num_faces'), 'face')} of the {row.get('part')} part in "
+        f"{words.count(row.get('num_groups'), 'group')} of copies; each prediction is {looks}.",
+        words.spread_sentence(row),
+        "Intervals are 95 % (bootstrap over groups of copies).",
+    ]
+    return "\n".join(f"- {escape(line)}" for line in lines if line)
+
+
+def _numbers(row: Mapping[str, Any], is_demo: bool) -> str:
+    lines = []
+    for name, measure in MEASURES.items():
+        estimate = overall(row, name)
+        value, interval = measure.show(part(estimate)), measure.interval(estimate)
+        spread = measure.show_spread(estimate)
+        lines.append([measure.heading + _demo(is_demo), value, interval, spread])
+    text = table(["metric", "value", "95 % interval", "± between seeds"], lines)
+    return "\n\n".join(filter(None, [text, words.interval_sentence(row)]))
+
+
+def _groups(row: Mapping[str, Any], is_demo: bool) -> str:
+    lines = []
+    for attribute in _CARD_GROUPS:
+        for group in (row.get("subgroups") or {}).get(attribute) or []:
+            name = f"{attribute_title(attribute)}: {group.get('group')}"
+            name += " (few)" if group.get("small") else ""
+            lines.append([escape(name) + _demo(is_demo), show(group.get("num_faces"))])
+            for metric in ("age_mae", "gender_accuracy"):
+                measure, estimate = MEASURES[metric], group.get(metric)
+                lines[-1] += [measure.show(part(estimate)), measure.interval(estimate)]
+    head = ["group", "faces", "age MAE, years", "95 %", "gender accuracy, %", "95 %"]
+    return table(head, lines) if lines else ""
+
+
+def _gaps(row: Mapping[str, Any], is_demo: bool) -> str:
+    lines = []
+    for attribute, gaps in (row.get("gaps") or {}).items():
+        for metric, gap in gaps.items():
+            measure = MEASURES[metric]
+            names = (escape(gap.get(name)) for name in ("worst", "best"))
+            sizes = (gap.get(name) for name in ("worst_minus_best", "worst_minus_all"))
+            lines.append([
+                escape(attribute_title(attribute)) + _demo(is_demo),
+                f"{measure.title}, {measure.unit_of_difference}",
+                *names, *map(measure.show_signed, sizes),
+            ])  # fmt: skip
+    head = ["by", "metric", "worst group", "best group", "worst − best", "worst − all"]
+    return table(head, lines, num_texts=4) if lines else ""
+
+
+def _demo(is_demo: bool) -> str:
+    return " (demo faces)" if is_demo else ""
