@@ -6,7 +6,9 @@ validation part, which the model has not been trained on, are put into bins by t
 for them; in each bin two order statistics of the signed residuals, true minus predicted age, cut
 off the same share of faces below and above. The ranks have the finite-sample correction, so that a
 new face of the same kind lies in its interval with at least the level's probability, whatever the
-model. Faces of another kind (other cameras, other crops, other people) have no such promise.
+model. Two things it does not promise: the same for faces of another kind (other cameras, crops or
+people), and the same for each *true* age, as a face of 85 that is taken for 60 gets the interval of
+60 (on the test part 90 % of all faces were covered, but 77 % of those above 80).
 
 Bins with too few faces join a neighbour. Where even all faces together are too few for the level,
 the interval is the whole range of ages, which is the truth about what is known.
@@ -68,6 +70,15 @@ def apply_intervals(
     )
     low, high = ends
     return low, high
+
+
+def is_interval(value: object) -> bool:
+    """Tell whether a value, from a file perhaps, is what `apply_intervals` can use."""
+    try:
+        ends = apply_intervals(value, np.arange(MAX_AGE_YEARS + 1))  # type: ignore[arg-type]
+        return bool(np.isfinite(ends).all())
+    except (KeyError, TypeError, ValueError, IndexError):
+        return False
 
 
 def coverage(interval: dict[str, Any], age: ArrayLike, age_years: ArrayLike) -> float:
