@@ -1,0 +1,118 @@
+"""BRISQUE, a quality score that needs no reference image.
+
+Mittal, Moorthy and Bovik, "No-Reference Image Quality Assessment in the Spatial Domain", IEEE
+Transactions on Image Processing 21(12), 2012: in a natural photograph, pixels freed of their local
+mean and contrast are distributed nearly as a Gaussian; 36 numbers say how far they are from it, and
+a regressor trained on people's opinions turns these into a score.
+
+Scores are those of the PyPI package ``brisque`` 0.2.0, whose regressor this is, at a tenth of its
+time. It follows that package where it departs from the paper: the border is padded with zeros, grey
+is Rec. 709, the half scale is bicubic without antialiasing. Two things differ: a distribution's
+shape is looked up between 0.2 and 10, as in the paper, where the package looks for a root without
+bounds; and flat patches count as zero, where the package lets rounding decide their sign, which
+moves the score of a photograph with a flat background by a tenth of a point or two.
+
+One image at a time: its arrays fit the processor's cache, a batch's do not and take twice the time.
+"""
+
+import functools
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from scipy.special import gamma
+
+from utkface.evaluation.quality_svr import load_regressor
+
+_REC709 = (0.2125, 0.7154, 0.0721)
+_SIGMA_PIXELS, _RADIUS_PIXELS = 7 / 6, 3
+_STABILISER = 1 / 255  # keeps the division finite where a patch is flat
+_ROUNDING = 1e-9  # coefficients below are what is left of zero
+_HALVING_TAPS = (-3 / 32, 19 / 32, 19 / 32, -3 / 32)  # OpenCV's bicubic at half a pixel
+
+Array = NDArray[np.float64]
+
+
+def brisque(image: NDArray[np.uint8]) -> float:
+    """Return the BRISQUE score of an image: about 0 (pristine) to 100, lower is better.
+
+    image: (H, W, 3) uint8 RGB, H and W even. NaN for an image without structure, as one of a
+    single colour, of which the measure says nothing.
+    """
+    return load_regressor().predict(brisque_features(image))
+
+
+def brisque_features(image: NDArray[np.uint8]) -> Array:
+    """Return the 36 features of an image, 18 at full and 18 at half resolution."""
+    red, green, blue = (weight / 255 * image[..., i] for i, weight in enumerate(_REC709))
+    grey = red + green + blue
+    return np.array([*_scale_features(grey), *_scale_features(_halved(grey))])
+
+
+def _scale_features(grey: Array) -> list[float]:
+    """Return the 18 features of one scale, of grey (H, W) in 0..1."""
+    coefficients = _normalised(grey)
+    shape, _, left, right = _fitted(coefficients)
+    features = [shape, (left + right) / 2]
+    for neighbour_products in (
+        coefficients[:, :-1] * coefficients[:, 1:],  # horizontal
+        coefficients[:-1] * coefficients[1:],  # vertical
+        coefficients[:-1, :-1] * coefficients[1:, 1:],  # along the diagonal
+        coefficients[1:, :-1] * coefficients[:-1, 1:],  # along the other diagonal
+    ):
+        features += _fitted(neighbour_products)
+    return features
+
+
+def _normalised(grey: Array) -> Array:
+    """Return the mean-subtracted, contrast-normalised (MSCN) coefficients of grey (H, W)."""
+    smooth = functools.partial(
+        gaussian_filter, sigma=_SIGMA_PIXELS, radius=_RADIUS_PIXELS, mode="constant"
+    )
+    mean = smooth(grey)
+    deviation = np.sqrt(np.abs(smooth(grey**2) - mean**2))
+    coefficients = (grey - mean) / (deviation + _STABILISER)
+    coefficients[np.abs(coefficients) < _ROUNDING] = 0
+    return coefficients
+
+
+def _fitted(values: Array) -> tuple[float, float, float, float]:
+    """Fit an asymmetric generalised Gaussian to values of any shape, by their moments.
+
+    Returns its shape, mean, left and right variance; NaN where there is nothing on one side.
+    """
+    values = values.ravel()
+    below = np.minimum(values, 0)
+    above = values - below
+    num_left = np.count_nonzero(below)
+    left_squares, right_squares = below @ below, above @ above
+    if not left_squares or not right_squares:
+        return (np.nan,) * 4
+    left_variance = left_squares / num_left
+    right_variance = right_squares / (values.size - num_left)
+    ratio = np.sqrt(left_variance / right_variance)
+    moments = (above.sum() - below.sum()) ** 2 / values.size / (left_squares + right_squares)
+    moments *= (ratio**3 + 1) * (ratio + 1) / (ratio**2 + 1) ** 2
+    shape = np.interp(moments, *_shape_table())
+    spread = gamma(2 / shape) / np.sqrt(gamma(1 / shape) * gamma(3 / shape))
+    mean = (np.sqrt(right_variance) - np.sqrt(left_variance)) * spread
+    return float(shape), float(mean), float(left_variance), float(right_variance)
+
+
+@functools.cache
+def _shape_table() -> tuple[Array, Array]:
+    """Return (E|x|)² / E(x²) of generalised Gaussians, rising, and the shapes that have it."""
+    shapes = np.linspace(0.2, 10, 9801)
+    return gamma(2 / shapes) ** 2 / (gamma(1 / shapes) * gamma(3 / shapes)), shapes
+
+
+def _halved(grey: Array) -> Array:
+    """Halve the resolution of grey (H, W) by bicubic interpolation, as OpenCV does."""
+    return _halved_rows(_halved_rows(grey).T).T
+
+
+def _halved_rows(grey: Array) -> Array:
+    assert len(grey) % 2 == 0, f"a side of {len(grey)} pixels is odd"
+    padded = np.pad(grey, [(1, 1), (0, 0)], mode="edge")
+    rows = [tap * padded[start:][: len(grey) : 2] for start, tap in enumerate(_HALVING_TAPS)]
+    return np.sum(rows, axis=0)
