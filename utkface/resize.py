@@ -18,10 +18,10 @@ STRIDE = 32
 def training_size(config: TrainConfig, epoch: int) -> int:
     """Return the side in pixels of the images that epoch ``epoch`` (0 is the first) trains on."""
     first, last = config.initial_image_size, config.image_size
-    progress = epoch / (GROWING_SHARE * config.epochs)
-    if first == 0 or progress >= 1:
+    num_growing = int(GROWING_SHARE * config.epochs)
+    if first == 0 or epoch >= num_growing:
         return last
-    side = first + (last - first) * progress
+    side = first + (last - first) * epoch / num_growing
     return min(last, max(first, STRIDE * round(side / STRIDE)))
 
 

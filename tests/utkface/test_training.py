@@ -1,6 +1,7 @@
 """Training: it learns, goes on exactly where it stopped, leaks nothing, and stops at nonsense."""
 
 import copy
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,11 @@ NUM_FACES, SIZE = 48, 32
 TIMINGS = ("images_per_s", "time_s")
 
 
-def toy_faces(seed: int = 0) -> TrainingData:
+def toy_faces(seed: int = 0, size: int = SIZE) -> TrainingData:
     """Noise whose redness is the gender and whose greenness is the age."""
     rng = np.random.default_rng(seed)
     age, gender = rng.integers(1, 100, NUM_FACES), rng.integers(0, 2, NUM_FACES)
-    images = rng.integers(0, 60, (NUM_FACES, SIZE, SIZE, 3), dtype=np.uint8)
+    images = rng.integers(0, 60, (NUM_FACES, size, size, 3), dtype=np.uint8)
     images[..., 0] += (gender * 150).astype(np.uint8)[:, None, None]
     images[..., 1] += age.astype(np.uint8)[:, None, None]
     images.setflags(write=False)  # as the memory map is
@@ -35,7 +36,8 @@ def config(**values: Any) -> TrainConfig:
 
 
 def training(**values: Any) -> Training:
-    return Training(config(**values), toy_faces(), weights="none")
+    found = config(**values)
+    return Training(found, toy_faces(size=found.image_size), weights="none")
 
 
 def without_timings(metrics: dict[str, float]) -> dict[str, float]:
@@ -223,6 +225,45 @@ def test_batches_hold_every_draw_once_evenly_and_never_one_alone(
     assert min(sizes) >= 2
     assert max(sizes) - min(sizes) <= 1
     assert max(sizes) <= max(batch_size, 3)
+
+
+def test_without_validation_faces_a_run_trains_the_same_model_and_reports_training_alone() -> None:
+    data = toy_faces()
+    alone = dataclasses.replace(data, val=np.empty(0, dtype=np.int64))
+    runs = [Training(config(), faces, weights="none") for faces in (data, alone)]
+    metrics = [without_timings(run.run_epoch()) for run in runs]
+    kept = {"epoch", "train_loss", "train_age_loss", "train_gender_loss", "lr"}
+    assert metrics[1].keys() == kept
+    assert metrics[1] == {name: metrics[0][name] for name in kept}
+    assert_same_state(*runs)
+
+
+def test_a_plateau_is_seen_in_the_training_loss_where_there_are_no_validation_faces() -> None:
+    data = dataclasses.replace(toy_faces(), val=np.empty(0, dtype=np.int64))
+    values = {"schedule": "plateau", "plateau_patience_epochs": 0, "max_lr": 1e-7, "epochs": 6}
+    run = Training(config(**values), data, weights="none")
+    rates = [run.run_epoch()["lr"] for _ in range(6)]  # nothing is learned at such a rate
+    assert rates[-1] < rates[0]
+
+
+def test_images_grow_while_training() -> None:
+    run = training(image_size=64, initial_image_size=32, epochs=3)
+    sides = set()
+    run.model.register_forward_pre_hook(lambda _, args: sides.add(args[0].shape[-1]))
+    for expected in (32, 64, 64):
+        sides.clear()
+        run.run_epoch()
+        assert sides == {expected}
+
+
+def test_a_state_from_before_a_field_was_added_goes_on_with_its_default() -> None:
+    run = training()
+    run.run_epoch()
+    state = run.state_dict()
+    del state["config"]["initial_image_size"]
+    again = training()
+    again.load_state_dict(state)
+    assert again.epoch == 1
 
 
 def test_too_few_faces_are_refused() -> None:

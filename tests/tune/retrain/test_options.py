@@ -1,0 +1,44 @@
+import pytest
+
+from tune.retrain.options import TRAINED, RetrainOptions, build_parser
+from utkface.errors import UserError
+
+
+def test_an_option_that_is_not_given_is_not_in_the_result():
+    assert vars(build_parser().parse_args([])) == {}
+
+
+def test_every_declared_option_is_a_field_and_every_field_is_declared():
+    parser = build_parser()
+    declared = {action.dest for action in parser._actions} - {"help", "resume"}
+    assert declared == set(RetrainOptions.__dataclass_fields__)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"top_k": 0}, "--top-k 0 is not possible; allowed: 1 or more"),
+        ({"seeds": 0}, "--seeds 0"),
+        ({"epochs": 0}, "--epochs 0"),
+        ({"explain": -1}, "--explain -1 is not possible; allowed: 0 or more"),
+        ({"search": "a", "config": ["b"]}, "--search and --config exclude each other"),
+        ({"config": ["b"], "confirm": 2}, "--confirm chooses between a search's finalists"),
+        ({"splits": ["random", "random"]}, "give each protocol once"),
+    ],
+)
+def test_impossible_options_are_refused(values, message):
+    with pytest.raises(UserError, match=message):
+        RetrainOptions(**values)
+
+
+def test_options_survive_their_record():
+    options = RetrainOptions(search="run", seeds=5, image_size=96)
+    assert RetrainOptions(**options.to_dict()) == options
+
+
+def test_going_on_may_change_how_but_not_what():
+    options = RetrainOptions(seeds=2)
+    assert options.resumed_with({"flip": True, "seeds": 2}).flip
+    for name in TRAINED:
+        with pytest.raises(UserError, match="of the retraining to resume"):
+            options.resumed_with({name: "other"})

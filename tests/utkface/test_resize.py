@@ -1,0 +1,54 @@
+import pytest
+import torch
+
+from utkface.config import TrainConfig
+from utkface.errors import UserError
+from utkface.resize import shrink, training_size
+
+
+def sizes(**fields):
+    config = TrainConfig(**fields)
+    return [training_size(config, epoch) for epoch in range(config.epochs)]
+
+
+def test_without_growth_every_epoch_has_the_full_size():
+    assert sizes(epochs=3, image_size=128) == [128, 128, 128]
+
+
+def test_images_grow_over_two_thirds_of_the_epochs_in_steps_of_the_stride():
+    assert sizes(epochs=9, image_size=128, initial_image_size=64) == [
+        64, 64, 96, 96, 96, 128, 128, 128, 128
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("epochs", range(1, 30))
+@pytest.mark.parametrize(("first", "last"), [(32, 200), (64, 128), (100, 120), (128, 128)])
+def test_sizes_never_shrink_begin_as_asked_and_end_at_full_size(epochs, first, last):
+    found = sizes(epochs=epochs, image_size=last, initial_image_size=first)
+    assert found == sorted(found)
+    assert found[0] == (first if epochs > 1 else last)
+    assert found[-1] == last
+    assert all(first <= size <= last for size in found)
+
+
+@pytest.mark.parametrize("first", [1, 31, 65, -1])
+def test_a_size_that_cannot_grow_to_the_full_one_is_refused(first):
+    with pytest.raises(UserError, match="initial_image_size"):
+        TrainConfig(image_size=64, initial_image_size=first)
+
+
+def test_shrinking_averages_pixels_and_keeps_their_layout():
+    images = torch.zeros((2, 8, 8, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
+    images[1, :, :, 4:] = 200
+    small = shrink(images, 4)
+    assert small.shape == (2, 3, 4, 4)
+    assert small.dtype == torch.uint8
+    assert small.is_contiguous(memory_format=torch.channels_last)
+    assert small[0].max() == 0
+    assert small[1, :, :, 0].max() == 0
+    assert small[1, :, :, 3].min() == 200
+
+
+def test_images_of_the_right_size_are_not_copied():
+    images = torch.zeros((1, 3, 8, 8), dtype=torch.uint8)
+    assert shrink(images, 8) is images
