@@ -14,6 +14,8 @@ MODULES = {
     for path in sorted((ROOT / room).rglob("*.py"))
 }
 LIGHT = {"torch", "torchvision", "numpy", "pandas", "PIL"}
+#: Judging a model may take more than training one does.
+JUDGING = LIGHT | {"sklearn", "scipy", "matplotlib", "jinja2", "markupsafe", "lime"}
 
 
 def imports_of(text, package="", *, only_on_import=False):
@@ -73,8 +75,16 @@ def test_utkface_knows_nothing_of_searching(name):
 
 @pytest.mark.parametrize("name", within("utkface"))
 def test_utkface_imports_with_few_libraries(name):
-    allowed = sys.stdlib_module_names | LIGHT | {"utkface"}
+    judging = name.startswith("utkface.evaluation")
+    allowed = sys.stdlib_module_names | (JUDGING if judging else LIGHT) | {"utkface"}
     assert roots(imports_of_module(name, only_on_import=True)) <= allowed
+
+
+@pytest.mark.parametrize("name", within("utkface"))
+def test_what_trains_and_predicts_needs_nothing_of_what_judges(name):
+    if not name.startswith("utkface.evaluation"):
+        found = imports_of_module(name, only_on_import=True)
+        assert not [other for other in found if other.startswith("utkface.evaluation")]
 
 
 @pytest.mark.parametrize("name", within("search_spaces"))

@@ -19,14 +19,14 @@ from utkface.errors import run_command
 from utkface.evaluation.published import PUBLISHED, PublishedRow
 from utkface.evaluation.report.card import escape, table
 from utkface.evaluation.report.measures import MEASURES, Measure, overall, part
-from utkface.evaluation.report.text import show, show_duration, show_fields
+from utkface.evaluation.report.text import show, show_duration, show_fields, show_fixed
 from utkface.evaluation.report.words import PROTOCOLS, leak_sentence
 from utkface.metrics import score
 
 AGE, GENDER = MEASURES["age_mae"], MEASURES["gender_accuracy"]
 _HEAD = [
-    "model", "age MAE, years [95 %]", "± seeds", "gender accuracy, % [95 %]", "± seeds", "seeds",
-    "pixels", "epochs", "time per seed", "hardware", "source",
+    "model", "score", "age MAE, years [95 %]", "± seeds", "gender accuracy, % [95 %]", "± seeds",
+    "seeds", "pixels", "epochs", "time per seed", "hardware", "source",
 ]  # fmt: skip
 _INTRODUCTION = """\
 # League table
@@ -139,6 +139,7 @@ def _measured(name: str, evaluation: Mapping[str, Any], row: Mapping[str, Any]) 
     source = f"measured: [{escape(name)}]({quote(name)}/)"
     return (math.inf if math.isnan(place) else place), [
         f"**{label}**" if row.get("headline") else label,
+        show_fixed(place, 3),
         _with_interval(AGE, age),
         AGE.show_spread(age),
         _with_interval(GENDER, gender),
@@ -155,8 +156,9 @@ def _measured(name: str, evaluation: Mapping[str, Any], row: Mapping[str, Any]) 
 def _published(row: PublishedRow) -> Line:
     source = f"published: {row.source}, {row.split}"
     age, gender = show(row.age_mae), show(100 * row.gender_accuracy)
-    cells = [escape(row.label), age, "–", gender, *["–"] * (len(_HEAD) - 5), escape(source)]
-    return score(row.age_mae, 1 - row.gender_accuracy), cells
+    place = score(row.age_mae, 1 - row.gender_accuracy)
+    known = [escape(row.label), show_fixed(place, 3), age, "–", gender]
+    return place, [*known, *["–"] * (len(_HEAD) - len(known) - 1), escape(source)]
 
 
 def _with_interval(measure: Measure, estimate: Mapping[str, Any]) -> str:

@@ -11,7 +11,6 @@ from rich.text import Text
 
 from tune.progress import Progress
 from tune.report.analysis import last_metrics
-from tune.report.tables import show, show_duration, show_fixed
 from tune.wording import (
     DEMO_WARNING,
     METRIC_HEADINGS,
@@ -20,6 +19,7 @@ from tune.wording import (
     metric_cells,
     time_left_text,
 )
+from utkface.evaluation.report.text import show, show_duration, show_fixed
 
 _NUM_OTHER_LINES = 13  # of the picture, besides its rows of running trials
 _NUMBERS_WIDTH = 47  # of the columns before the hyperparameters, with their gaps

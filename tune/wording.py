@@ -10,11 +10,16 @@ from typing import Any
 from tune.progress import Progress
 from tune.records import TrialRecord, rank_complete
 from tune.report.analysis import STATES, last_metrics, split_differing
-from tune.report.tables import show, show_duration, show_fixed
+from utkface.evaluation.report.text import show, show_duration, show_fixed
 
 DEMO_WARNING = "demo faces: these numbers say nothing about real ones"
 METRIC_HEADINGS = ("score", "age MAE", "gender")
 _LABEL = "{:<11}{}"  # of the lines around the table
+
+
+def labelled(label: str, text: object) -> str:
+    """Return a line that says what it is about in its first column."""
+    return _LABEL.format(label, text)
 
 
 def metric_cells(metrics: Mapping[str, Any]) -> list[str]:

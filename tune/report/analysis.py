@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from tune.records import TrialRecord, rank_complete
+from utkface.evaluation.report.text import number
 
 #: States in the order in which people ask for them, with the words that the report uses.
 STATES = {
@@ -18,12 +19,6 @@ STATES = {
     "FAIL": "failed",
     "RUNNING": "unfinished",
 }
-
-
-def number(value: Any) -> float:
-    """Return ``value`` as a float, NaN for whatever is not a number."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number else math.nan
 
 
 def curve(record: TrialRecord, metric: str = "score") -> tuple[list[int], list[float]]:

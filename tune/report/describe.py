@@ -8,7 +8,7 @@ from typing import Any
 from search_spaces.common import REFERENCE
 from tune.records import TrialRecord
 from tune.report.analysis import find_point
-from tune.report.tables import show, show_duration, show_fixed
+from utkface.evaluation.report.text import show, show_duration, show_fields, show_fixed
 
 #: What the page says on top about a search that is not finished, by its status.
 NOTICES = {
@@ -46,16 +46,10 @@ def describe_search(search: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("split", show(search.get("split"))),
         ("first weights", show(search.get("weights"))),
         ("data fingerprint", show(data.get("fingerprint"))),
-        ("hardware", _join(search.get("hardware"))),
-        ("versions", _join(search.get("versions"))),
+        ("hardware", show_fields(search.get("hardware"))),
+        ("versions", show_fields(search.get("versions"))),
         ("commit", show(search.get("commit"))),
     ]
-
-
-def _join(values: Any) -> str:
-    if not isinstance(values, Mapping):
-        return show(values)
-    return ", ".join(f"{name} {show(value)}" for name, value in values.items()) or "–"
 
 
 def describe_points(

@@ -12,8 +12,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from tune.records import TrialRecord
 from tune.report.analysis import STATES, Finish, Rung, curve
-from tune.report.svg import COLOUR, SMALL_WIDTH, new_figure, to_svg
-from tune.report.tables import show_fixed
+from utkface.evaluation.report.svg import COLOUR, SMALL_WIDTH, new_figure, to_svg
+from utkface.evaluation.report.text import show_fixed
 
 #: The score of the reference's published model, by the definition of the score.
 REFERENCE_SCORE = 1.0

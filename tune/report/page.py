@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from jinja2 import Environment, FileSystemLoader
 
 from tune.records import TrialRecord
 from tune.report import figures, parameters
@@ -21,23 +20,18 @@ from tune.report.analysis import (
     finishes,
     judge_rungs,
     last_metrics,
-    number,
     rank_finite,
     split_differing,
 )
 from tune.report.describe import NOTICES, describe_points, describe_search, list_commands
 from tune.report.importance import MIN_TRIALS, judge_parameters
-from tune.report.svg import drawing_style
-from tune.report.tables import (
-    show,
-    show_fixed,
-    show_percent,
-    text_rows,
-    trials_table,
-)
-from utkface.atomic import replacing
+from tune.report.tables import text_rows, trials_table
+from utkface.evaluation.report.html import write_page
+from utkface.evaluation.report.svg import drawing_style
+from utkface.evaluation.report.text import number
 
 NUM_TOP = 5
+_TEMPLATE = Path(__file__).parent / "template.html.j2"
 #: Where no trial was stopped, the epochs whose ranking is looked at, as ASHA would have had them.
 _RUNGS_WITHOUT_ASHA = (1, 3, 9, 27)
 
@@ -49,21 +43,10 @@ def write_report(
 
     ``search`` is the content of ``search.json``; ``study`` gives the parameters' distributions.
     """
-    folder = Path(__file__).parent
-    environment = Environment(
-        loader=FileSystemLoader(folder),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"show": show, "fixed": show_fixed, "percent": show_percent}
     records = sorted(records, key=lambda record: record.number)
     with drawing_style():
         context = _context(search, records, study, path.parent)
-    html = environment.get_template("template.html.j2").render(context)
-    with replacing(path) as temporary:
-        temporary.write_text(html, encoding="utf-8")
-    return path
+    return write_page(path, _TEMPLATE, context)
 
 
 def _context(

@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
-from tune.report.analysis import Comparable, number
+from tune.report.analysis import Comparable
 from tune.report.importance import Importances
-from tune.report.svg import COLOUR, RANKS, SMALL_WIDTH, new_figure, to_svg
-from tune.report.tables import show, show_fixed
+from utkface.evaluation.report.svg import COLOUR, RANKS, SMALL_WIDTH, new_figure, to_svg
+from utkface.evaluation.report.text import number, show, show_fixed
 
 #: Where a trial stands that has no such parameter, to the right of an axis from 0 to 1.
 _UNUSED = 1.14

@@ -7,13 +7,8 @@ from typing import Any
 import pandas as pd
 
 from tune.records import TrialRecord
-from tune.report.analysis import (
-    curve,
-    last_metrics,
-    number,
-    seconds_between,
-    split_differing,
-)
+from tune.report.analysis import curve, last_metrics, seconds_between, split_differing
+from utkface.evaluation.report.text import show
 
 #: Metrics of the last epoch that a table shows beside the score, which is of the same epoch.
 METRICS = ("age_mae", "gender_accuracy", "gender_log_loss", "worst_group_mae", "train_loss")
@@ -79,39 +74,3 @@ _EMPTY = TrialRecord(
     number=0, state="RUNNING", score=None, params={}, config={}, epochs=[], reason=None,
     started=None, ended=None,
 )  # fmt: skip
-
-
-def show(value: Any) -> str:
-    """Return a value as a person would write it: four significant digits, a dash for nothing."""
-    if value is None or value is pd.NA:
-        return "–"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(show, value)) or "–"
-    if isinstance(value, float):
-        is_whole = value.is_integer() and abs(value) < 1e7
-        return f"{value:.0f}" if is_whole else f"{value:.4g}"  # 10000 rather than 1e+04
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return str(value)
-
-
-def show_fixed(value: Any, digits: int) -> str:
-    """Return a number with fixed digits, so that a column of them lines up; a dash for none."""
-    return f"{number(value):.{digits}f}".replace("-", "−") if math.isfinite(number(value)) else "–"
-
-
-def show_percent(value: Any) -> str:
-    """Return a share of one as a percentage with one digit."""
-    share = number(value)
-    return f"{100 * share:.1f} %" if math.isfinite(share) else "–"
-
-
-def show_duration(seconds: Any) -> str:
-    """Return seconds as '2 h 05 min', '3 min 20 s' or '12 s'."""
-    if not math.isfinite(number(seconds)):
-        return "–"
-    whole = round(number(seconds))
-    hours, minutes = whole // 3600, whole // 60 % 60
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {whole % 60:02d} s" if minutes else f"{whole} s"

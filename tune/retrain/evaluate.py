@@ -1,19 +1,235 @@
-"""Judges trained models on the part of the faces that was kept for it."""
+"""Judges the trained models on the part that was kept for it, and writes the account of them."""
 
+import json
+import shutil
+import time
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
+from tune.account import command_line, commit, versions
 from tune.checkpoints import CheckpointStore
+from tune.league import write_league
 from tune.retrain.folder import RetrainFolder
+from tune.retrain.jobs import INTERVAL, judged_rows, training_rows
 from tune.retrain.plan import Plan
+from tune.retrain.predictions import JudgedModel, interval_of, judge_models, prediction_table
 from tune.retrain.session import JobRecord
+from tune.wording import labelled
+from utkface.atomic import replacing
+from utkface.data import find_source
+from utkface.evaluation import evaluate_row, measure_quality, paired_difference
+from utkface.evaluation.baselines import backbone_features, baseline_predictions
+from utkface.evaluation.explain import write_explanations
+from utkface.evaluation.report import write_evaluation_report, write_model_card
+
+Row = dict[str, Any]
 
 
 def evaluate(
     plan: Plan,
     folder: RetrainFolder,
     record: dict[str, Any],
-    trained: list[JobRecord],
+    trained: Sequence[JobRecord],
     checkpoints: CheckpointStore,
 ) -> list[str]:
-    """Return the lines to print at the end."""
-    return [f"{len(trained)} models are trained"]
+    """Evaluate what was trained, write everything into the folder; return lines to print."""
+    started = time.perf_counter()
+    about = {"run": folder.path.name, "commit": record["commit"], **record["data"]}
+    judged, intervals = judge_models(plan, trained, checkpoints, about, folder.path / "models")
+    prediction_s = time.perf_counter() - started
+    predictions = prediction_table(plan, judged)
+    with replacing(folder.path / "predictions.parquet") as temporary:
+        predictions.to_parquet(temporary, index=False)
+
+    faces = _with_quality(plan)
+    groups = _by_row(judged)
+    rows = [_row(plan, faces, models, headline=models is groups[0]) for models in groups]
+    for row in rows:  # one configuration is the headline, under whatever protocol
+        row["headline"] = row["label"] == rows[0]["label"] and plan.search is not None
+    baselines = list(_baselines(plan, faces)) if plan.options.baselines else []
+    explained = _explain(plan, faces, groups[0], folder)
+    evaluation = {
+        **{name: record[name] for name in ("name", "created", "command", "commit", "versions")},
+        **{name: record[name] for name in ("hardware", "search", "data", "wall_s")},
+        "evaluated_by": {"command": command_line(), "commit": commit(), "versions": versions()},
+        "image_size": plan.finalists[0].config.image_size,
+        "epochs": plan.finalists[0].config.epochs,
+        "flip": plan.options.flip,
+        "rows": rows,
+        "baselines": [row for row, _ in baselines],
+        "paired": list(_paired(faces, groups, baselines)),
+        "intervals": intervals,
+        "explanations": {name: explained[name] for name in explained if name != "sheets"},
+        "leak": {name: _num_leaked(plan, name) for name in plan.splits},
+        "seconds": {
+            "training": sum(model.record.train_seconds for model in judged),
+            "prediction": prediction_s,
+            "evaluation": time.perf_counter() - started,
+        },
+    }
+    text = json.dumps(_rounded(evaluation), indent=1, allow_nan=False)
+    folder.write_text("evaluation.json", text + "\n")
+    page = write_evaluation_report(
+        evaluation, predictions, folder.path, explained.get("sheets", {})
+    )
+    folder.write_text("model_card.md", write_model_card(evaluation, rows[0]))
+    with replacing(folder.path / "model.pt") as temporary:
+        shutil.copyfile(groups[0][0].path, temporary)
+    lines = [*_summary(rows, baselines), labelled("report", page)]
+    lines.append(labelled("model", folder.path / "model.pt"))
+    if not plan.faces.is_demo:
+        lines.append(labelled("league", write_league(folder.path.parent)))
+    return lines
+
+
+def _by_row(judged: Sequence[JudgedModel]) -> list[list[JudgedModel]]:
+    """Return the models that differ in their seed alone together, the headline's first.
+
+    Those that were trained without the validation part, for intervals, are no result.
+    """
+    groups: dict[tuple[str, str, str], list[JudgedModel]] = {}
+    for model in judged:
+        if model.job.purpose != INTERVAL:
+            job = model.job
+            groups.setdefault((job.label, job.protocol, job.part), []).append(model)
+    return list(groups.values())
+
+
+def _with_quality(plan: Plan) -> pd.DataFrame:
+    """Return the table of all faces with the quality of their photographs."""
+    quality = measure_quality(plan.faces, plan.source or find_source())
+    return pd.concat([plan.faces.table, quality.drop(columns="file")], axis=1)
+
+
+def _row(plan: Plan, faces: pd.DataFrame, models: Sequence[JudgedModel], *, headline: bool) -> Row:
+    """Return all numbers of one configuration under one protocol."""
+    job = models[0].job
+    ends = [interval_of(model) for model in models]
+    known = [low_high for low_high in ends if low_high is not None]
+    intervals = (
+        (np.stack([low for low, _ in known]), np.stack([high for _, high in known]))
+        if known
+        else None
+    )
+    train, _ = training_rows(plan.splits[job.protocol], job.part)
+    return {
+        "label": job.label,
+        "headline": headline,
+        "protocol": job.protocol,
+        "part": job.part,
+        "seeds": [model.job.seed for model in models],
+        "num_train": len(train),
+        "config": job.config,
+        "train_seconds": [round(model.record.train_seconds, 1) for model in models],
+        "model_files": [f"models/{model.path.name}" for model in models],
+        **evaluate_row(faces.iloc[models[0].rows], *_stacked(models), interval=intervals),
+    }
+
+
+def _stacked(models: Sequence[JudgedModel]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ages and probabilities (S, N) of models that differ in their seed alone."""
+    ages = np.stack([model.age_years for model in models])
+    return ages, np.stack([model.gender_probability for model in models])
+
+
+Predicted = tuple[np.ndarray, np.ndarray]
+
+
+def _baselines(plan: Plan, faces: pd.DataFrame) -> Iterator[tuple[Row, Predicted]]:
+    """Yield a row, and its predictions, for each baseline under each protocol."""
+    features = backbone_features(plan.faces.images, plan.weights)
+    for protocol, split in plan.splits.items():
+        train, _ = training_rows(split, plan.options.part)
+        test = judged_rows(split, plan.options.part)
+        for label, ages, genders, seconds in baseline_predictions(features, faces, train, test):
+            judged = evaluate_row(faces.iloc[test], ages[None], genders[None])
+            row = {
+                "label": label,
+                "protocol": protocol,
+                "part": plan.options.part,
+                "seconds": seconds,
+                **{name: judged[name] for name in ("num_faces", "num_groups", "overall")},
+            }
+            yield row, (ages[None], genders[None])
+
+
+def _paired(
+    faces: pd.DataFrame,
+    groups: Sequence[Sequence[JudgedModel]],
+    baselines: Sequence[tuple[Row, Predicted]],
+) -> Iterator[Row]:
+    """Yield the first configuration's difference to each other model on the same faces."""
+    first = groups[0][0].job.label
+    for models in groups:
+        job, rows = models[0].job, models[0].rows
+        if job.label != first:
+            continue
+        others = [
+            (group[0].job.label, _stacked(group))
+            for group in groups
+            if group[0].job.label != first and group[0].job.protocol == job.protocol
+        ]
+        others += [
+            (row["label"], predicted)
+            for row, predicted in baselines
+            if row["protocol"] == job.protocol
+        ]
+        for label, predicted in others:
+            yield {
+                "a": first,
+                "b": label,
+                "protocol": job.protocol,
+                "part": job.part,
+                "num_faces": len(rows),
+                **paired_difference(faces.iloc[rows], _stacked(models), predicted),
+            }
+
+
+def _explain(
+    plan: Plan, faces: pd.DataFrame, models: Sequence[JudgedModel], folder: RetrainFolder
+) -> dict[str, Any]:
+    """Explain the first model's predictions with LIME, unless that was switched off."""
+    if plan.options.explain == 0:
+        return {}
+    rows = models[0].rows
+    return write_explanations(
+        models[0].trained,
+        np.asarray(plan.faces.images[rows]),
+        faces.iloc[rows].reset_index(drop=True),
+        *_stacked(models),
+        folder.path / "sheets",
+        num_hardest=plan.options.explain,
+    )
+
+
+def _rounded(value: Any) -> Any:
+    """Return a tree of plain values with six digits per number: more would only fill the disk."""
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, dict):
+        return {name: _rounded(part) for name, part in value.items()}
+    return [_rounded(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def _num_leaked(plan: Plan, protocol: str) -> int:
+    """Return how many judged faces have a copy among those that models were trained on."""
+    split, part = plan.splits[protocol], plan.options.part
+    group = plan.faces.table["group"].to_numpy()
+    return int(np.isin(group[judged_rows(split, part)], group[training_rows(split, part)[0]]).sum())
+
+
+def _summary(rows: Sequence[Row], baselines: Sequence[tuple[Row, Predicted]]) -> list[str]:
+    """Return a line per model with its two main numbers."""
+    lines = []
+    for row in [*rows, *(row for row, _ in baselines)]:
+        mae, accuracy = (row["overall"][name] for name in ("age_mae", "gender_accuracy"))
+        lines.append(
+            f"{row['label']}, {row['protocol']} split, {row['part']}: "
+            f"age MAE {mae['value']:.2f} ({mae['low']:.2f} to {mae['high']:.2f}) years, "
+            f"gender accuracy {accuracy['value']:.4f} "
+            f"({accuracy['low']:.4f} to {accuracy['high']:.4f})"
+        )
+    return lines

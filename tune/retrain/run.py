@@ -22,6 +22,7 @@ from tune.retrain.session import JobRecord, RetrainSession
 from tune.run_folder import FAILED, FINISHED, INTERRUPTED, RUNNING
 from tune.runner import run_trials, trial_job
 from tune.tracking import WandbTracker, resolve_mode
+from tune.wording import labelled
 from utkface.data.account import write_account
 from utkface.errors import UserError
 
@@ -131,7 +132,7 @@ class Retraining:
         stack.callback(ray.shutdown)
         dashboard = cluster.connect(options.address)
         if dashboard:
-            screen.say(f"dashboard  {dashboard} (if it asks for a token: ray get-auth-token)")
+            screen.say(labelled("dashboard", f"{dashboard} (token: ray get-auth-token)"))
         resources = cluster.plan_resources(
             options.cpus_per_trial, options.gpus_per_trial, options.concurrency
         )
@@ -149,7 +150,8 @@ class Retraining:
         if self._interrupted:
             self.record |= {"status": INTERRUPTED, "ended": now()}
             self._save()
-            screen.say(f"go on      python tune/retrain_best.py --resume {self.folder.path.name}")
+            command = f"python tune/retrain_best.py --resume {self.folder.path.name}"
+            screen.say(labelled("go on", command))
             return 130
         trained = [r for r in self.records if r.state == "COMPLETE" and r.job.purpose != CONFIRM]
         failed = [r for r in self.records if r.state == "FAIL"]
@@ -178,10 +180,18 @@ def _describe(plan: Plan, folder: RetrainFolder) -> dict[str, Any]:
     """Return the content of ``retrain.json`` for a retraining that is about to begin."""
     searched = plan.search.record if plan.search else {}
     first = plan.finalists[0].config
+    labels = [finalist.label for finalist in plan.finalists]
     return {
         "name": folder.path.name,
-        "question": f"{len(plan.finalists)} configurations, {plan.options.seeds} seeds, "
-        f"{' and '.join(plan.options.splits)} split, {first.image_size} px",
+        "question": ", ".join(
+            [
+                *labels,
+                f"{' and '.join(plan.options.splits)} split",
+                f"seeds: {plan.options.seeds}",
+                f"{first.image_size} px",
+                f"epochs: {first.epochs}",
+            ]
+        ),
         "search": searched.get("name"),
         "command": command_line(),
         "commit": commit(),

@@ -10,9 +10,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from tune.observer import Observer
 from tune.records import TrialRecord
-from tune.report.tables import show_duration
 from tune.retrain.session import JobRecord
-from tune.wording import DEMO_WARNING, introduction, metrics_line
+from tune.wording import DEMO_WARNING, is_demo, labelled, metrics_line
+from utkface.evaluation.report.text import show_duration
 
 
 class RetrainScreen(Observer):
@@ -54,9 +54,11 @@ class RetrainScreen(Observer):
 
     def search_started(self, search: dict[str, Any]) -> None:
         """Say what is retrained and where to watch it."""
-        for line in introduction(search):
-            self.say(line)
-        if (search.get("data") or {}).get("is_demo"):
+        self.say(labelled("retrain", f"{search['name']}: {search['question']}"))
+        self.say(labelled("run", search["folder"]))
+        if search.get("wandb_line"):
+            self.say(labelled("W&B", search["wandb_line"]))
+        if is_demo(search):
             self.say(DEMO_WARNING)
 
     def trial_started(self, number: int, config: dict[str, Any], epochs_done: int) -> None:

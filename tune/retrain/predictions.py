@@ -1,0 +1,143 @@
+"""What trained models say of the faces they are judged on, kept as one table."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tune.checkpoints import CheckpointStore
+from tune.retrain.jobs import INTERVAL, Job, judged_rows
+from tune.retrain.plan import Plan
+from tune.retrain.session import JobRecord
+from utkface.config import TrainConfig
+from utkface.data.progress import progress_bar
+from utkface.errors import UserError
+from utkface.intervals import apply_intervals, check_coverage, fit_intervals
+from utkface.model_file import TrainedModel, averaged_model, save_model
+from utkface.predictor import Predictor
+
+_BATCH_SIZE = 256
+
+
+@dataclass(frozen=True)
+class JudgedModel:
+    """A model, its file, and its predictions for the N faces of its part."""
+
+    record: JobRecord
+    path: Path
+    trained: TrainedModel
+    rows: np.ndarray  # (N,) of the faces' table
+    age_years: np.ndarray  # (N,)
+    gender_probability: np.ndarray  # (N,) of being female
+
+    @property
+    def job(self) -> Job:
+        """What was trained."""
+        return self.record.job
+
+
+def judge_models(
+    plan: Plan,
+    records: Sequence[JobRecord],
+    checkpoints: CheckpointStore,
+    about: dict[str, Any],
+    models: Path,
+) -> tuple[list[JudgedModel], dict[str, Any] | None]:
+    """Predict with every trained model, and save each as a file of its own in ``models``.
+
+    Returns the models in the order of their numbers, and what the ones that left the validation
+    part out say of ages there, by label: ``interval`` (as from `fit_intervals`) and ``coverage``.
+    """
+    judged: list[JudgedModel] = []
+    intervals: dict[str, Any] = {}
+    # The ones that leave the validation part out come first: the others get their intervals.
+    ordered = sorted(records, key=lambda record: record.job.purpose != INTERVAL)
+    with progress_bar("Predicting", len(ordered)) as advance:
+        for record in ordered:
+            known = intervals.get(record.job.label, {}).get("interval")
+            model = _predict(plan, record, checkpoints, about, models, known)
+            if model.job.purpose == INTERVAL:
+                intervals[model.job.label] = _fit_interval(plan, model)
+            save_model(model.path, model.trained)
+            judged.append(model)
+            advance(1)
+    return sorted(judged, key=lambda model: model.job.number), intervals or None
+
+
+def _fit_interval(plan: Plan, model: JudgedModel) -> dict[str, Any]:
+    """Return what a model without the validation part says about how far predictions stray."""
+    age = plan.faces.table["age"].to_numpy()[model.rows]
+    return {
+        "interval": fit_intervals(age, model.age_years),
+        "coverage": check_coverage(age, model.age_years),
+        "num_faces": len(age),
+    }
+
+
+def prediction_table(plan: Plan, judged: Sequence[JudgedModel]) -> pd.DataFrame:
+    """Return one row per face and model, as ``predictions.parquet`` holds them."""
+    parts = []
+    for model in judged:
+        job = model.job
+        faces = plan.faces.table.iloc[model.rows][["file", "group", "age", "gender", "race"]]
+        low, high = interval_of(model) or (np.nan, np.nan)
+        parts.append(
+            faces.assign(
+                label=job.label,
+                protocol=job.protocol,
+                part=job.part,
+                seed=job.seed,
+                age_years=model.age_years,
+                gender_probability=model.gender_probability,
+                age_low=low,
+                age_high=high,
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def interval_of(model: JudgedModel) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the lowest and the highest age (N,) of a model's predictions, if it has intervals."""
+    interval = model.trained.interval
+    return None if interval is None else apply_intervals(interval, model.age_years)
+
+
+def _predict(
+    plan: Plan,
+    record: JobRecord,
+    checkpoints: CheckpointStore,
+    about: dict[str, Any],
+    models: Path,
+    interval: dict[str, Any] | None,
+) -> JudgedModel:
+    job = record.job
+    state = checkpoints.load(job.number)
+    if state is None:
+        raise UserError(
+            f"the checkpoint of {job.title} is gone from {checkpoints.uri}; copy it back, or "
+            "start a new retraining"
+        )
+    trained = TrainedModel(
+        averaged_model(state),
+        TrainConfig.from_dict(job.config),
+        {
+            **about,
+            "label": job.label,
+            "seed": job.seed,
+            "protocol": job.protocol,
+            "split_hash": plan.splits[job.protocol].hash,
+            "trained_on": job.rows,
+        },
+        interval,
+    )
+    rows = judged_rows(plan.splits[job.protocol], job.part)
+    predictor = Predictor(trained, flip=plan.options.flip)
+    batches = [
+        predictor.predict_pixels(np.take(plan.faces.images, rows[start : start + _BATCH_SIZE], 0))
+        for start in range(0, len(rows), _BATCH_SIZE)
+    ]
+    ages, genders = (np.concatenate(part) for part in zip(*batches, strict=True))
+    return JudgedModel(record, models / f"{job.file_stem}.pt", trained, rows, ages, genders)
