@@ -1,0 +1,257 @@
+"""`Predictor`: what it says is what the model says of the training's own pixels, in order."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from utkface import checkpoint
+from utkface.augment import normalise
+from utkface.batches import ImageStore
+from utkface.config import TrainConfig
+from utkface.data.images import decode_face
+from utkface.errors import UserError
+from utkface.image_files import find_images
+from utkface.inference import predict
+from utkface.intervals import apply_intervals, fit_intervals
+from utkface.model import build_model
+from utkface.model_file import TrainedModel, save_model
+from utkface.predict import FacePrediction, Predictor
+
+SIZE = 32
+
+
+@pytest.fixture(scope="module")
+def trained() -> TrainedModel:
+    torch.manual_seed(0)
+    config = TrainConfig(image_size=SIZE, pretrained=False)
+    model = build_model(config, "none")
+    # Faces are all the same to a fresh network until its BatchNorm has seen how they differ.
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None
+    pixels = np.stack([np.asarray(picture(i, SIZE, SIZE)) for i in range(16)])
+    with torch.no_grad():
+        model.age_head.weight.mul_(3)
+        model(normalise(torch.from_numpy(pixels).permute(0, 3, 1, 2)))
+    rng = np.random.default_rng(0)
+    predicted = rng.uniform(0, 80, 1_000)
+    interval = fit_intervals(predicted + rng.normal(0, 5, 1_000), predicted)
+    return TrainedModel(model.eval(), config, {"seed": 0}, interval)
+
+
+def picture(seed: int, width: int = 40, height: int = 40) -> Image.Image:
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), np.uint8)
+    return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Seven pictures, in order of their names, and four files that are none."""
+    folder = tmp_path / "faces"
+    folder.mkdir()
+    for i in range(7):
+        picture(i).save(folder / f"face{i}.png")
+    buffer = io.BytesIO()
+    picture(9).save(buffer, "JPEG")
+    (folder / "face3b_half.jpg").write_bytes(buffer.getvalue()[:400])
+    (folder / "face5b_empty.jpg").write_bytes(b"")
+    (folder / "face5c_text.png").write_text("no picture")
+    picture(9, 40, 8).save(folder / "face9_flat.png")
+    return folder
+
+
+def expected(trained: TrainedModel, files: list[Path]) -> tuple[np.ndarray, np.ndarray]:
+    """Predict as training validates, from pixels as the packed cache holds them."""
+    pixels = np.stack([decode_face(file.read_bytes(), SIZE) for file in files])
+    store = ImageStore(pixels, torch.device("cpu"))
+    answers = predict(trained.model, store, np.arange(len(files)))
+    return answers.age_years, answers.gender_probability
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+def test_every_file_has_its_own_answer_in_its_place(trained, folder, batch_size: int) -> None:
+    rows = Predictor(trained, device="cpu", batch_size=batch_size)([folder])
+    assert [row.file for row in rows] == sorted(str(path) for path in folder.iterdir())
+    good = [row for row in rows if row.error is None]
+    ages, female = expected(trained, [Path(row.file) for row in good])
+    assert len(good) == 7
+    assert len(set(np.round(ages, 2))) > 3
+    np.testing.assert_allclose([row.age for row in good], ages, atol=1e-3)
+    for row, probability in zip(good, female, strict=True):
+        assert row.gender == ("female" if probability > 0.5 else "male")
+        named = probability if row.gender == "female" else 1 - probability
+        assert row.gender_probability == pytest.approx(named, abs=1e-4)
+        assert row.gender_probability >= 0.5
+
+
+def test_files_that_cannot_be_read_say_why_and_nothing_else(trained, folder) -> None:
+    gone, long = folder / "gone.jpg", folder / ("x" * 300)
+    rows = Predictor(trained, device="cpu")([folder, gone, long])
+    reasons = {Path(row.file).name: row.error for row in rows if row.error is not None}
+    assert reasons.keys() == {
+        "face3b_half.jpg", "face5b_empty.jpg", "face5c_text.png", "face9_flat.png",
+        gone.name, long.name,
+    }  # fmt: skip
+    assert reasons["face3b_half.jpg"].startswith("damaged image")
+    assert reasons["face5c_text.png"] == "not an image"
+    assert reasons["face9_flat.png"].startswith("too small")
+    assert reasons["gone.jpg"] == "no such file"
+    assert "\n" not in "".join(reasons.values())
+    for row in rows:
+        if row.error is not None:
+            assert row == FacePrediction(row.file, error=row.error)
+
+
+def test_intervals_are_those_of_the_model_file(trained, folder) -> None:
+    (row,) = Predictor(trained, device="cpu")(folder / "face0.png")
+    assert (row.age_low, row.age_high) == apply_intervals(trained.interval, row.age)
+    without = TrainedModel(trained.model, trained.config)
+    (row,) = Predictor(without, device="cpu")(str(folder / "face0.png"))
+    assert row.age is not None
+    assert (row.age_low, row.age_high) == (None, None)
+
+
+def test_flip_is_the_mean_over_the_face_and_its_mirror_image(trained, folder, tmp_path) -> None:
+    image = Image.open(folder / "face1.png")
+    image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "mirror.png")
+    files = [folder / "face1.png", tmp_path / "mirror.png"]
+    ages, _ = expected(trained, files)
+    flipped = Predictor(trained, device="cpu", flip=True)(files)
+    assert abs(ages[0] - ages[1]) > 0.01
+    np.testing.assert_allclose([row.age for row in flipped], ages.mean(), atol=0.01)
+
+
+def save_kinds(folder: Path) -> dict[str, Path]:
+    """Save one upright picture in every way that means the same, exactly or nearly."""
+    image = picture(4)
+    paths = {name: folder / f"{name}.png" for name in ("rgb", "rgba", "turned", "palette")}
+    image.save(paths["rgb"])
+    image.convert("RGBA").save(paths["rgba"])
+    exif = Image.Exif()
+    exif[0x0112] = 3  # held upside down
+    image.rotate(180).save(paths["turned"], exif=exif)
+    image.quantize(256).save(paths["palette"])
+    paths["gif"], paths["cmyk"] = folder / "animated.gif", folder / "cmyk.jpg"
+    image.quantize(256).save(paths["gif"], save_all=True, append_images=[picture(5)])
+    image.convert("CMYK").save(paths["cmyk"], quality=100, subsampling=0)
+    paths["grey"], paths["grey16"] = folder / "grey.png", folder / "grey16.png"
+    grey = image.convert("L")
+    grey.save(paths["grey"])
+    Image.fromarray(np.asarray(grey).astype(np.uint16) * 257).save(paths["grey16"])
+    return paths
+
+
+def test_every_kind_of_image_is_read_as_it_is_meant(trained, tmp_path) -> None:
+    paths = save_kinds(tmp_path)
+    rows = Predictor(trained, device="cpu")(paths.values())
+    ages = {kind: row.age for kind, row in zip(paths, rows, strict=True)}
+    assert all(row.error is None for row in rows), rows
+    assert ages["rgba"] == pytest.approx(ages["rgb"], abs=1e-3)
+    assert ages["turned"] == pytest.approx(ages["rgb"], abs=1e-3)
+    assert ages["grey16"] == pytest.approx(ages["grey"], abs=1e-3)
+    pixels = {kind: decode_face(path.read_bytes(), SIZE) for kind, path in paths.items()}
+    for kind in ("palette", "gif", "cmyk"):  # nearly the same colours, and the first frame
+        assert abs(pixels[kind].astype(int) - pixels["rgb"]).mean() < 12, kind
+
+
+def test_inputs_are_files_folders_and_patterns(folder, tmp_path) -> None:
+    (folder / "deeper").mkdir()
+    picture(1).save(folder / "deeper" / "inner.png")
+    odd = tmp_path / "face[1].png"
+    picture(1).save(odd)
+    names = [path.name for path in find_images([folder / "face1.png", odd, folder / "deeper"])]
+    assert names == ["face1.png", "face[1].png", "inner.png"]
+    assert len(find_images([folder])) == 12
+    assert [path.name for path in find_images([f"{folder}/face[01].*"])] == [
+        "face0.png", "face1.png",
+    ]  # fmt: skip
+    assert len(find_images([f"{tmp_path}/**/*.png"])) == 11
+
+
+@pytest.mark.parametrize("name", ["nothing", "faces/*.webp"])
+def test_a_folder_or_pattern_without_images_is_refused_by_name(folder, name: str) -> None:
+    (folder.parent / "nothing").mkdir()
+    with pytest.raises(UserError, match="no images in"):
+        find_images([folder / "face0.png", folder.parent / name])
+
+
+def test_a_reader_that_has_enough_stops_the_decoding(trained, folder, monkeypatch) -> None:
+    read = []
+    monkeypatch.setattr(
+        "utkface.predictor.decode_face",
+        lambda data, size: read.append(1) or decode_face(data, size),
+    )
+    monkeypatch.setattr("torch.get_num_threads", lambda: 1)
+    batches = Predictor(trained, device="cpu", batch_size=1).in_batches(
+        [folder / "face0.png"] * 500
+    )
+    next(batches)
+    batches.close()
+    assert len(read) < 10
+
+
+def test_a_model_whose_answers_are_no_numbers_gives_reasons(trained, folder) -> None:
+    config = trained.config
+    model = build_model(config, "none")
+    torch.nn.init.constant_(model.age_head.bias, float("nan"))
+    (row,) = Predictor(TrainedModel(model, config), device="cpu")([folder / "face0.png"])
+    assert row == FacePrediction(row.file, error="the model's answer is not a number")
+
+
+@pytest.mark.parametrize(
+    "interval", [{}, {"edges_years": [], "low_years": ["a"], "high_years": [1]}, "text", [1, 2]]
+)
+def test_a_model_file_with_broken_intervals_is_refused(trained, tmp_path, interval) -> None:
+    path = tmp_path / "model.pt"
+    save_model(path, TrainedModel(trained.model, trained.config, {}, interval))
+    with pytest.raises(UserError, match=r"model\.pt holds age intervals that cannot be read"):
+        Predictor.load(path)
+
+
+class Malice:
+    """What runs code when it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple:
+        return (self.mark.mkdir, ())
+
+
+def broken_files(folder: Path, trained: TrainedModel) -> dict[str, Path]:
+    """Write files that are no model, each in its own way."""
+    save_model(folder / "model.pt", trained)
+    data = (folder / "model.pt").read_bytes()
+    kinds = ("truncated", "hostile", "version", "training", "weights", "picture", "foreign")
+    paths = {kind: folder / f"{kind}.pt" for kind in kinds}
+    paths["truncated"].write_bytes(data[: len(data) // 2])
+    torch.save({"utkface_checkpoint": 1, "kind": Malice(folder / "ran")}, paths["hostile"])
+    torch.save({"utkface_checkpoint": 99, "kind": "face model"}, paths["version"])
+    checkpoint.save_checkpoint(paths["training"], {"epoch": 3, "config": trained.config.to_dict()})
+    torch.save(trained.model.state_dict(), paths["weights"])
+    picture(0).save(paths["picture"], "PNG")
+    state = checkpoint.load_checkpoint(folder / "model.pt")
+    state["config"]["backbone"] = "mobilenet_v3_large"
+    checkpoint.save_checkpoint(paths["foreign"], state)
+    return {**paths, "missing": folder / "missing.pt", "folder": folder}
+
+
+def test_no_broken_model_file_is_read_or_run(trained, tmp_path) -> None:
+    for kind, path in broken_files(tmp_path, trained).items():
+        with pytest.raises(UserError) as caught:
+            Predictor.load(path)
+        assert str(path) in str(caught.value), kind
+        assert "\n" not in str(caught.value), kind
+    assert not (tmp_path / "ran").exists()
+
+
+def test_options_are_checked(trained, monkeypatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    for wrong in ({"device": "cuda"}, {"device": "tpu"}, {"batch_size": 0}):
+        (name, value) = next(iter(wrong.items()))
+        with pytest.raises(UserError, match=f"{name}={value!r}"):
+            Predictor(trained, **wrong)
