@@ -7,14 +7,27 @@ import optuna
 import pytest
 from optuna.trial import FixedTrial, Trial
 
-from search_spaces import list_spaces, load_space
+from search_spaces import describe_change, list_spaces, load_space
 from search_spaces.common import BEST_GUESS, NO_AUGMENTATION, REFERENCE
 from utkface.config import SET_BY_COMMAND, TrainConfig
+from utkface.errors import UserError
 
 FIXED = {"epochs": 8, "image_size": 64, "seed": 3}
-NAMES = ["augmentation", "baseline", "loss", "oversampling", "quick", "schedule", "scratch"]
+NAMES = [
+    "augmentation", "baseline", "loss", "oversampling", "quick", "schedule", "scratch",
+    "weak_groups",
+]  # fmt: skip
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+@pytest.fixture(autouse=True)
+def weights_file(tmp_path, monkeypatch):
+    """What `weak_groups` reads; no other space looks at it."""
+    path = tmp_path / "weights.json"
+    path.write_text('{"group_weights": "80+ female=1.5, 0-3=1.2"}')
+    monkeypatch.setenv("UTKFACE_GROUP_WEIGHTS", str(path))
+    return path
 
 
 def random_study():
@@ -25,6 +38,11 @@ def test_each_space_of_the_folder_is_listed_with_its_question():
     spaces = list_spaces()
     assert list(spaces) == NAMES  # the shared pieces are not among them
     assert all(question.endswith("?") for question in spaces.values())
+
+
+def test_listing_needs_no_file_of_weights(weights_file):
+    weights_file.unlink()
+    assert list(list_spaces()) == NAMES
 
 
 def test_listing_imports_neither_optuna_nor_torch():
@@ -101,6 +119,36 @@ def test_what_a_space_holds_constant_holds_for_its_points_too():
     assert not any(config.pretrained for config in configs("scratch"))
     assert {config.oversample_by for config in configs("augmentation")} == {"none"}
     assert {config.ema_decay for config in configs("quick")} == {0.0}
+
+
+def test_weak_groups_asks_with_no_strength_first_and_keeps_the_weights_it_read(weights_file):
+    space = load_space("weak_groups", FIXED)
+    assert [point["group_weights_power"] for point in space.points] == [0.0, 0.5, 1.0]
+    weights_file.write_text('{"group_weights": "all=9"}')
+    config = space.config(random_study().ask(), FIXED)
+    assert config.group_weights == "80+ female=1.5, 0-3=1.2"
+    change = describe_change(space.signature(), load_space("weak_groups", FIXED).signature())
+    assert "group_weights" in change, "a search is not resumed with other weights"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "there is no file {path} of group weights; make it with `python -m utkface.eval"),
+        ("{", "{path} is not a file of group weights"),
+        ("[]", "{path} is not a file of group weights"),
+        ('{"group_weights": ""}', "{path} names no weak group"),
+        ('{"group_weights": "80+=0.5"}', "group_weights='80+=0.5' is malformed"),
+    ],
+)
+def test_weak_groups_refuses_what_is_no_file_of_weights(weights_file, content, message):
+    weights_file.unlink()
+    if content is not None:
+        weights_file.write_text(content)
+    with pytest.raises(UserError) as caught:
+        load_space("weak_groups", FIXED)
+    assert message.format(path=weights_file) in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_colour_knobs_share_one_strength():

@@ -1,0 +1,113 @@
+"""Reading back what one model of a retraining predicted, from the run folder's tables."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from utkface.errors import UserError
+
+PREDICTIONS_FILE = "predictions.parquet"
+
+
+@dataclass(frozen=True)
+class StoredPredictions:
+    """The predictions of one configuration's S seeds for the N faces of a part."""
+
+    folder: Path
+    label: str
+    protocol: str
+    part: str
+    faces: pd.DataFrame  # N rows sorted by file: file, group, age, gender, race
+    age_years: NDArray[np.float64]  # (S, N)
+    gender_probability: NDArray[np.float64]  # (S, N) of being female
+
+
+def read_predictions(
+    folder: str | Path, part: str, *, label: str | None = None, protocol: str | None = None
+) -> StoredPredictions:
+    """Read one configuration's predictions of a part from a folder of ``tune/retrain_best.py``.
+
+    ``label`` is by default the headline's, ``protocol`` the only one there, or ``grouped``. Raises
+    `UserError` where the folder has no such predictions, with what it has.
+    """
+    folder = Path(folder)
+    table = _read_table(folder)
+    table = _only(table, "part", part, folder)
+    protocols = table["protocol"].unique()
+    default = protocols[0] if len(protocols) == 1 else "grouped"
+    table = _only(table, "protocol", protocol or default, folder)
+    labels = table["label"].unique()
+    headline = labels[0] if len(labels) == 1 else _headline(folder)
+    if label is None and headline is None:
+        raise UserError(
+            f"{folder} has several models and no headline among them; choose one with "
+            f"--label: {', '.join(map(repr, labels))}"
+        )
+    table = _only(table, "label", label or str(headline), folder)
+    return _stored(folder, table)
+
+
+def parts_of(folder: str | Path) -> list[str]:
+    """Return the parts (test, validation) that a folder has predictions of."""
+    return sorted(_read_table(Path(folder))["part"].unique())
+
+
+def _read_table(folder: Path) -> pd.DataFrame:
+    path = folder / PREDICTIONS_FILE
+    try:
+        return pd.read_parquet(path)
+    except FileNotFoundError as error:
+        raise UserError(
+            f"there is no {path}; give a finished folder of `python tune/retrain_best.py`"
+        ) from error
+    except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"cannot read {path} ({reason}); evaluate again with "
+            f"`python tune/retrain_best.py --resume {folder.name}`"
+        ) from error
+
+
+def _only(table: pd.DataFrame, column: str, value: str, folder: Path) -> pd.DataFrame:
+    """Return the rows with this value, which must be there."""
+    chosen = table[table[column] == value]
+    if chosen.empty:
+        there = ", ".join(map(repr, table[column].unique()))
+        raise UserError(f"{folder} has no predictions with {column} {value!r}; it has {there}")
+    return chosen
+
+
+def _headline(folder: Path) -> str | None:
+    """Return the label of the row that the evaluation names as its headline."""
+    try:
+        rows = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))["rows"]
+        return next((str(row["label"]) for row in rows if row["headline"]), None)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # the person is asked instead
+
+
+def _stored(folder: Path, table: pd.DataFrame) -> StoredPredictions:
+    """Turn the rows of all seeds into one table of faces and two (S, N) arrays."""
+    table = table.sort_values(["seed", "file"], kind="stable")
+    num_seeds = table["seed"].nunique()
+    faces = table.iloc[: len(table) // num_seeds]
+    names = table["file"].to_numpy().reshape(num_seeds, -1) if len(table) % num_seeds == 0 else None
+    if names is None or (names != names[0]).any() or faces["file"].duplicated().any():
+        raise UserError(
+            f"{folder / PREDICTIONS_FILE} does not have each face once for every seed; evaluate "
+            f"again with `python tune/retrain_best.py --resume {folder.name}`"
+        )
+    first = table.iloc[0]
+    return StoredPredictions(
+        folder=folder,
+        label=str(first["label"]),
+        protocol=str(first["protocol"]),
+        part=str(first["part"]),
+        faces=faces[["file", "group", "age", "gender", "race"]].reset_index(drop=True),
+        age_years=table["age_years"].to_numpy(np.float64).reshape(num_seeds, -1),
+        gender_probability=table["gender_probability"].to_numpy(np.float64).reshape(num_seeds, -1),
+    )
