@@ -125,6 +125,8 @@ def summary(
             lines.append(_LABEL.format("W&B", f"wandb sync {run}/wandb/offline-run-*"))
         if len(records) < search.get("num_trials", 0) or _any_running(records):
             lines.append(_LABEL.format("go on", f"python tune/run_search.py --resume {run}"))
+        elif best is not None:
+            lines.append(_LABEL.format("next", f"python tune/retrain_best.py --search {run}"))
     return lines
 
 

@@ -205,6 +205,7 @@ def test_summary_names_the_best_and_where_to_go_on():
     assert "dropout  0.25" in summary
     assert "/runs/oversampling-1/report.html" in summary
     assert "wandb sync /runs/oversampling-1/wandb/offline-run-*" in summary
+    assert "python tune/retrain_best.py --search /runs/oversampling-1" in summary
     assert "--resume" not in summary
 
 
@@ -217,6 +218,7 @@ def test_summary_of_an_interrupted_search_without_a_complete_trial():
     assert "1 stopped early, 1 unfinished" in summary
     assert "there is no best configuration" in summary
     assert "python tune/run_search.py --resume /runs/oversampling-1" in summary
+    assert "retrain_best" not in summary
 
 
 def test_demo_faces_are_said_in_table_introduction_and_summary():

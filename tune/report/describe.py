@@ -87,4 +87,8 @@ def list_commands(folder: Path) -> list[tuple[str, str]]:
     return [
         ("The same study, interactively:", f"optuna-dashboard {journal}"),
         ("Go on with what is unfinished:", f"python tune/run_search.py --resume {run}"),
+        (
+            "Train the best with several seeds, and measure them on the test part:",
+            f"python tune/retrain_best.py --search {run}",
+        ),
     ]
