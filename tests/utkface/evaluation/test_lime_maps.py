@@ -1,0 +1,174 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from lime.lime_image import LimeImageExplainer
+from torch import nn
+
+from utkface.batches import ImageStore
+from utkface.config import TrainConfig
+from utkface.errors import UserError
+from utkface.evaluation.lime_maps import (
+    GRID,
+    NUM_SUPERPIXELS,
+    _Respondent,
+    draw_shown,
+    explain_faces,
+    hide_all,
+    superpixels,
+)
+from utkface.inference import predict
+from utkface.model import FaceOutputs, build_model
+from utkface.model_file import TrainedModel
+
+SIZE = 36  # pixels, 4 to a superpixel
+AGE_CELL, GENDER_CELL = 29, 58
+
+
+class OneCellModel(nn.Module):
+    """Ages a face by 30 years for detail in one cell; for detail in another it is no woman."""
+
+    def __init__(self):
+        super().__init__()
+        self.features = nn.Sequential(nn.Identity())
+
+    def heads(self, pixels):
+        cells = torch.from_numpy(superpixels(pixels.shape[-1]))
+        age, gender = (
+            (pixels[:, :, cells == cell].std(dim=(1, 2)) > 0.5).float()
+            for cell in (AGE_CELL, GENDER_CELL)
+        )
+        return FaceOutputs((20 + 30 * age)[:, None], torch.stack([gender, 1 - gender], 1))
+
+    def ages(self, outputs):
+        return outputs.age_output[:, 0]
+
+    def gender_probability(self, outputs):
+        return 0.1 + 0.8 * outputs.gender_logits[:, 1]
+
+
+class EverywhereModel(OneCellModel):
+    """Sees detail all over the face, more in some places, and not as a linear model would."""
+
+    def heads(self, pixels):
+        where = torch.linspace(-1, 1, pixels[0].numel())
+        detail = pixels.square().flatten(1)
+        sums = torch.stack([detail @ where.sin(), detail @ (7 * where).cos()], 1)
+        return FaceOutputs(40 + 20 * (sums[:, :1] / 300).tanh(), sums / 300)
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(3).integers(0, 256, (3, SIZE, SIZE, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def one_cell():
+    return TrainedModel(OneCellModel(), TrainConfig())
+
+
+@pytest.fixture
+def everywhere():
+    return TrainedModel(EverywhereModel(), TrainConfig())
+
+
+def test_maps_find_the_cells_that_a_model_looks_at(one_cell, images):
+    explained = explain_faces(one_cell, images, num_samples=400)
+    cells = superpixels(SIZE)
+    for face in range(len(images)):
+        age, gender = explained.age_maps[face], explained.gender_maps[face]
+        # Ridge regression takes a little off the true effects, 30 years and -0.8.
+        np.testing.assert_allclose(age[cells == AGE_CELL], 30, rtol=0.05)
+        np.testing.assert_allclose(gender[cells == GENDER_CELL], -0.8, rtol=0.05)
+        assert np.abs(age[cells != AGE_CELL]).max() < 0.6
+        assert np.abs(gender[cells != GENDER_CELL]).max() < 0.02
+    assert (explained.age_r2 > 0.99).all()
+    assert (explained.gender_r2 > 0.99).all()
+
+
+def test_weights_are_those_of_limes_own_explainer(everywhere, images):
+    shown = draw_shown(images[0], 150, seed=5)
+    respondent = _Respondent(everywhere.model, torch.device("cpu"))
+    as_they_are = np.ones((1, NUM_SUPERPIXELS), dtype=bool)
+
+    def answers(versions):
+        return np.vstack([respondent.answers(version, as_they_are) for version in versions])
+
+    lime = LimeImageExplainer(random_state=0)
+    lime.random_state = SimpleNamespace(randint=lambda low, high, size: shown.astype(int).ravel())
+    expected = lime.explain_instance(
+        images[0],
+        answers,
+        labels=(0, 1),
+        top_labels=None,
+        num_samples=150,
+        segmentation_fn=lambda image: superpixels(SIZE),
+        random_seed=0,
+    )
+    explained = explain_faces(everywhere, images[:1], num_samples=150, seed=5)
+    for label, maps in enumerate((explained.age_maps, explained.gender_maps)):
+        weights = np.array([dict(expected.local_exp[label])[i] for i in range(NUM_SUPERPIXELS)])
+        np.testing.assert_allclose(maps[0], weights[superpixels(SIZE)], rtol=1e-3, atol=1e-5)
+        assert np.abs(weights).max() > 0.01
+    assert explained.gender_r2[0] == pytest.approx(expected.score, rel=1e-4)
+
+
+def test_maps_repeat_and_do_not_depend_on_the_other_faces(everywhere, images):
+    together = explain_faces(everywhere, images, num_samples=100)
+    again = explain_faces(everywhere, images, num_samples=100)
+    alone = explain_faces(everywhere, images[2:], num_samples=100)
+    np.testing.assert_array_equal(together.age_maps, again.age_maps)
+    np.testing.assert_array_equal(together.gender_maps, again.gender_maps)
+    np.testing.assert_array_equal(together.age_maps[2:], alone.age_maps)
+    np.testing.assert_array_equal(together.take(np.array([2])).gender_r2, alone.gender_r2)
+    other_seed = explain_faces(everywhere, images, num_samples=100, seed=1)
+    assert not np.array_equal(together.age_maps, other_seed.age_maps)
+
+
+def test_answers_are_those_of_predict_whatever_the_batches(monkeypatch):
+    torch.manual_seed(0)
+    model = build_model(TrainConfig(), "none")
+    image = np.random.default_rng(2).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    shown = draw_shown(image, 6, seed=0)
+    monkeypatch.setattr("utkface.evaluation.lime_maps.BATCH_SIZE", 4)
+    answers = _Respondent(model, torch.device("cpu")).answers(image, shown)
+    mask = shown[:, superpixels(32), None]
+    versions = ImageStore(np.where(mask, image, hide_all(image)), torch.device("cpu"))
+    expected = predict(model, versions, np.arange(6))
+    np.testing.assert_allclose(answers[:, 0], expected.age_years, rtol=1e-4)
+    np.testing.assert_allclose(answers[:, 1], expected.gender_probability, rtol=1e-4)
+
+
+def test_explaining_leaves_the_model_as_it_was_and_takes_read_only_images(images):
+    model = build_model(TrainConfig(), "none").train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    images.flags.writeable = False  # as the rows of a memory map are
+    explain_faces(TrainedModel(model, TrainConfig()), images[:1], num_samples=90)
+    assert model.training
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_superpixels_are_a_grid_at_any_size():
+    for size in (32, 63, 64, 200):
+        cells = superpixels(size)
+        assert cells.shape == (size, size)
+        counts = np.bincount(cells.ravel(), minlength=NUM_SUPERPIXELS)
+        side = size / GRID
+        assert np.floor(side) ** 2 <= counts.min() <= counts.max() <= np.ceil(side) ** 2
+        assert cells[0, 0] == 0
+        assert cells[0, -1] == GRID - 1
+        assert cells[-1, -1] == NUM_SUPERPIXELS - 1
+
+
+def test_hidden_face_has_each_cells_mean_colour(images):
+    hidden = hide_all(images[0])
+    inside = superpixels(SIZE) == AGE_CELL
+    expected = images[0][inside].mean(axis=0)
+    assert (hidden[inside] == np.floor(expected)).all()
+    assert hidden.dtype == np.uint8
+
+
+def test_too_few_samples_are_refused(one_cell, images):
+    with pytest.raises(UserError, match="num_samples=81 is too few"):
+        explain_faces(one_cell, images, num_samples=81)
