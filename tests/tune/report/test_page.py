@@ -10,8 +10,8 @@ import optuna
 import pytest
 
 from tune.report import write_report
-from tune.report.svg import COLOUR, ROLES
 from utkface.errors import UserError
+from utkface.evaluation.report.svg import COLOUR, ROLES
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 

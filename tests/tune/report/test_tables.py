@@ -4,7 +4,7 @@ import math
 import pandas as pd
 
 from tune.report import trials_table
-from tune.report.tables import show, show_duration, show_fixed, show_percent
+from utkface.evaluation.report.text import show, show_duration, show_fixed, show_percent
 
 
 def test_one_row_per_trial_with_what_varied(record):

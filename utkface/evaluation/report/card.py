@@ -64,8 +64,7 @@ def write_model_card(evaluation: Mapping[str, Any], row: Mapping[str, Any]) -> s
         "Ethical notes": _ETHICS,
         "How to use it": _USE,
     }
-    banner = ["> **DEMO FACES: drawn by a program.** These numbers say nothing about real people."]
-    parts = [title, *(banner if is_demo else []), words.headline_sentence(row)]
+    parts = [title, *([_DEMO] if is_demo else []), escape(words.headline_sentence(row))]
     parts += [f"## {name}\n\n{text}" for name, text in sections.items() if text]
     return "\n\n".join(parts) + "\n"
 

@@ -1,6 +1,7 @@
 """Values as a person would write them, for pages, tables and screens."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -53,6 +54,6 @@ def show_duration(seconds: Any) -> str:
 
 def show_fields(values: Any) -> str:
     """Return a mapping as 'cpus 2, gpus 0'; anything else as `show` does."""
-    if not isinstance(values, dict):
+    if not isinstance(values, Mapping):
         return show(values)
     return ", ".join(f"{name} {show(value)}" for name, value in values.items()) or "–"

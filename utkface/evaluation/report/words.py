@@ -104,7 +104,7 @@ def leak_sentence(evaluation: Mapping[str, Any]) -> str | None:
     return (
         f"{copies} of the {show(rows[0].get('num_faces'))} test faces of the random split have a "
         "copy of the same photograph in the training part, which flatters every number measured "
-        "there, the published ones included."
+        "there. Published splits were drawn in the same way; nobody counted."
     )
 
 

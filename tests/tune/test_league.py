@@ -1,0 +1,126 @@
+import json
+
+import pytest
+
+from tune.league import write_league
+from utkface.evaluation.published import PUBLISHED
+
+
+def estimate(value, half, spread=None):
+    if value is None:
+        return {"value": None, "low": None, "high": None, "spread": None}
+    return {"value": value, "low": value - half, "high": value + half, "spread": spread}
+
+
+def make_row(label, mae, accuracy, protocol="random", **fields):
+    overall = {"age_mae": estimate(mae, 0.1, 0.02), "gender_accuracy": estimate(accuracy, 0.007)}
+    return {
+        "label": label, "headline": False, "protocol": protocol, "part": "test", "num_seeds": 3,
+        "num_faces": 4741, "config": {"image_size": 128, "epochs": 12},
+        "train_seconds": [600.0, 1800.0], "overall": overall,
+    } | fields  # fmt: skip
+
+
+def make_evaluation(*rows, **fields):
+    return {
+        "created": "2026-11-23T23:00:00", "command": "tune/retrain_best.py --seeds 3",
+        "commit": "ec17ad4", "data": {"is_demo": False, "num_faces": 23705, "fingerprint": "0e04"},
+        "hardware": {"cpus": 2.0}, "rows": list(rows), "baselines": [], "flip": False,
+        "leak": {"random": 337},
+    } | fields  # fmt: skip
+
+
+@pytest.fixture
+def save(tmp_path):
+    def write(name, evaluation):
+        (tmp_path / name).mkdir(exist_ok=True)
+        text = evaluation if isinstance(evaluation, str) else json.dumps(evaluation)
+        (tmp_path / name / "evaluation.json").write_text(text)
+
+    return write
+
+
+def models(text, section):
+    """The first cells of a section's table, in order."""
+    table = text.split(f"## {section} split", 1)[1].split("\n## ", 1)[0]
+    rows = [line for line in table.splitlines() if line.startswith("|")][2:]
+    return [row.split(" | ")[0].removeprefix("| ") for row in rows]
+
+
+def test_published_rows_stand_without_any_run(tmp_path):
+    path = write_league(tmp_path)
+    assert path == tmp_path / "README.md"
+    text = path.read_text()
+    assert len(models(text, "Random")) == len(PUBLISHED) == 10
+    assert models(text, "Random")[0] == r"SENet50\_f"
+    line = next(line for line in text.splitlines() if line.startswith("| SVC"))
+    assert line.startswith("| SVC on features | 1.020 | 5.49 | – | 94.64 | – |")
+    assert "published: Sheoran et al. 2021, arXiv 2110.12633, random 80/10/10 |" in line
+
+
+def test_measured_rows_come_in_the_order_of_their_score(tmp_path, save):
+    rows = [
+        make_row("worst", 9.0, 0.8), make_row("best", 4.4, 0.95, headline=True),
+        make_row("unmeasured", None, None), make_row("validated", 1.0, 1.0, part="validation"),
+        make_row("best", 4.6, 0.94, "grouped"),
+    ]  # fmt: skip
+    save("run", make_evaluation(*rows, baselines=[make_row("median", 12.0, 0.52, seconds=0.1)]))
+    text = write_league(tmp_path).read_text()
+    order = models(text, "Random")
+    assert order[0] == "**best**"
+    assert order[-3:] == ["worst", "median", "unmeasured"]
+    assert models(text, "Grouped") == ["best"]
+    assert "validated" not in text
+    assert (
+        "| **best** | 0.875 | 4.40 [4.30 to 4.50] | 0.02 | 95.0 [94.3 to 95.7] | – | 3 | 128 | 12 "
+        "| 20 min 00 s | 2 CPU cores | measured: [run](run/) |"
+    ) in text
+    assert "337 of the 4741 test faces" in text
+    assert "- command: tune/retrain\\_best.py --seeds 3" in text
+    assert "- commit: ec17ad4" in text
+
+
+def test_images_that_grew_and_mirrored_averages_are_said(tmp_path, save):
+    row = make_row("a", 4.4, 0.95, config={"image_size": 128, "initial_image_size": 64})
+    save("run", make_evaluation(row, flip=True))
+    text = write_league(tmp_path).read_text()
+    assert "| 64 to 128 |" in text
+    assert "averaged with the mirror image |" in text
+
+
+def test_demo_runs_never_enter(tmp_path, save):
+    save("demo", make_evaluation(make_row("drawn", 1.0, 1.0), data={"is_demo": True}))
+    assert "drawn" not in write_league(tmp_path).read_text()
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        "", '{"rows": [', "[]", "{}", '"text"', '{"data": {"is_demo": false}, "rows": [NaN]}',
+        '{"data": {"is_demo": false}, "rows": [{"label": "foreign"}]}',
+        json.dumps(make_evaluation(make_row("foreign", 4.0, 0.9, train_seconds=["soon"]))),
+        json.dumps(make_evaluation(make_row("foreign", 4.0, 0.9, config="none"))),
+        json.dumps(make_evaluation(make_row("foreign", 4.0, 0.9), seconds=3)),
+    ],
+)  # fmt: skip
+def test_a_damaged_file_is_one_line_and_no_row(tmp_path, save, capsys, damaged):
+    save("bad", damaged)
+    save("good", make_evaluation(make_row("good", 4.4, 0.95)))
+    text = write_league(tmp_path).read_text()
+    assert "good" in models(text, "Random")
+    assert "foreign" not in text
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert str(tmp_path / "bad" / "evaluation.json") in lines[0]
+
+
+def test_the_same_files_give_the_same_bytes(tmp_path, save):
+    for name in ("b", "a", "c"):
+        save(name, make_evaluation(make_row("same", 4.4, 0.95)))
+    first = write_league(tmp_path).read_bytes()
+    assert write_league(tmp_path).read_bytes() == first
+
+
+def test_a_label_cannot_break_the_table(tmp_path, save):
+    save("run", make_evaluation(make_row("a | b\n<b>", 4.4, 0.95)))
+    assert r"| a \| b \<b\> | 0.875 | 4.40" in write_league(tmp_path).read_text()

@@ -1,0 +1,208 @@
+"""The page: complete, self-contained, escaped, and there whatever is missing."""
+
+import base64
+import re
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+from utkface.evaluation.report import write_evaluation_report
+from utkface.evaluation.report.svg import COLOUR, ROLES
+
+EVERY_FIGURE = {
+    "ages", "errors", "bias", "confusion", "calibration", "groups_age", "groups_gender",
+    "groups_race", "groups_luminance", "groups_brisque", "groups_laplacian_variance",
+    "groups_high_frequency_energy", "groups_colour_variance", "groups_contrast",
+}  # fmt: skip
+#: A picture of one pixel.
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
+)
+
+
+class Page(HTMLParser):
+    """Reads a page strictly: every tag is closed, by its own kind and in order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.html = html
+        self.open: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.text: list[str] = []
+        self.feed(html)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.attributes += [(name, value or "") for name, value in attrs]
+        if tag not in {"meta", "link", "br", "img"}:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+    def values(self, *names):
+        return [value for name, value in self.attributes if name in names]
+
+    @property
+    def words(self):
+        return " ".join(" ".join(self.text).split())
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write_and_read(made) -> Page:
+        path = write_evaluation_report(made.evaluation, made.predictions, tmp_path, made.sheets)
+        assert path == tmp_path / "evaluation.html"
+        return Page(path.read_text(encoding="utf-8"))
+
+    return write_and_read
+
+
+def test_every_row_and_figure_is_there(make_evaluation, write, tmp_path):
+    made = make_evaluation()
+    page = write(made)
+    assert {path.stem for path in (tmp_path / "figures").iterdir()} == EVERY_FIGURE
+    assert len(page.values("aria-label")) == len(EVERY_FIGURE)
+    labels = [row["label"] for row in made.evaluation["rows"] + made.evaluation["baselines"]]
+    assert all(page.html.count(label) >= labels.count(label) for label in labels)
+    mae = made.row()["overall"]["age_mae"]
+    assert f"{mae['value']:.2f} years on average (95 % interval {mae['low']:.2f}" in page.words
+    for words in (
+        "grouped split, 3 seeds", "random split, 3 seeds", "337 of the 700 test faces",
+        "better by", "a difference", "SENet50_f", "Gaps", "eyes", "Every metric of every row",
+        "The hardest faces", "Limits", "tune/retrain_best.py --seeds 3", "90 % interval",
+    ):  # fmt: skip
+        assert words in page.words, words
+
+
+def test_nothing_is_asked_of_anybody(make_evaluation, write, tmp_path):
+    made = make_evaluation()
+    made.sheets = {"Largest age errors": tmp_path / "sheet.png"}
+    made.sheets["Largest age errors"].write_bytes(PNG)
+    page = write(made)
+    ids = page.values("id")
+    assert len(ids) == len(set(ids))
+    for reference in page.values("href", "src", "srcset", "action", "data", "poster"):
+        is_own = reference[0] == "#" and reference[1:] in ids
+        assert is_own or reference.startswith("data:"), reference
+    assert not re.search(r"@import|https?://|<script|javascript:|\son\w+=", page.html)
+
+
+def test_only_one_page_has_faces(make_evaluation, write, tmp_path):
+    made = make_evaluation()
+    made.sheets = {"Largest age errors": tmp_path / "a.png", "Gone": tmp_path / "gone.png"}
+    (tmp_path / "a.png").write_bytes(PNG)
+    uri = "data:image/png;base64," + base64.b64encode(PNG).decode()
+    assert write(made).values("src") == [uri]
+    without = Page((tmp_path / "evaluation_without_faces.html").read_text(encoding="utf-8"))
+    assert without.values("src") == []
+    assert "Largest age errors" not in without.html
+    assert "<image" not in without.html + "".join(
+        path.read_text() for path in (tmp_path / "figures").iterdir()
+    )
+
+
+def test_page_and_figures_follow_light_and_dark(make_evaluation, write, tmp_path):
+    texts = [write(make_evaluation()).html]
+    texts += [path.read_text() for path in (tmp_path / "figures").iterdir()]
+    for text in texts:
+        assert not [role for role, colour in COLOUR.items() if colour in text]
+        used = set(re.findall(r"var\(--([a-z0-9]+)\)", text)) - {"c"}
+        assert used <= {*ROLES, "panel", "warn"}
+        light, dark = text.split("prefers-color-scheme: dark", 1)
+        assert all(f"--{role}:" in light and f"--{role}:" in dark for role in used)
+
+
+def test_texts_from_outside_are_escaped(make_evaluation, write):
+    made = make_evaluation()
+    evil = "<script>alert('$x$')</script>&"
+    made.evaluation |= {"name": evil, "command": evil, "commit": evil, "search": evil}
+    for row in made.evaluation["rows"]:
+        row["label"] = evil
+        row["subgroups"]["race"][0]["group"] = evil
+        row["gaps"]["race"]["age_mae"]["worst"] = evil
+    made.evaluation["paired"][0]["a"] = evil
+    made.predictions["label"] = evil
+    made.predictions["file"] = evil + made.predictions["file"]
+    page = write(made)
+    assert "<script" not in page.html
+    assert page.words.count("<script>alert") >= 10
+
+
+def test_demo_faces_are_said_in_every_table(make_evaluation, write, tmp_path):
+    assert "demo faces" not in write(make_evaluation()).words.lower()
+    page = write(make_evaluation(is_demo=True))
+    assert "DEMO FACES" in page.words
+    assert "as published" not in page.words  # photographs are another matter
+    bodies = re.findall(r"<table.*?</table>", page.html, re.DOTALL)
+    assert len(bodies) >= 5
+    assert [b[:200] for b in bodies if "demo faces" not in b] == []
+    assert "DEMO FACES" in (tmp_path / "evaluation_without_faces.html").read_text()
+
+
+def test_one_seed_without_quality_baselines_and_explanations(make_evaluation, write, tmp_path):
+    made = make_evaluation(num_seeds=1, with_quality=False)
+    for name in ("baselines", "paired", "explanations", "leak", "seconds", "search"):
+        del made.evaluation[name]
+    page = write(made)
+    assert "one seed, so nothing is known" in page.words
+    assert "What it looks at" not in page.words
+    names = {path.stem for path in (tmp_path / "figures").iterdir()}
+    assert "groups_luminance" not in names
+    assert "groups_age" in names
+
+
+def test_without_predictions_there_are_only_the_figures_of_the_numbers(make_evaluation, write):
+    made = make_evaluation()
+    made.predictions = pd.DataFrame()
+    page = write(made)
+    assert not any(label.startswith("Predicted against") for label in page.values("aria-label"))
+    assert "The hardest faces" not in page.words
+
+
+def test_an_evaluation_of_nothing(make_evaluation, write):
+    made = make_evaluation()
+    made.evaluation, made.predictions = {}, pd.DataFrame()
+    assert "No model was evaluated" in write(made).words
+
+
+def test_metrics_that_could_not_be_computed(make_evaluation, write):
+    made = make_evaluation()
+    none = {"value": None, "low": None, "high": None}
+    for row in made.evaluation["rows"]:
+        row["overall"] = {
+            name: none | {"spread": None, "per_seed": [None]} for name in row["overall"]
+        }
+        row["subgroups"]["age"][0] |= {"age_mae": none, "gender_accuracy": none}
+        row["interval"] = None
+        row["calibration"] = []
+    made.evaluation["paired"][0] |= {"age_mae": none, "gender_accuracy": none, "score": none}
+    page = write(made)
+    assert "not measured" in page.words
+    assert "nan" not in re.sub(r"\w*nan\w+", "", page.words)
+
+
+def test_no_headline_is_said(make_evaluation, write):
+    made = make_evaluation()
+    assert "settled on validation faces" in write(made).words
+    for row in made.evaluation["rows"]:
+        row["headline"] = False
+    assert "No row was chosen beforehand" in write(made).words
+
+
+def test_the_same_evaluation_gives_the_same_bytes(make_evaluation, tmp_path):
+    made = make_evaluation()
+    for name in ("a", "b"):
+        write_evaluation_report(made.evaluation, made.predictions, tmp_path / name, {})
+    files = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.*"))
+    assert len(files) == 2 + len(EVERY_FIGURE)
+    for file in files:
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
