@@ -1,6 +1,5 @@
 """Judges the trained models on the part that was kept for it, and writes the account of them."""
 
-import json
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -24,6 +23,7 @@ from utkface.evaluation import evaluate_row, measure_quality, paired_difference
 from utkface.evaluation.baselines import backbone_features, baseline_predictions
 from utkface.evaluation.explain import write_explanations
 from utkface.evaluation.report import write_evaluation_report, write_model_card
+from utkface.evaluation.summary import evaluation_text
 
 Row = dict[str, Any]
 
@@ -70,8 +70,7 @@ def evaluate(
             "evaluation": time.perf_counter() - started,
         },
     }
-    text = json.dumps(_rounded(evaluation), indent=1, allow_nan=False)
-    folder.write_text("evaluation.json", text + "\n")
+    folder.write_text("evaluation.json", evaluation_text(evaluation))
     page = write_evaluation_report(
         evaluation, predictions, folder.path, explained.get("sheets", {})
     )
@@ -203,15 +202,6 @@ def _explain(
         folder.path / "sheets",
         num_hardest=plan.options.explain,
     )
-
-
-def _rounded(value: Any) -> Any:
-    """Return a tree of plain values with six digits per number: more would only fill the disk."""
-    if isinstance(value, float):
-        return float(f"{value:.6g}")
-    if isinstance(value, dict):
-        return {name: _rounded(part) for name, part in value.items()}
-    return [_rounded(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def _num_leaked(plan: Plan, protocol: str) -> int:
