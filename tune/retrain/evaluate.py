@@ -46,9 +46,7 @@ def evaluate(
 
     faces = _with_quality(plan)
     groups = _by_row(judged)
-    rows = [_row(plan, faces, models, headline=models is groups[0]) for models in groups]
-    for row in rows:  # one configuration is the headline, under whatever protocol
-        row["headline"] = row["label"] == rows[0]["label"] and plan.search is not None
+    rows = [_row(plan, faces, models, groups[0][0].job.label) for models in groups]
     baselines = list(_baselines(plan, faces)) if plan.options.baselines else []
     explained = _explain(plan, faces, groups[0], folder)
     evaluation = {
@@ -103,8 +101,12 @@ def _with_quality(plan: Plan) -> pd.DataFrame:
     return pd.concat([plan.faces.table, quality.drop(columns="file")], axis=1)
 
 
-def _row(plan: Plan, faces: pd.DataFrame, models: Sequence[JudgedModel], *, headline: bool) -> Row:
-    """Return all numbers of one configuration under one protocol."""
+def _row(plan: Plan, faces: pd.DataFrame, models: Sequence[JudgedModel], first_label: str) -> Row:
+    """Return all numbers of one configuration under one protocol.
+
+    The headline was chosen before anybody looked at the part it is judged on: by the search, or as
+    the only configuration given.
+    """
     job = models[0].job
     ends = [interval_of(model) for model in models]
     known = [low_high for low_high in ends if low_high is not None]
@@ -116,7 +118,8 @@ def _row(plan: Plan, faces: pd.DataFrame, models: Sequence[JudgedModel], *, head
     train, _ = training_rows(plan.splits[job.protocol], job.part)
     return {
         "label": job.label,
-        "headline": headline,
+        "headline": job.label == first_label
+        and (plan.search is not None or len(plan.finalists) == 1),
         "protocol": job.protocol,
         "part": job.part,
         "seeds": [model.job.seed for model in models],

@@ -32,6 +32,7 @@ class RetrainOptions:
     # How it is carried out and judged: may differ from session to session.
     data: list[str] | None = None
     flip: bool = False
+    intervals: bool = True
     baselines: bool = True
     explain: int = 8  # faces per LIME sheet; 0: none
     cpus_per_trial: float | None = None
@@ -141,5 +142,11 @@ def _add_evaluation_options(group: argparse._ArgumentGroup) -> None:
         help="first train the K best with fresh seeds, and let validation choose between them",
     )
     add("--flip", action="store_true", help="average predictions with the mirrored face's")
+    add(
+        "--no-intervals",
+        dest="intervals",
+        action="store_false",
+        help="do without the model that age intervals need, trained without the validation part",
+    )
     add("--no-baselines", dest="baselines", action="store_false", help="only the networks")
     add("--explain", type=int, metavar="N", help="faces per LIME sheet (default: 8; 0: no LIME)")

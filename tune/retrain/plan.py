@@ -51,7 +51,7 @@ class Plan:
             finalists, RETRAIN, options.splits, options.part, range(options.seeds), first_number
         )
         is_comparison = self.search is None and len(finalists) > 1  # none of them is the result
-        if options.part == "test" and not is_comparison:
+        if options.intervals and options.part == "test" and not is_comparison:
             number = first_number + len(jobs)
             headline, protocol = finalists[:1], options.splits[:1]
             jobs += self._jobs(headline, INTERVAL, protocol, "validation", range(1), number)

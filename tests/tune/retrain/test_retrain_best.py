@@ -1,0 +1,232 @@
+"""The retraining command as a user runs it, on demo faces."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tune.retrain.folder import RetrainFolder
+from tune.retrain_best import main
+from tune.run_folder import FINISHED, RunFolder
+from utkface.config import TrainConfig
+from utkface.data import load_faces, make_split
+from utkface.errors import UserError
+from utkface.metrics import age_mae
+from utkface.model_file import load_model
+from utkface.predictor import Predictor
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+SIZE = 32
+CONFIG = TrainConfig(
+    image_size=SIZE, epochs=2, batch_size=32, ema_decay=0.9, max_lr=0.01, pretrained=False
+)
+
+
+@pytest.fixture(scope="module")
+def faces():
+    return load_faces("demo", SIZE)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory, faces):
+    """A results folder with what a finished search on the demo faces leaves."""
+    results = tmp_path_factory.mktemp("results")
+    path = results / "quick-1"
+    path.mkdir()
+    options = {"data": ["demo"], "weights": "none"}
+    data = {"fingerprint": faces.fingerprint, "source": "demo", "num_faces": len(faces.table)}
+    RunFolder(path).write_record(
+        {"name": "quick-1", "status": FINISHED, "created": "then", "options": options, "data": data}
+    )
+    finalists = [
+        {"trial": number, "score": score, "config": CONFIG.replace(dropout=score).to_dict()}
+        for number, score in ((4, 0.1), (2, 0.2))
+    ]
+    (path / "best.json").write_text(json.dumps({**finalists[0], "finalists": finalists}))
+    return results
+
+
+def start_command(*arguments):
+    command = [sys.executable, "tune/retrain_best.py", *map(str, arguments)]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command, cwd=REPOSITORY, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+@pytest.fixture(scope="module")
+def retrained(results):
+    """The folder of a retraining that ended, and what it printed."""
+    arguments = ["--seeds", 2, "--explain", 2, "--wandb", "offline", "--results", results]
+    process = start_command(*arguments)
+    output, errors = process.communicate(timeout=500)
+    assert process.returncode == 0, output + errors
+    return RetrainFolder.find(results), output
+
+
+def test_the_search_s_best_is_trained_with_every_seed_on_both_protocols(retrained):
+    folder, _ = retrained
+    record = folder.record
+    assert (record["status"], record["search"]) == (FINISHED, "quick-1")
+    jobs = [model["job"] for model in record["models"]]
+    trained = [(j["label"], j["protocol"], j["seed"]) for j in jobs if j["purpose"] == "retrain"]
+    assert trained == [
+        ("trial 4", protocol, seed) for protocol in ("grouped", "random") for seed in (0, 1)
+    ]
+    assert [j["part"] for j in jobs if j["purpose"] == "interval"] == ["validation"]
+    assert all(len(model["epochs"]) == CONFIG.epochs for model in record["models"])
+
+
+def test_the_evaluation_says_what_the_predictions_say(retrained, faces):
+    folder, output = retrained
+    evaluation = json.loads((folder.path / "evaluation.json").read_text())
+    predictions = pd.read_parquet(folder.path / "predictions.parquet")
+    assert [(r["protocol"], r["headline"]) for r in evaluation["rows"]] == [
+        ("grouped", True), ("random", True),
+    ]  # fmt: skip
+    for row in evaluation["rows"]:
+        part = predictions.query("protocol == @row['protocol'] and part == 'test'")
+        split = make_split(faces.table, row["protocol"])
+        assert set(part["file"]) == set(faces.table["file"].iloc[split.test])
+        assert row["num_train"] == len(split.train) + len(split.val)
+        per_seed = [
+            age_mae(seed["age"].to_numpy(), seed["age_years"].to_numpy())
+            for _, seed in part.groupby("seed")
+        ]
+        found = row["overall"]["age_mae"]
+        assert found["per_seed"] == pytest.approx(per_seed, rel=1e-4)
+        assert found["low"] < found["value"] == pytest.approx(np.mean(per_seed), rel=1e-4)
+        assert f"{found['value']:.2f}" in output
+        assert row["interval"]["coverage"]["value"] > 0.7
+        assert "brisque" in row["subgroups"]
+    labels = {row["label"] for row in evaluation["baselines"]}
+    assert len(labels) == 3
+    assert {pair["b"] for pair in evaluation["paired"]} == labels
+    assert evaluation["leak"]["grouped"] == 0
+
+
+def test_the_model_that_is_left_predicts_what_was_judged(retrained, faces):
+    folder, _ = retrained
+    trained = load_model(folder.path / "model.pt")
+    assert trained.interval is not None
+    assert (trained.about["label"], trained.about["protocol"]) == ("trial 4", "grouped")
+    predictions = pd.read_parquet(folder.path / "predictions.parquet")
+    judged = predictions.query("part == 'test' and protocol == 'grouped' and seed == 0")
+    rows = make_split(faces.table, "grouped").test
+    ages, genders = Predictor(trained).predict_pixels(np.asarray(faces.images[rows]))
+    np.testing.assert_allclose(ages, judged["age_years"], rtol=1e-4)
+    np.testing.assert_allclose(genders, judged["gender_probability"], atol=1e-4)
+
+
+def test_everything_that_people_read_is_there_and_demo_faces_enter_no_league(retrained):
+    folder, output = retrained
+    for name in ("evaluation.html", "model_card.md"):
+        text = (folder.path / name).read_text().lower()
+        assert "demo faces" in text
+    assert list((folder.path / "sheets").glob("*.png"))
+    assert list((folder.path / "figures").glob("*.svg"))
+    assert "demo faces: these numbers say nothing about real ones" in output
+    assert not (folder.path.parent / "README.md").exists()
+    assert not list(folder.path.rglob(".*.tmp"))
+
+
+def test_a_finished_retraining_is_evaluated_anew_without_training(retrained, capsys):
+    folder, _ = retrained
+    before = json.loads((folder.path / "evaluation.json").read_text())
+    arguments = ["--resume", "--results", str(folder.path.parent), "--flip", "--no-baselines"]
+    assert main([*arguments, "--explain", "0", "--wandb", "disabled"]) == 0
+    after = json.loads((folder.path / "evaluation.json").read_text())
+    assert (before["flip"], after["flip"]) == (False, True)
+    assert after["baselines"] == []
+    assert after["rows"][0]["overall"]["age_mae"] != before["rows"][0]["overall"]["age_mae"]
+    assert [m["epochs"] for m in folder.record["models"]][0][0]["epoch"] == 1
+    assert "training begins" not in capsys.readouterr().out
+
+
+def test_a_lost_checkpoint_is_told_by_name(retrained, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(retrained[0].path, folder)
+    (folder / "checkpoints" / "trial_0001.pt").unlink()
+    with pytest.raises(UserError, match="checkpoint of trial 4, grouped, seed 1 is gone"):
+        main(["--resume", str(folder), "--results", str(tmp_path), "--wandb", "disabled"])
+
+
+def test_a_file_where_the_results_should_go_is_told_before_anything_runs(results, tmp_path):
+    (tmp_path / "file").touch()
+    arguments = ["--config", "reference:oversampling", "--data", "demo", "--weights", "none"]
+    with pytest.raises(UserError, match="file is a file; name a folder with --results"):
+        main([*arguments, "--image-size", "32", "--results", str(tmp_path / "file")])
+
+
+def test_other_faces_than_the_search_had_are_refused(results, tmp_path, faces):
+    shutil.copytree(results / "quick-1", tmp_path / "quick-1")
+    folder = RunFolder(tmp_path / "quick-1")
+    data = {**folder.record["data"], "fingerprint": "0" * 64}
+    folder.write_record({**folder.record, "data": data})
+    with pytest.raises(UserError, match="quick-1 searched .* faces from demo, but demo holds"):
+        main(["--results", str(tmp_path)])
+    assert [path.name for path in tmp_path.iterdir()] == ["quick-1"]
+
+
+@pytest.mark.slow
+def test_a_killed_retraining_goes_on_where_it_stood(results, tmp_path):
+    shutil.copytree(results / "quick-1", tmp_path / "quick-1")
+    arguments = ["--seeds", 1, "--epochs", 6, "--no-baselines", "--explain", 0]
+    arguments += ["--wandb", "disabled", "--results", tmp_path]
+    process = start_command(*arguments)
+    deadline = time.monotonic() + 300
+    while not _epochs(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    done = _epochs(tmp_path)
+    assert done
+    again = start_command("--resume", *arguments[4:])
+    output, errors = again.communicate(timeout=500)
+    assert again.returncode == 0, output + errors
+    assert "goes on after epoch" in output
+    record = RetrainFolder.find(tmp_path).record
+    for model in record["models"]:
+        assert [epoch["epoch"] for epoch in model["epochs"]] == [1, 2, 3, 4, 5, 6]
+    kept = {(number, epoch["epoch"]): epoch for number, epoch in done}
+    for model in record["models"]:
+        for epoch in model["epochs"]:
+            before = kept.get((model["job"]["number"], epoch["epoch"]), epoch)
+            assert epoch["train_loss"] == before["train_loss"]
+
+
+@pytest.mark.slow
+def test_a_second_look_at_the_finalists_chooses_the_headline(results, tmp_path):
+    shutil.copytree(results / "quick-1", tmp_path / "quick-1")
+    arguments = ["--confirm", 2, "--seeds", 1, "--splits", "grouped", "--no-baselines"]
+    process = start_command(
+        *arguments, "--explain", 0, "--wandb", "disabled", "--results", tmp_path
+    )
+    output, errors = process.communicate(timeout=500)
+    assert process.returncode == 0, output + errors
+    models = RetrainFolder.find(tmp_path).record["models"]
+    looks = {
+        m["job"]["label"]: m["epochs"][-1]["score"]
+        for m in models
+        if m["job"]["purpose"] == "confirm"
+    }
+    assert looks.keys() == {"trial 4", "trial 2"}
+    chosen = min(looks, key=looks.__getitem__)
+    assert [m["job"]["label"] for m in models if m["job"]["purpose"] == "retrain"] == [chosen]
+    assert {m["job"]["seed"] for m in models if m["job"]["purpose"] == "confirm"} == {100}
+
+
+def _epochs(results):
+    """Return (job number, metrics) of every epoch on record, once there is a record."""
+    if not RetrainFolder.names(results):
+        return []
+    models = RetrainFolder.find(results).record["models"]
+    return [(m["job"]["number"], epoch) for m in models for epoch in m["epochs"]]
