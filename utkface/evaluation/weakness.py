@@ -11,7 +11,8 @@ by chance, so each group's mean error is shrunk towards that of all faces, by em
 - g is weak when its shrunken mean lies 1.96 such deviations above m.
 
 A weak group's relative error is shrunken mean / m, that of any other 1. Its weight is the mean of
-both errors' (years of age, share of wrong genders), as the score is the mean of both.
+both errors' (years of age, share of wrong genders), as the score is the mean of both. Below 1.1 it
+is left at 1: in a large group a difference can be certain and still too small to act upon.
 """
 
 import math
@@ -29,6 +30,7 @@ Values = NDArray[np.float64]
 
 POOLED_FACES = 10  # how many faces' worth the variance of all faces counts in a group's
 NUM_DEVIATIONS = 1.96
+MIN_WEIGHT = 1.1
 MAX_WEIGHT = 99.0  # what `TrainConfig.group_weights` allows, and far more than ever occurred
 ATTRIBUTES = (("age", "gender"), ("age", "race"), ("race", "gender"))
 ERRORS = ("age_mae", "gender_error")
@@ -41,7 +43,7 @@ def find_weak_groups(
 
     faces: N rows with age, gender, race; predictions (S, N). Columns: group, num_faces, weight, and
     for age_mae (years) and gender_error (share) the mean, ``_shrunken`` and ``_is_weak``. A weight
-    of 1 means not weak.
+    of 1 means not weak enough.
     """
     errors = face_errors(faces, age_years, gender_probability)
     tables = [_judge_attribute(faces, pair, errors) for pair in ATTRIBUTES]
@@ -69,6 +71,7 @@ def _judge_attribute(faces: pd.DataFrame, pair: tuple[str, str], errors: Values)
         ratio = np.divide(shrunken, error.mean(), out=np.ones(len(keys)), where=is_weak)
         relative.append(ratio)
     weights = np.minimum(np.mean(relative, axis=0), MAX_WEIGHT).round(3)
+    weights[weights < MIN_WEIGHT] = 1
     groups = [_group(pair, key, weight) for key, weight in zip(keys, weights, strict=True)]
     return pd.DataFrame(
         {"group": [group.name for group in groups], **columns, "weight": weights, "parsed": groups}
