@@ -39,10 +39,9 @@ def write_explanations(
 
     images: (N, S, S, 3) uint8 of the faces' rows; predictions: (S, N) of S seeds, of which
     ``trained`` is one. The drawings hold photographs: keep the folder out of the repository.
-    Returns sheets (path by title; none of wrong genders where none is wrong), and plain values
-    that hold no photograph: regions, hardest (what is said of each face), fidelity (R² of the
-    ordinary faces' fits: median, 10th and 90th percentile), num_ordinary, num_samples, seed,
-    seconds.
+    Returns sheets (path by title; none of wrong genders where none is wrong), and plain values:
+    regions, hardest (what is said of each face), fidelity (R² of the ordinary faces' fits: median,
+    10th and 90th percentile), num_ordinary, num_samples, seed, seconds.
     """
     assert len(images) == len(faces) == age_years.shape[1] == gender_probability.shape[1]
     started = time.perf_counter()

@@ -8,8 +8,9 @@ used: it builds them one by one, draws a bar for each face, and keeps one label'
 Superpixels are a 9 x 9 grid, the same on every face: the faces are aligned, so maps can be
 averaged, and rows and columns of ninths fall on eyes, nose and mouth. A hidden superpixel becomes
 its own mean colour, which stays closest to the faces that the network knows: on a model searched at
-64 px the linear fit of the age then has a mean R² of 0.68, with a blurred face behind 0.51, with
-one colour for the whole face 0.45, and maps of two seeds agree best (correlation 0.89, 0.77, 0.72).
+64 px, over eight faces, the linear fit of the age then has a mean R² of 0.68, with a blurred face
+behind 0.51, with one colour for the whole face 0.45; maps of two seeds agree best too (their
+correlation is 0.89, 0.77 and 0.72).
 So a weight is what the detail inside a cell does (wrinkles, eyes, lips, the edge of the hair); the
 colour of whole areas, grey hair say, is never hidden and cannot show.
 """

@@ -159,7 +159,7 @@ def _draw_outlines(axes: Axes, mean_face: np.ndarray, regions: list[dict[str, An
         axes.contour(inside, levels=[0.5], colors="white", linewidths=1)
         x, y = _label_position(inside)
         axes.text(
-            x, y, _two_lines(row["region"]), color="white", fontsize=9, ha="center", va="center"
+            x, y, _two_lines(row["region"]), color="white", fontsize=8, ha="center", va="center"
         )
     axes.set_title("mean face and the regions")
     _hide_ticks(axes)
