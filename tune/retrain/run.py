@@ -197,7 +197,8 @@ def _describe(plan: Plan, folder: RetrainFolder) -> dict[str, Any]:
         "commit": commit(),
         "versions": versions(),
         "hardware": {},
-        "options": plan.options.to_dict(),
+        # Named, since another search may be the newest one by the time that this goes on.
+        "options": {**plan.options.to_dict(), "search": searched.get("name")},
         "data": describe_faces(plan.faces),
         "created": now(),
         "ended": None,

@@ -59,7 +59,7 @@ def load_faces(
     if not 1 <= image_size <= MAX_IMAGE_SIZE:
         raise UserError(f"image_size={image_size} is out of range; allowed: 1 to {MAX_IMAGE_SIZE}")
     cache_dir = Path(cache_dir).expanduser() if cache_dir else cache_folder()
-    num_workers = num_workers or _num_cores()
+    num_workers = num_workers or num_cores()
     opened = open_source(source, cache_dir)
     labels, files, bad_names = _read_names(list_images(opened.roots), opened.label)
     digests = hash_files([file.path for file in files], num_workers)
@@ -84,7 +84,7 @@ def load_faces(
     )
 
 
-def _num_cores() -> int:
+def num_cores() -> int:
     """Return how many cores this process may use: in a container, fewer than there are."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from utkface.data import Faces
-from utkface.data.faces import _num_cores
+from utkface.data.faces import num_cores
 from utkface.data.images import ImageRejected, decode_face
 from utkface.data.progress import progress_bar
 from utkface.data.sources import SourceName, cache_folder, list_images, open_source
@@ -55,7 +55,7 @@ def measure_quality(
         photographs = _find_photographs(unknown, source, cache_dir)
         with progress_bar("Measuring image quality", len(faces.table)) as advance:
             advance(len(faces.table) - len(unknown))
-            for part in _measured_parts(photographs, num_workers or _num_cores()):
+            for part in _measured_parts(photographs, num_workers or num_cores()):
                 measured = pd.concat([measured, part])
                 cache.write(measured)
                 advance(len(part))

@@ -76,6 +76,7 @@ def test_the_search_s_best_is_trained_with_every_seed_on_both_protocols(retraine
     folder, _ = retrained
     record = folder.record
     assert (record["status"], record["search"]) == (FINISHED, "quick-1")
+    assert record["options"]["search"] == "quick-1"  # whatever is the newest when it is resumed
     jobs = [model["job"] for model in record["models"]]
     trained = [(j["label"], j["protocol"], j["seed"]) for j in jobs if j["purpose"] == "retrain"]
     assert trained == [
@@ -151,9 +152,10 @@ def test_a_finished_retraining_is_evaluated_anew_without_training(retrained, cap
     assert "training begins" not in capsys.readouterr().out
 
 
-def test_a_lost_checkpoint_is_told_by_name(retrained, tmp_path):
+def test_a_lost_checkpoint_is_told_by_name(retrained, results, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(retrained[0].path, folder)
+    shutil.copytree(results / "quick-1", tmp_path / "quick-1")
     (folder / "checkpoints" / "trial_0001.pt").unlink()
     with pytest.raises(UserError, match="checkpoint of trial 4, grouped, seed 1 is gone"):
         main(["--resume", str(folder), "--results", str(tmp_path), "--wandb", "disabled"])
