@@ -148,7 +148,7 @@ def test_a_finished_retraining_is_evaluated_anew_without_training(retrained, cap
     assert (before["flip"], after["flip"]) == (False, True)
     assert after["baselines"] == []
     assert after["rows"][0]["overall"]["age_mae"] != before["rows"][0]["overall"]["age_mae"]
-    assert [m["epochs"] for m in folder.record["models"]][0][0]["epoch"] == 1
+    assert folder.record["models"][0]["epochs"][0]["epoch"] == 1
     assert "training begins" not in capsys.readouterr().out
 
 
@@ -173,7 +173,7 @@ def test_other_faces_than_the_search_had_are_refused(results, tmp_path, faces):
     folder = RunFolder(tmp_path / "quick-1")
     data = {**folder.record["data"], "fingerprint": "0" * 64}
     folder.write_record({**folder.record, "data": data})
-    with pytest.raises(UserError, match="quick-1 searched .* faces from demo, but demo holds"):
+    with pytest.raises(UserError, match=r"quick-1 searched .* faces from demo, but demo holds"):
         main(["--results", str(tmp_path)])
     assert [path.name for path in tmp_path.iterdir()] == ["quick-1"]
 
