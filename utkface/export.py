@@ -119,7 +119,7 @@ def _convert(model: PixelModel, size: int, trained: TrainedModel, path: Path) ->
 
 def _compare(model: PixelModel, size: int, path: Path) -> Difference:
     """Run the file and the model on the same pixels and return the largest differences."""
-    import onnxruntime  # type: ignore[import-untyped]
+    import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     largest = np.zeros(len(_OUTPUTS))
