@@ -103,6 +103,19 @@ def track(mode, tmp_path, search=SEARCH):
     return tracker, said
 
 
+def test_retraining_joins_the_group_of_its_search_under_names_of_its_own(wandb, tmp_path):
+    tracker = WandbTracker(
+        "offline", tmp_path, job_type="retrain", run_name=["trial 9, seed 0"].__getitem__
+    )
+    tracker.search_started({**SEARCH, "name": "retrain-1", "group": "oversampling-1"})
+    tracker.trial_started(0, {"dropout": 0.1}, 0)
+    tracker.close()
+    (arguments,) = [run.arguments for run in wandb.runs]
+    found = [arguments[name] for name in ("group", "job_type", "name")]
+    assert found == ["oversampling-1", "retrain", "trial 9, seed 0"]
+    assert arguments["id"].startswith("retrain-1-")  # not an id that the search has used
+
+
 def test_one_run_per_trial_with_its_epochs_and_its_ending(wandb, tmp_path):
     tracker, said = track("offline", tmp_path)
     for number in (0, 1, 2):
