@@ -67,8 +67,8 @@ def load_model(path: str | Path) -> TrainedModel:
         about, interval = dict(state["about"]), state["interval"]
     except UserError:
         raise
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # a damaged file surfaces as whatever its reader trips over
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
             f"{path} does not hold the model it names ({reason}); copy it again, or use another"
         ) from error
