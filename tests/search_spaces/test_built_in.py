@@ -21,15 +21,6 @@ NAMES = [
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
-@pytest.fixture(autouse=True)
-def weights_file(tmp_path, monkeypatch):
-    """What `weak_groups` reads; no other space looks at it."""
-    path = tmp_path / "weights.json"
-    path.write_text('{"group_weights": "80+ female=1.5, 0-3=1.2"}')
-    monkeypatch.setenv("UTKFACE_GROUP_WEIGHTS", str(path))
-    return path
-
-
 def random_study():
     return optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
 
