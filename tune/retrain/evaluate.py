@@ -97,7 +97,7 @@ def _by_row(judged: Sequence[JudgedModel]) -> list[list[JudgedModel]]:
 
 def _with_quality(plan: Plan) -> pd.DataFrame:
     """Return the table of all faces with the quality of their photographs."""
-    quality = measure_quality(plan.faces, plan.source or find_source())
+    quality = measure_quality(plan.faces, plan.options.data or find_source())
     return pd.concat([plan.faces.table, quality.drop(columns="file")], axis=1)
 
 
@@ -119,7 +119,7 @@ def _row(plan: Plan, faces: pd.DataFrame, models: Sequence[JudgedModel], first_l
     return {
         "label": job.label,
         "headline": job.label == first_label
-        and (plan.search is not None or len(plan.finalists) == 1),
+        and (plan.options.search is not None or len(plan.finalists) == 1),
         "protocol": job.protocol,
         "part": job.part,
         "seeds": [model.job.seed for model in models],

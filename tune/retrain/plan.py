@@ -1,6 +1,8 @@
 """What goes into a retraining, checked before anything is written or started."""
 
+import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 from tune.retrain.finalists import Finalist, find_finalists, find_search
 from tune.retrain.jobs import CONFIRM, INTERVAL, RETRAIN, Job
@@ -19,19 +21,17 @@ FIRST_CONFIRM_SEED = 100
 class Plan:
     """A retraining's ingredients: nothing has been written or started yet."""
 
-    options: RetrainOptions
-    search: RunFolder | None
+    options: RetrainOptions  # with search, weights and data as decided
     finalists: list[Finalist]
     faces: Faces
     splits: dict[str, Split]  # by protocol
     weights: str
-    source: list[str] | None  # what the faces were loaded from, None for what was found
 
     @property
     def name(self) -> str:
         """What the folder is named after."""
-        if self.search is not None:
-            return f"retrain-{self.search.path.name}"
+        if self.options.search is not None:
+            return f"retrain-{self.options.search}"
         labels = {finalist.label.partition(":")[0] for finalist in self.finalists}
         return f"retrain-{labels.pop()}" if len(labels) == 1 else "retrain-configurations"
 
@@ -50,7 +50,9 @@ class Plan:
         jobs = self._jobs(
             finalists, RETRAIN, options.splits, options.part, range(options.seeds), first_number
         )
-        is_comparison = self.search is None and len(finalists) > 1  # none of them is the result
+        is_comparison = (
+            self.options.search is None and len(finalists) > 1
+        )  # none of them is the result
         if options.intervals and options.part == "test" and not is_comparison:
             number = first_number + len(jobs)
             headline, protocol = finalists[:1], options.splits[:1]
@@ -86,28 +88,59 @@ class Plan:
 def prepare(options: RetrainOptions) -> Plan:
     """Find, load and check everything; raises `UserError` for whatever is wrong."""
     search = find_search(options)
+    searched = search.record if search else {}
     finalists = [
         Finalist(finalist.label, _with_options(finalist.config, options))
         for finalist in find_finalists(options, search)
     ]
     if len({finalist.label for finalist in finalists}) < len(finalists):
         raise UserError("two configurations of --config have one name; rename one of the files")
+    then = searched.get("options", {})
+    decided = dataclasses.replace(
+        options,
+        search=searched.get("name"),
+        weights=options.weights or then.get("weights", "imagenet"),
+        data=options.data or then.get("data"),
+    )
+    plan = _load(decided, finalists)
+    if search is not None:
+        _refuse_other_faces(search, plan.faces)
+    return plan
+
+
+def prepare_resumed(options: RetrainOptions, record: dict[str, Any]) -> Plan:
+    """Prepare to go on from ``retrain.json``: neither search nor configuration files are needed.
+
+    Raises `UserError` for whatever is wrong.
+    """
+    finalists = [
+        Finalist(entry["label"], TrainConfig.from_dict(entry["config"]))
+        for entry in record["finalists"]
+    ]
+    plan = _load(options, finalists)
+    if plan.faces.fingerprint != record["data"]["fingerprint"]:
+        raise UserError(
+            f"the faces have changed since {record['name']} began; give the old ones "
+            "with --data, or start a new retraining"
+        )
+    return plan
+
+
+def _load(options: RetrainOptions, finalists: list[Finalist]) -> Plan:
+    """Load the faces and split them; ``options`` name the weights."""
     sizes = {finalist.config.image_size for finalist in finalists}
     if len(sizes) > 1:
         raise UserError(
             f"the configurations are for images of {' and '.join(map(str, sorted(sizes)))} px; "
             "give one size for all with --image-size"
         )
-    searched = search.record["options"] if search else {}
-    weights = options.weights or searched.get("weights", "imagenet")
+    weights = options.weights
+    assert weights is not None
     for finalist in finalists:  # downloads them once, for all workers of this machine
         build_model(finalist.config, weights)
-    source = options.data or searched.get("data")
-    faces = load_faces(source or find_source(), sizes.pop())
-    if search is not None:
-        _refuse_other_faces(search, faces)
+    faces = load_faces(options.data or find_source(), sizes.pop())
     splits = {protocol: make_split(faces.table, protocol) for protocol in options.splits}
-    return Plan(options, search, finalists, faces, splits, weights, source)
+    return Plan(options, finalists, faces, splits, weights)
 
 
 def _with_options(config: TrainConfig, options: RetrainOptions) -> TrainConfig:

@@ -16,7 +16,7 @@ from tune.retrain.evaluate import evaluate
 from tune.retrain.folder import RetrainFolder
 from tune.retrain.jobs import CONFIRM, RETRAIN, Job, training_rows
 from tune.retrain.options import RetrainOptions
-from tune.retrain.plan import Plan, prepare
+from tune.retrain.plan import Plan, prepare, prepare_resumed
 from tune.retrain.screen import RetrainScreen
 from tune.retrain.session import JobRecord, RetrainSession
 from tune.run_folder import FAILED, FINISHED, INTERRUPTED, RUNNING
@@ -24,7 +24,6 @@ from tune.runner import run_trials, trial_job
 from tune.tracking import WandbTracker, resolve_mode
 from tune.wording import labelled
 from utkface.data.account import write_account
-from utkface.errors import UserError
 
 
 def start(options: RetrainOptions) -> int:
@@ -48,12 +47,8 @@ def resume(folder: RetrainFolder, given: dict[str, Any]) -> int:
         stack.enter_context(folder.lock())
         record = folder.record
         options = RetrainOptions(**record["options"]).resumed_with(given)
-        plan = prepare(options)
-        if plan.faces.fingerprint != record["data"]["fingerprint"]:
-            raise UserError(
-                f"the faces have changed since {record['name']} began; give the old ones "
-                "with --data, or start a new retraining"
-            )
+        plan = prepare_resumed(options, record)
+        record["options"] = options.to_dict()
         return Retraining(plan, folder, record).run(stack)
 
 
@@ -95,7 +90,7 @@ class Retraining:
             labels = _ranking(self.records, labels)
             screen.say(f"validation with fresh seeds ranks: {', '.join(labels)}")
         if not self._interrupted:
-            labels = labels[: self.plan.options.top_k] if self.plan.search else labels
+            labels = labels[: self.plan.options.top_k] if self.plan.options.search else labels
             jobs = self.plan.retrain_jobs(labels, len(self.plan.confirm_jobs()))
             self._train(jobs, observers, screen, stack)
         return self._finish(screen)
@@ -178,7 +173,6 @@ def _ranking(records: list[JobRecord], labels: list[str]) -> list[str]:
 
 def _describe(plan: Plan, folder: RetrainFolder) -> dict[str, Any]:
     """Return the content of ``retrain.json`` for a retraining that is about to begin."""
-    searched = plan.search.record if plan.search else {}
     first = plan.finalists[0].config
     labels = [finalist.label for finalist in plan.finalists]
     return {
@@ -192,13 +186,17 @@ def _describe(plan: Plan, folder: RetrainFolder) -> dict[str, Any]:
                 f"epochs: {first.epochs}",
             ]
         ),
-        "search": searched.get("name"),
+        "search": plan.options.search,
         "command": command_line(),
         "commit": commit(),
         "versions": versions(),
         "hardware": {},
-        # Named, since another search may be the newest one by the time that this goes on.
-        "options": {**plan.options.to_dict(), "search": searched.get("name")},
+        "options": plan.options.to_dict(),
+        # Kept here: by the time that this goes on, the search may have found a better one.
+        "finalists": [
+            {"label": finalist.label, "config": finalist.config.to_dict()}
+            for finalist in plan.finalists
+        ],
         "data": describe_faces(plan.faces),
         "created": now(),
         "ended": None,

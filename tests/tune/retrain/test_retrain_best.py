@@ -152,10 +152,9 @@ def test_a_finished_retraining_is_evaluated_anew_without_training(retrained, cap
     assert "training begins" not in capsys.readouterr().out
 
 
-def test_a_lost_checkpoint_is_told_by_name(retrained, results, tmp_path):
+def test_a_lost_checkpoint_is_told_by_name(retrained, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(retrained[0].path, folder)
-    shutil.copytree(results / "quick-1", tmp_path / "quick-1")
     (folder / "checkpoints" / "trial_0001.pt").unlink()
     with pytest.raises(UserError, match="checkpoint of trial 4, grouped, seed 1 is gone"):
         main(["--resume", str(folder), "--results", str(tmp_path), "--wandb", "disabled"])
@@ -191,6 +190,7 @@ def test_a_killed_retraining_goes_on_where_it_stood(results, tmp_path):
     process.communicate()
     done = _epochs(tmp_path)
     assert done
+    shutil.rmtree(tmp_path / "quick-1")  # what is retrained is on record
     again = start_command("--resume", *arguments[4:])
     output, errors = again.communicate(timeout=500)
     assert again.returncode == 0, output + errors
