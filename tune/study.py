@@ -7,7 +7,6 @@ ones (RUNNING) are handed out first, and rungs need no restoring (see `tune.asha
 """
 
 import math
-import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +15,12 @@ from typing import Any
 import optuna
 from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
-from optuna.storages.journal import JournalFileBackend, JournalStorage
+from optuna.storages.journal import JournalStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from search_spaces import Space
 from tune.asha import ARRIVAL, AshaPruner, epoch_key
+from tune.journal import TwinJournal
 from tune.records import TrialRecord
 from utkface.errors import UserError
 
@@ -166,8 +166,7 @@ def open_study(path: Path, pruner: BasePruner | None = None) -> optuna.Study:
     The caller holds the run folder's lock, so nobody else is writing.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    _mend_journal(path)
-    storage = JournalStorage(JournalFileBackend(str(path)))
+    storage = JournalStorage(TwinJournal(path))
     return optuna.create_study(
         storage=storage, study_name="search", direction="minimize", pruner=pruner,
         load_if_exists=True,
@@ -201,16 +200,3 @@ def _metrics(trial: FrozenTrial, epoch: int) -> dict[str, Any]:
     """Return an epoch's metrics as they were reported."""
     recorded = trial.user_attrs[epoch_key(epoch)]
     return {name: value for name, value in recorded.items() if name != ARRIVAL}
-
-
-def _mend_journal(path: Path) -> None:
-    """Cut off a line that a killed process wrote only in part, and drop its lock."""
-    # Optuna would append the next entry to the torn line and then refuse the whole file.
-    Path(f"{path}.lock").unlink(missing_ok=True)
-    if not path.exists():
-        return
-    content = path.read_bytes()
-    if content and not content.endswith(b"\n"):
-        with path.open("r+b") as file:
-            file.truncate(content.rfind(b"\n") + 1)
-            os.fsync(file.fileno())
