@@ -10,6 +10,7 @@ results/<space>-<date>-<time>/
     data/           rejected files, copies with conflicting labels, the split
     checkpoints/    the unfinished trials' states and the best trial's (or under --storage)
     ray/, wandb/    what Ray Tune (TensorBoard files among it) and W&B log locally
+    backup/         second copies of search.json and study.journal, used where the first is damaged
 """
 
 import contextlib
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tune.records import TrialRecord, rank_complete
+from tune.journal import BACKUP
 from tune.report import trials_table
 from utkface.atomic import replacing
 from utkface.errors import UserError
@@ -97,18 +99,21 @@ class RunFolder:
 
     @property
     def record(self) -> dict[str, Any]:
-        """The content of ``search.json``; raises `UserError` where it cannot be read."""
+        """The content of ``search.json``, else of its copy; raises `UserError` without either."""
         path = self.path / self.RECORD
         try:
             return json.loads(path.read_text())
         except (OSError, ValueError) as error:
+            with contextlib.suppress(OSError, ValueError):
+                return json.loads((self.path / BACKUP / self.RECORD).read_text())
             raise UserError(
                 f"{path} cannot be read ({error}); was the run copied whole?"
             ) from error
 
     def write_record(self, record: dict[str, Any]) -> None:
-        """Write ``search.json``."""
-        self.write_text(self.RECORD, json.dumps(record, indent=2, default=str) + "\n")
+        """Write ``search.json``, and a copy."""
+        for name in (self.RECORD, f"{BACKUP}/{self.RECORD}"):
+            self.write_text(name, json.dumps(record, indent=2, default=str) + "\n")
 
     def write_tables(self, records: list[TrialRecord]) -> None:
         """Write ``trials.csv`` and, where a trial is complete, ``best.json``."""
@@ -145,6 +150,7 @@ class RunFolder:
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
-            for left in self.path.glob(".*.tmp"):  # half-written by a process that was killed
-                shutil.rmtree(left, ignore_errors=True)
+            for pattern in (".*.tmp", "*/.*.tmp"):  # half-written by a process that was killed
+                for left in self.path.glob(pattern):
+                    shutil.rmtree(left, ignore_errors=True)
             yield
