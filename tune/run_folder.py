@@ -23,8 +23,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from tune.records import TrialRecord, rank_complete
 from tune.journal import BACKUP
+from tune.records import SCORE, TrialRecord, pareto_front, rank_complete
 from tune.report import trials_table
 from utkface.atomic import replacing
 from utkface.errors import UserError
@@ -115,16 +115,24 @@ class RunFolder:
         for name in (self.RECORD, f"{BACKUP}/{self.RECORD}"):
             self.write_text(name, json.dumps(record, indent=2, default=str) + "\n")
 
-    def write_tables(self, records: list[TrialRecord]) -> None:
-        """Write ``trials.csv`` and, where a trial is complete, ``best.json``."""
+    def write_tables(self, records: list[TrialRecord], objectives: tuple[str, ...] = SCORE) -> None:
+        """Write ``trials.csv`` and, where a trial is complete, ``best.json``.
+
+        The finalists are the best few trials, of several objectives the whole Pareto front.
+        """
         self.write_text("trials.csv", trials_table(records).to_csv(index=False))
-        ranking = rank_complete(records)
+        if len(objectives) == 1:
+            ranking = rank_complete(records, objectives)[:NUM_FINALISTS]
+            order = objectives[0]
+        else:
+            ranking = pareto_front(records, objectives)
+            order = f"the Pareto front of {', '.join(objectives)}, by score"
         if ranking:
             finalists = [
                 {"trial": r.number, "score": r.score, "metrics": r.epochs[-1], "config": r.config}
-                for r in ranking[:NUM_FINALISTS]
+                for r in ranking
             ]
-            best = {**finalists[0], "finalists": finalists}
+            best = {**finalists[0], "order": order, "finalists": finalists}
             self.write_text("best.json", json.dumps(best, indent=2) + "\n")
 
     def write_text(self, name: str, text: str) -> None:

@@ -24,14 +24,18 @@ from tune.searcher import SearchSession
 from tune.study import SearchStudy
 from tune.tracking import WandbTracker, resolve_mode
 from tune.trainable import SEARCH_ROWS, TrialJob
+from tune.warm_start import WarmStart, plan_warm_start, read_runs
+from tune.wording import labelled
 from utkface.data.account import write_account
 from utkface.errors import UserError
 
 
 def start(options: SearchOptions) -> int:
     """Run a new search; return the exit status."""
+    past_runs = read_runs(options.results, options.warm_start)
     prepared = prepare(options)
     resolve_mode(options.wandb)  # says at once that online needs a key
+    warm_start = plan_warm_start(past_runs, prepared)
     with ExitStack() as stack:
         dashboard, resources = _start_ray(stack, options)
         folder = RunFolder.create(options.results, prepared.space.name)
@@ -39,7 +43,10 @@ def start(options: SearchOptions) -> int:
         folder.write_text("space.py", prepared.space.source)
         print("data      ", write_account(prepared.faces, folder.path / "data"))
         prepared.split.save(folder.path / "data" / "split.json", prepared.faces.table)
+        for line in warm_start.account:
+            print(labelled("warm start", line))
         search = describe_search(prepared, folder, resources, cluster.hardware())
+        search["warm_start"] = warm_start.to_dict()
         folder.write_record(search)  # from here on the run can be resumed
         return _run(stack, prepared, folder, search, resources, dashboard)
 
@@ -69,13 +76,13 @@ def _run(
     options = prepared.options
     checkpoints = CheckpointStore(options.storage or str(folder.path / "checkpoints"))
     checkpoints.check()
-    study = _open_study(prepared, folder)
+    study = _open_study(prepared, folder, WarmStart.from_dict(search.get("warm_start")))
     earlier = [record for record in study.records() if record.state != "RUNNING"]
     screen = stack.enter_context(Screen(earlier=earlier))
     observers: list[Observer] = [screen]
     mode, wandb_line = resolve_mode(options.wandb)
     if mode != "disabled":
-        tracker = WandbTracker(mode, folder.path, say=screen.say)
+        tracker = WandbTracker(mode, folder.path, say=screen.say, checkpoints=checkpoints)
         stack.callback(tracker.close)
         observers.append(tracker)
     session = SearchSession(study, options.num_trials, observers, checkpoints)
@@ -104,18 +111,21 @@ def search_job(
     return trial_job(prepared.faces, rows, prepared.options.weights, checkpoints, resources)
 
 
-def _open_study(prepared: Prepared, folder: RunFolder) -> SearchStudy:
+def _open_study(prepared: Prepared, folder: RunFolder, warm_start: WarmStart) -> SearchStudy:
     options = prepared.options
     return SearchStudy(
         folder.journal,
         prepared.space,
         options.fixed,
+        objectives=options.objectives,
         sampler=options.sampler,
         scheduler=options.scheduler,
         grace_epochs=options.grace_epochs,
         reduction_factor=options.reduction_factor,
         # Few trials leave no room for Optuna's usual ten random ones.
         num_startup_trials=max(5, min(10, options.num_trials // 4)),
+        first_points=warm_start.first_points,
+        known=warm_start.known_trials(prepared),
     )
 
 

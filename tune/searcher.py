@@ -107,7 +107,7 @@ class SearchSession:
         """Tell the observers, and keep no checkpoints but of unfinished trials and the best."""
         records = self.study.records()
         unfinished = {record.number for record in records if record.state == "RUNNING"}
-        best = {record.number for record in rank_complete(records)[:1]}
+        best = {record.number for record in rank_complete(records, self.study.objectives)[:1]}
         self.checkpoints.keep_only(unfinished | best)
         ended = next(record for record in records if record.number == number)
         for observer in self.observers:
