@@ -10,6 +10,7 @@ from typing import Any
 from tune.progress import Progress
 from tune.records import TrialRecord, rank_complete
 from tune.report.analysis import STATES, last_metrics, split_differing
+from tune.tracking import sync_command
 from utkface.evaluation.report.text import show, show_duration, show_fixed
 
 DEMO_WARNING = "demo faces: these numbers say nothing about real ones"
@@ -122,7 +123,7 @@ def summary(
         run = shlex.quote(str(folder))
         lines.append(_LABEL.format("run", folder))
         if search.get("wandb") == "offline":
-            lines.append(_LABEL.format("W&B", f"wandb sync {run}/wandb/offline-run-*"))
+            lines.append(_LABEL.format("W&B", sync_command(Path(folder))))
         if len(records) < search.get("num_trials", 0) or _any_running(records):
             lines.append(_LABEL.format("go on", f"python tune/run_search.py --resume {run}"))
         elif best is not None:

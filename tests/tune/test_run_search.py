@@ -104,10 +104,11 @@ def test_nothing_temporary_is_left(shared):
     assert [path.name for path in checkpoints] == [f"trial_{best['trial']:04d}.pt"]
 
 
-def test_wandb_has_a_run_per_trial(shared):
-    folder, _, _ = shared
-    assert len(list(folder.path.rglob("offline-run-*.wandb")) or
-               list(folder.path.rglob("run-*.wandb"))) == 3  # fmt: skip
+def test_wandb_has_a_run_per_trial_and_a_summary(shared):
+    folder, process, _ = shared
+    ids = [path.stem.rsplit("-", 1)[1] for path in folder.path.glob("wandb/offline-*/*.wandb")]
+    assert sorted(ids) == ["000", "001", "002", "summary"]
+    assert f"wandb sync {folder.path}/wandb" in process.stdout.replace("\n", "")
 
 
 @pytest.mark.slow
