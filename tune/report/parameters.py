@@ -12,7 +12,14 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from tune.report.analysis import Comparable
 from tune.report.importance import Importances
-from utkface.evaluation.report.svg import COLOUR, RANKS, SMALL_WIDTH, new_figure, to_svg
+from utkface.evaluation.report.svg import (
+    COLOUR,
+    RANKS,
+    SMALL_TEXT_SIZE,
+    SMALL_WIDTH,
+    new_figure,
+    to_svg,
+)
 from utkface.evaluation.report.text import number, show, show_fixed
 
 #: Where a trial stands that has no such parameter, to the right of an axis from 0 to 1.
@@ -140,7 +147,7 @@ def draw_parallel(
         axes.plot(_UNUSED, rows[name], "o", ms=4, color=COLOUR["muted"])
         axes.text(
             _UNUSED, rows[name] - 0.14, "unused", ha="center", va="top", color=COLOUR["muted"],
-            fontsize=11,
+            fontsize=SMALL_TEXT_SIZE,
         )  # fmt: skip
     axes.set_axis_off()
     axes.set_xlim(-0.03, _UNUSED + 0.08 if unused else 1.03)
@@ -160,8 +167,8 @@ def _draw_axis(axes: Axes, row: float, name: str, scale: Scale) -> None:
         # At the ends a text would hang over the figure's edge.
         side = {0.0: "left", 1.0: "right"}.get(place, "center")
         axes.text(
-            place, row - 0.14, text, ha=side, va="top", color=COLOUR["muted"], fontsize=11,
-            bbox=back, zorder=5,
+            place, row - 0.14, text, ha=side, va="top", color=COLOUR["muted"],
+            fontsize=SMALL_TEXT_SIZE, bbox=back, zorder=5,
         )  # fmt: skip
 
 
