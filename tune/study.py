@@ -196,7 +196,9 @@ def open_study(path: Path, objectives: tuple[str, ...] = ("score",)) -> optuna.S
         directions=["minimize"] * len(objectives),
         load_if_exists=True,
     )
-    if len(objectives) > 1 and study.metric_names is None:  # what optuna-dashboard calls them
+    if (
+        len(study.directions) == len(objectives) > 1 and study.metric_names is None
+    ):  # what optuna-dashboard calls them
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             study.set_metric_names(list(objectives))
