@@ -127,7 +127,7 @@ class Screen(Observer):
         with self._lock:
             self._progress.end_trial(record)
         if self._live is None or record.state == "FAIL":
-            self.say(wording.ending_line(record, self._progress.max_epochs))
+            self.say(wording.ending_line(record, self._progress))
 
     @_harmless
     def search_ended(self, records: list[TrialRecord], report: Path | None) -> None:
