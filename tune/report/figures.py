@@ -4,20 +4,17 @@ Each function returns an `<svg>` for the page, or None where there is nothing to
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from markupsafe import Markup
-from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
 from tune.records import TrialRecord
 from tune.report.analysis import STATES, Finish, Rung, curve
+from tune.report.axes import mark_reference, set_score_axis, time_unit
 from utkface.evaluation.report.svg import COLOUR, SMALL_WIDTH, new_figure, to_svg
 from utkface.evaluation.report.text import show_fixed
 
-#: The score of the reference's published model, by the definition of the score.
-REFERENCE_SCORE = 1.0
-_ROUND_TICKS = (1, 1.1, 1.2, 1.3, 1.4, 1.5, 1.7, 2, 2.5, 3, 4, 5, 6, 8)
 #: How a trial's curve ends, by its state.
 _STATE_COLOUR = {
     "COMPLETE": COLOUR["complete"],
@@ -34,7 +31,7 @@ def draw_progress(done: Sequence[Finish], by_time: bool, show_reference: bool) -
         done = [finish for finish in done if math.isfinite(finish.time_s)]
     if not done:
         return None
-    unit, unit_s = _time_unit(max(finish.time_s for finish in done)) if by_time else ("", 1)
+    unit, unit_s = time_unit(max(finish.time_s for finish in done)) if by_time else ("", 1)
     x = [f.time_s / unit_s if by_time else f.number for f in done]
     figure, axes = new_figure()
     # Over trial numbers the best so far is that of the numbers up to there, not of the clock.
@@ -52,9 +49,9 @@ def draw_progress(done: Sequence[Finish], by_time: bool, show_reference: bool) -
     if by_time:
         axes.set_xlim(0, 1.04 * max(x) or 1)
     else:
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
-    low, high = _set_score_axis(axes, [f.score for f in done])
-    _mark_reference(axes, low, high, show_reference)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7, min_n_ticks=1))
+    low, high = set_score_axis(axes, [f.score for f in done])
+    mark_reference(axes, low, high, show_reference)
     kind = "time" if by_time else "trials"
     label = f"Best score so far over {kind}, ending at {show_fixed(steps[-1], 4)}"
     return to_svg(figure, f"progress-{kind}", label)
@@ -92,8 +89,8 @@ def draw_curves(
     axes.set_xlim(left=0.5)
     axes.set_xlabel("epoch (dotted: rungs)" if rungs else "epoch")
     axes.set_ylabel("score after the epoch (log)")
-    low, high = _set_score_axis(axes, [s for r in drawn for s in curve(r)[1]], clip=True)
-    _mark_reference(axes, low, high, show_reference)
+    low, high = set_score_axis(axes, [s for r in drawn for s in curve(r)[1]], clip=True)
+    mark_reference(axes, low, high, show_reference)
     label = f"Score after each epoch of {len(drawn)} trials; each curve's end shows how it ended"
     return to_svg(figure, "curves", label, tooltips)
 
@@ -149,48 +146,3 @@ def draw_losses(best: TrialRecord) -> list[Markup]:
 def _relative(values: Sequence[float]) -> list[float]:
     first = next((v for v in values if math.isfinite(v) and v != 0), 1.0)
     return [value / first for value in values]
-
-
-def _time_unit(seconds: float) -> tuple[str, float]:
-    if seconds >= 2 * 3600:
-        return "hours", 3600
-    return ("minutes", 60) if seconds >= 120 else ("seconds", 1)
-
-
-def _set_score_axis(axes: Axes, values: Iterable[float], clip: bool = False) -> tuple[float, float]:
-    """Make the y axis logarithmic around the finite scores, with round ticks; return its limits.
-
-    With ``clip`` the worst twentieth, and all beyond ten times the best, may lie outside: what is
-    interesting happens near the best.
-    """
-    finite = sorted(value for value in values if math.isfinite(value))
-    low, high = finite[0], finite[-1]
-    if clip:
-        high = min(finite[math.ceil(0.95 * len(finite)) - 1], 10 * abs(low))
-    if low <= 0:  # no score of ours, but a space of a user's own may have one
-        return axes.get_ylim()
-    margin = max((high / low) ** 0.05, 1.001)
-    low, high = low / margin, high * margin
-    axes.set_yscale("log")
-    axes.set_ylim(low, high)
-    axes.yaxis.set_major_locator(FixedLocator(_log_ticks(low, high)))
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
-    return low, high
-
-
-def _log_ticks(low: float, high: float) -> list[float]:
-    """Return at most eight round numbers between ``low`` and ``high``."""
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    ticks = [
-        tick * 10.0**d for d in decades for tick in _ROUND_TICKS if low <= tick * 10.0**d <= high
-    ]
-    if len(ticks) < 3:  # a narrow range, as linear as any
-        return [t for t in MaxNLocator(nbins=6).tick_values(low, high) if low <= t <= high]
-    step = math.ceil(len(ticks) / 8)
-    return ticks[::-1][::step][::-1]
-
-
-def _mark_reference(axes: Axes, low: float, high: float, wanted: bool) -> None:
-    if wanted and low < REFERENCE_SCORE < high:
-        axes.axhline(REFERENCE_SCORE, color=COLOUR["reference"], lw=1.2, ls=(0, (5, 3)))

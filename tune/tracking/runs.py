@@ -41,6 +41,7 @@ class RunOpener:
         # Names repeat between users and machines of one project; run ids must not.
         identity = f"{name} {search.get('created')} {search.get('seed')}"
         digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
+        self.wandb_folder = folder / "wandb"
         #: The search's name as W&B allows it in ids, and no other search's.
         self.id_prefix = f"{re.sub(r'[^A-Za-z0-9_-]', '-', name)[:64]}-{digest}"
         is_demo = (search.get("data") or {}).get("is_demo")

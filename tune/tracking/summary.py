@@ -1,8 +1,10 @@
 """One W&B run that sums up a search: its trials as a table, its report and its best model."""
 
+import contextlib
+import os
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ _FACTS = (
     "space", "question", "command", "seed", "num_trials", "max_epochs", "image_size", "sampler",
     "scheduler", "rungs", "split", "weights", "data", "hardware", "versions", "commit",
 )  # fmt: skip
+_DATA_DIR = "WANDB_DATA_DIR"  # W&B's own variable
 
 
 def log_summary(
@@ -38,9 +41,10 @@ def log_summary(
         run.tags = (*opener.tags, "finished" if finished else "unfinished")
         best = next(iter(rank_complete(records, search_objectives(search))), None)
         run.summary.update(_figures(ended, best))
-        # By the number of trials, so that a search that is resumed only to end again adds nothing.
-        run.log({"trials": _table(records)}, step=len(ended), commit=True)
-        with tempfile.TemporaryDirectory() as folder:
+        with _copies_in(opener.wandb_folder), tempfile.TemporaryDirectory() as folder:
+            # At a step of its own by the number of trials: a search that is resumed only to end
+            # again adds nothing.
+            run.log({"trials": _table(records)}, step=len(ended), commit=True)
             if report is not None:
                 _log_file(run, f"{opener.id_prefix}-report", "report", report, {})
             if best is not None and checkpoints is not None:
@@ -50,6 +54,22 @@ def log_summary(
                     _log_file(run, f"{opener.id_prefix}-model", "model", path, about)
     finally:
         run.finish(exit_code=0)
+
+
+@contextlib.contextmanager
+def _copies_in(wandb_folder: Path) -> Iterator[None]:
+    """Have W&B keep its copies of what is to be sent in the run folder, as it keeps all else.
+
+    It would leave them in the user's home, where those of offline runs pile up for ever.
+    """
+    if _DATA_DIR in os.environ:
+        yield
+        return
+    os.environ[_DATA_DIR] = str(wandb_folder)
+    try:
+        yield
+    finally:
+        del os.environ[_DATA_DIR]
 
 
 def _figures(ended: Sequence[TrialRecord], best: TrialRecord | None) -> dict[str, Any]:
