@@ -94,7 +94,8 @@ def draw_confusion(confusion: Mapping[str, Any]) -> Markup | None:
     axes.margins(x=0.22)
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.xaxis.set_major_formatter(_in_percent())
-    axes.set(xlabel="share read as the other gender", ylabel="age, years")
+    axes.set_xlabel("share read as the other gender")
+    axes.set_ylabel("age, years", labelpad=8)
     return to_svg(figure, "confusion", f"Wrong genders by {len(groups)} age groups")
 
 

@@ -45,7 +45,7 @@ def _draw(
     if not groups:
         return None
     labels = [_group_label(group) for group in groups]
-    row_units = _ROW_UNITS * (1 + max(label.count("\n") for label in labels))
+    row_units = _ROW_UNITS + 12 * max(label.count("\n") for label in labels)
     figure = Figure(figsize=(WIDTH / 72, (80 + row_units * len(groups)) / 72), layout="constrained")
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for panel, (measure, role) in zip(axes, panels, strict=True):
@@ -54,7 +54,7 @@ def _draw(
             panel.axvline(0, color=COLOUR["muted"], lw=1)
         else:
             panel.axvline(_percent(measure, overall(row, measure.name)), color=COLOUR["best"], lw=1)
-        panel.locator_params(axis="x", nbins=7 // len(panels))
+        panel.locator_params(axis="x", nbins=8 if len(panels) == 1 else 3)
         panel.set_xlabel(measure.heading)
     axes[0].set_yticks(range(len(groups)), labels)
     axes[0].set_ylim(len(groups) - 0.4, -0.6)  # the first group on top
