@@ -20,7 +20,7 @@ from tune.observer import Observer
 from tune.options import REPOSITORY, SearchOptions
 from tune.records import TrialRecord
 from tune.report import write_report
-from tune.run_folder import RUNNING, RunFolder
+from tune.run_folder import INTERRUPTED, RUNNING, RunFolder
 from tune.stopping import make_rule
 from tune.study import SearchStudy
 from utkface.config import TrainConfig
@@ -124,6 +124,11 @@ class RunningAccount(Observer):
         with contextlib.suppress(UserError):  # a full disk: the end of the search will tell
             self._folder.write_record(self._search)
             self._folder.write_tables(self._study.records(), self._study.objectives)
+
+    def give_up(self) -> None:
+        """Say as much as a full disk lets be said of a search that ends because of it."""
+        with contextlib.suppress(UserError, OSError):
+            self.finish(INTERRUPTED)
 
     def finish(self, status: str) -> Path:
         """Write everything that follows from the study; return the report's path."""

@@ -5,6 +5,7 @@ whenever it starts. So one mechanism serves a worker that died, a node that went
 that was killed: whoever starts the trial again, wherever, finds what was done.
 """
 
+import contextlib
 import re
 
 from pyarrow import fs
@@ -42,9 +43,14 @@ class CheckpointStore:
         """Replace a trial's checkpoint; the old one stands until the new one is whole."""
         filesystem, folder = self._open()
         name = self._name(folder, number)
-        with filesystem.open_output_stream(f"{name}.tmp") as stream:
-            stream.write(checkpoint.dump(state))
-        filesystem.move(f"{name}.tmp", name)
+        try:
+            with filesystem.open_output_stream(f"{name}.tmp") as stream:
+                stream.write(checkpoint.dump(state))
+            filesystem.move(f"{name}.tmp", name)
+        except OSError:  # a full disk: the study, small as it is, may need what is left
+            with contextlib.suppress(OSError):
+                filesystem.delete_file(f"{name}.tmp")
+            raise
 
     def load(self, number: int) -> dict | None:
         """Return a trial's latest state, or None where there is none."""
@@ -62,6 +68,15 @@ class CheckpointStore:
             match = re.match(r"trial_(\d+)\.pt", info.base_name)
             if match and int(match[1]) not in numbers:
                 filesystem.delete_file(info.path)
+
+    def sizes(self) -> dict[int, int]:
+        """Return the bytes of each trial's checkpoint, by the trial's number."""
+        filesystem, folder = self._open()
+        found = {}
+        for info in filesystem.get_file_info(fs.FileSelector(folder)):
+            if match := re.fullmatch(r"trial_(\d+)\.pt", info.base_name):
+                found[int(match[1])] = info.size
+        return found
 
     def _open(self) -> tuple[fs.FileSystem, str]:
         filesystem, folder = fs.FileSystem.from_uri(self.uri)

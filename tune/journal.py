@@ -14,6 +14,7 @@ from typing import Any
 
 from optuna.storages.journal import JournalFileBackend
 
+from tune.disk import cannot_write
 from utkface.atomic import replacing
 from utkface.errors import UserError
 
@@ -30,7 +31,7 @@ class TwinJournal(JournalFileBackend):
 
     def __init__(self, path: Path) -> None:
         self._path, self._copy = path, path.parent / BACKUP / path.name
-        self._failure: str | None = None
+        self._failure: OSError | None = None
         _mend(self._path, self._copy)
         super().__init__(str(path))
 
@@ -42,12 +43,9 @@ class TwinJournal(JournalFileBackend):
                 self._catch_up()
             except OSError as error:
                 # The file may end in half a line now, to which nothing must be added.
-                self._failure = error.strerror or str(error)
+                self._failure = error
         if self._failure is not None:
-            raise UserError(
-                f"cannot write {self._path}: {self._failure}; what is on record stands: free "
-                f"space there, then go on with --resume {self._path.parent.name}"
-            )
+            raise cannot_write(self._path, self._failure, self._path.parent.name)
 
     def _catch_up(self) -> None:
         # From the file and not from `logs`: optuna-dashboard may have written to it as well.

@@ -146,18 +146,18 @@ class RunFolder:
 
         The kernel drops the lock with the process, however that ends.
         """
-        with (self.path / ".lock").open("a+") as file:
+        with (self.path / ".lock").open("a+b", buffering=0) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 file.seek(0)
                 raise UserError(
-                    f"{self.path.name} is in use by process {file.read() or '?'}; "
+                    f"{self.path.name} is in use by process {file.read().decode() or '?'}; "
                     "wait for it to end, or stop it"
                 ) from None
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
+            with contextlib.suppress(OSError):  # a full disk: what matters next will tell
+                file.truncate(0)
+                file.write(str(os.getpid()).encode())
             for pattern in (".*.tmp", "*/.*.tmp"):  # half-written by a process that was killed
                 for left in self.path.glob(pattern):
                     shutil.rmtree(left, ignore_errors=True)

@@ -9,6 +9,7 @@ from ray import tune as ray_tune
 
 from tune.checkpoints import CheckpointStore
 from tune.cluster import Resources
+from tune.disk import told_in_one_line
 from tune.run_folder import RunFolder
 from tune.searcher import Session, SessionStopper, StudyScheduler, StudySearcher
 from tune.trainable import FaceTrainable, TrialJob
@@ -38,7 +39,8 @@ def run_trials(job: TrialJob, folder: RunFolder, session: Session, resources: Re
         failure_config=ray_tune.FailureConfig(max_failures=2),  # of workers and nodes
         verbose=0,
     )
-    ray_tune.Tuner(trainable, tune_config=tune_config, run_config=run_config).fit()
+    with told_in_one_line(folder.path):
+        ray_tune.Tuner(trainable, tune_config=tune_config, run_config=run_config).fit()
 
 
 def _trial_name(trial: Any) -> str:

@@ -25,7 +25,7 @@ from tune.study import SearchStudy
 from tune.tracking import WandbTracker, resolve_mode
 from tune.trainable import SEARCH_ROWS, TrialJob
 from tune.warm_start import WarmStart, plan_warm_start, read_runs
-from tune.wording import labelled
+from tune.wording import disk_line, labelled
 from utkface.data.account import write_account
 from utkface.errors import UserError
 
@@ -40,9 +40,7 @@ def start(options: SearchOptions) -> int:
         dashboard, resources = _start_ray(stack, options)
         folder = RunFolder.create(options.results, prepared.space.name)
         stack.enter_context(folder.lock())
-        folder.write_text("space.py", prepared.space.source)
-        print("data      ", write_account(prepared.faces, folder.path / "data"))
-        prepared.split.save(folder.path / "data" / "split.json", prepared.faces.table)
+        _write_inputs(prepared, folder)
         for line in warm_start.account:
             print(labelled("warm start", line))
         search = describe_search(prepared, folder, resources, cluster.hardware())
@@ -59,9 +57,17 @@ def resume(folder: RunFolder, given: dict[str, Any]) -> int:
         options = SearchOptions.from_dict(search["options"]).resumed_with(given)
         prepared = prepare(options)
         _refuse_changes(search, prepared)
+        _write_inputs(prepared, folder)  # says in seconds that the disk is still full
         dashboard, resources = _start_ray(stack, options)
         search |= {"options": options.to_dict(), "num_trials": options.num_trials}
         return _run(stack, prepared, folder, search, resources, dashboard)
+
+
+def _write_inputs(prepared: Prepared, folder: RunFolder) -> None:
+    """Write what is searched; again when the search goes on, should a file have been damaged."""
+    folder.write_text("space.py", prepared.space.source)
+    print(labelled("data", write_account(prepared.faces, folder.path / "data")))
+    prepared.split.save(folder.path / "data" / "split.json", prepared.faces.table)
 
 
 def _run(
@@ -77,6 +83,7 @@ def _run(
     checkpoints = CheckpointStore(options.storage or str(folder.path / "checkpoints"))
     checkpoints.check()
     study = _open_study(prepared, folder, WarmStart.from_dict(search.get("warm_start")))
+    num_unfinished = study.num_unfinished()
     earlier = [record for record in study.records() if record.state != "RUNNING"]
     screen = stack.enter_context(Screen(earlier=earlier))
     observers: list[Observer] = [screen]
@@ -95,11 +102,20 @@ def _run(
     for observer in observers:
         observer.search_started({**search, **shown})
     if session.has_more:  # not so where a finished search is resumed, or one killed at its very end
-        run_trials(search_job(prepared, checkpoints, resources), folder, session, resources)
+        try:
+            run_trials(search_job(prepared, checkpoints, resources), folder, session, resources)
+        except UserError:
+            account.give_up()
+            raise
+    session.tidy(study.records())  # a driver killed at a trial's end left that for now
+    sizes = checkpoints.sizes()
+    at_most = max(resources.concurrency, num_unfinished) + 1
+    search["checkpoints"] = {"num": len(sizes), "bytes": sum(sizes.values()), "at_most": at_most}
     status = _status(session)
     report = account.finish(status)
     for observer in observers:
         observer.search_ended(study.records(), report)
+    screen.say(disk_line(search["checkpoints"]))
     return _exit_status(session, status)
 
 

@@ -16,12 +16,14 @@ import torch
 from ray import tune
 
 from tune.checkpoints import CheckpointStore
+from tune.disk import cannot_write
 from utkface.config import TrainConfig
 from utkface.errors import UserError
 from utkface.training import Training, TrainingData
 
-#: The two kinds of result: an epoch's metrics, or why the trial cannot go on.
-METRICS, FAILURE = "metrics", "failure"
+#: The kinds of result: an epoch's metrics; why the trial cannot go on; why nothing can, as its
+#: checkpoint could not be written.
+METRICS, FAILURE, UNSAVED = "metrics", "failure", "unsaved"
 #: The name of a search's rows in `TrialJob.rows`.
 SEARCH_ROWS = "search"
 
@@ -98,11 +100,18 @@ class FaceTrainable(tune.Trainable):
         if self._failure is None:
             try:
                 metrics = self._training.run_epoch()
-                self._job.checkpoints.save(self._number, self._training.state_dict())
-                return {METRICS: metrics}
+                return self._save() or {METRICS: metrics}
             except Exception as error:
                 self._failure = describe_failure(error)
         return {FAILURE: self._failure}
+
+    def _save(self) -> dict[str, Any]:
+        """Write the checkpoint; return the result that tells why that was not possible."""
+        try:
+            self._job.checkpoints.save(self._number, self._training.state_dict())
+        except OSError as error:
+            return {UNSAVED: str(cannot_write(self._job.checkpoints.uri, error))}
+        return {}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Do nothing: a trial's state is in the search's checkpoint store, not in Ray's."""

@@ -189,6 +189,13 @@ def _front_lines(records: Sequence[TrialRecord], objectives: Sequence[str]) -> l
     return [_LABEL.format("" if i else "front", line) for i, line in enumerate(lines)]
 
 
+def disk_line(checkpoints: Mapping[str, int]) -> str:
+    """Return what a search's checkpoints take on the disk, and how many there can ever be."""
+    num, mb = checkpoints["num"], checkpoints["bytes"] / 1e6
+    bound = f"never more than {checkpoints['at_most']}: those of running trials and the best one's"
+    return labelled("disk", f"{num} checkpoint{'s' * (num != 1)}, {mb:.1f} MB ({bound})")
+
+
 def _best_lines(
     best: TrialRecord, records: Sequence[TrialRecord], objectives: Sequence[str], demo: bool
 ) -> list[str]:

@@ -104,6 +104,16 @@ def test_nothing_temporary_is_left(shared):
     assert [path.name for path in checkpoints] == [f"trial_{best['trial']:04d}.pt"]
 
 
+def test_the_space_that_checkpoints_take_is_bounded_and_told(shared):
+    folder, process, _ = shared
+    (checkpoint,) = (folder.path / "checkpoints").iterdir()
+    search = folder.record
+    assert search["checkpoints"] == {
+        "num": 1, "bytes": checkpoint.stat().st_size, "at_most": search["concurrency"] + 1
+    }  # fmt: skip
+    assert f"1 checkpoint, {checkpoint.stat().st_size / 1e6:.1f} MB (never" in process.stdout
+
+
 def test_wandb_has_a_run_per_trial_and_a_summary(shared):
     folder, process, _ = shared
     ids = [path.stem.rsplit("-", 1)[1] for path in folder.path.glob("wandb/offline-*/*.wandb")]
