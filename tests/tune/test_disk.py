@@ -1,5 +1,6 @@
 """A disk that fills up while a search runs, and the space that its checkpoints take."""
 
+import contextlib
 import errno
 import os
 import subprocess
@@ -61,9 +62,9 @@ def run_search(*arguments, log):
 def fill(disk):
     """Take what space there is; return the file that holds it."""
     filler = disk / "filler"
-    with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
-        while True:
-            file.write(b"\0" * 4096)
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(b"\0" * 4096):
+            pass
     return filler
 
 

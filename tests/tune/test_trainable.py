@@ -87,6 +87,7 @@ def test_a_torn_checkpoint_costs_its_epochs_and_nothing_else(worker, job, tmp_pa
 
 def test_a_checkpoint_that_cannot_be_written_is_nobodys_failure(worker, job, tmp_path):
     trainable = worker(0)
+    (tmp_path / "checkpoints").rmdir()
     (tmp_path / "checkpoints").write_text("in the way")
     result = trainable.step()
     assert result.keys() == {UNSAVED}
