@@ -7,6 +7,8 @@ that was killed: whoever starts the trial again, wherever, finds what was done.
 
 import contextlib
 import re
+from pathlib import Path
+from typing import Self
 
 from pyarrow import fs
 
@@ -15,13 +17,20 @@ from utkface.errors import UserError
 
 
 class CheckpointStore:
-    """Checkpoints of a search's trials under ``uri``: an absolute path or any pyarrow URI.
+    """Checkpoints of a search's trials under ``uri``, as in `open_storage`.
 
     The instance travels to the workers: it holds nothing but the address.
     """
 
     def __init__(self, uri: str) -> None:
         self.uri = uri.rstrip("/")
+
+    @classmethod
+    def of_run(cls, storage: str | None, run_folder: Path) -> Self:
+        """Return a run's own store: under ``storage``, which runs share, or in its folder."""
+        if storage is None:
+            return cls(str(run_folder / "checkpoints"))
+        return cls(f"{storage.rstrip('/')}/{run_folder.name}")
 
     def check(self) -> None:
         """Write, read and delete a small file; raises `UserError` where that is not possible."""
@@ -79,10 +88,23 @@ class CheckpointStore:
         return found
 
     def _open(self) -> tuple[fs.FileSystem, str]:
-        filesystem, folder = fs.FileSystem.from_uri(self.uri)
-        filesystem.create_dir(folder, recursive=True)
-        return filesystem, folder
+        return open_storage(self.uri)
 
     @staticmethod
     def _name(folder: str, number: int) -> str:
         return f"{folder}/trial_{number:04d}.pt"
+
+
+def open_storage(uri: str) -> tuple[fs.FileSystem, str]:
+    """Return the file system of an absolute path, a pyarrow or an fsspec URI, and the folder there.
+
+    The folder is made. Raises ValueError for what is no such URI, OSError where it is out of reach.
+    """
+    try:
+        filesystem, folder = fs.FileSystem.from_uri(uri)
+    except ValueError:
+        if "://" not in uri:
+            raise
+        filesystem, folder = fs.FileSystem.from_uri(f"fsspec+{uri}")
+    filesystem.create_dir(folder, recursive=True)
+    return filesystem, folder

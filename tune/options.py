@@ -211,5 +211,14 @@ def add_resource_options(group: argparse._ArgumentGroup) -> None:
     add("--gpus-per-trial", type=float, help="may be a fraction (default: by the card's memory)")
     add("--concurrency", type=int, help="trials at a time (default: as many as fit)")
     add("--address", help="a Ray cluster: host:port, auto or ray://… (default: this machine)")
-    add("--storage", help="folder or URI for checkpoints that all nodes reach (default: the run's)")
+    add(
+        "--storage",
+        type=_storage,
+        help="folder or URI for checkpoints that all nodes reach (default: the run's)",
+    )
     add("--results", type=Path, help="folder for run folders (default: results/)")
+
+
+def _storage(place: str) -> str:
+    """Return a URI as it is, and a path in full: nodes know nothing of the folder we are in."""
+    return place if "://" in place else str(Path(place).expanduser().absolute())

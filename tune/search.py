@@ -4,6 +4,7 @@ Everything that the user may have got wrong is checked before a run folder is ma
 """
 
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -37,16 +38,16 @@ def start(options: SearchOptions) -> int:
     resolve_mode(options.wandb)  # says at once that online needs a key
     warm_start = plan_warm_start(past_runs, prepared)
     with ExitStack() as stack:
-        dashboard, resources = _start_ray(stack, options)
+        joined = _join(stack, prepared)
         folder = RunFolder.create(options.results, prepared.space.name)
         stack.enter_context(folder.lock())
         _write_inputs(prepared, folder)
         for line in warm_start.account:
             print(labelled("warm start", line))
-        search = describe_search(prepared, folder, resources, cluster.hardware())
+        search = describe_search(prepared, folder, joined.resources, cluster.hardware())
         search["warm_start"] = warm_start.to_dict()
         folder.write_record(search)  # from here on the run can be resumed
-        return _run(stack, prepared, folder, search, resources, dashboard)
+        return _run(stack, prepared, folder, search, joined)
 
 
 def resume(folder: RunFolder, given: dict[str, Any]) -> int:
@@ -58,9 +59,9 @@ def resume(folder: RunFolder, given: dict[str, Any]) -> int:
         prepared = prepare(options)
         _refuse_changes(search, prepared)
         _write_inputs(prepared, folder)  # says in seconds that the disk is still full
-        dashboard, resources = _start_ray(stack, options)
+        joined = _join(stack, prepared)
         search |= {"options": options.to_dict(), "num_trials": options.num_trials}
-        return _run(stack, prepared, folder, search, resources, dashboard)
+        return _run(stack, prepared, folder, search, joined)
 
 
 def _write_inputs(prepared: Prepared, folder: RunFolder) -> None:
@@ -75,12 +76,11 @@ def _run(
     prepared: Prepared,
     folder: RunFolder,
     search: dict[str, Any],
-    resources: cluster.Resources,
-    dashboard: str | None,
+    joined: cluster.Joined,
 ) -> int:
     """Search until the trials, the time or the user's patience are used up; write the account."""
-    options = prepared.options
-    checkpoints = CheckpointStore(options.storage or str(folder.path / "checkpoints"))
+    options, resources = prepared.options, joined.resources
+    checkpoints = CheckpointStore.of_run(options.storage, folder.path)
     checkpoints.check()
     study = _open_study(prepared, folder, WarmStart.from_dict(search.get("warm_start")))
     num_unfinished = study.num_unfinished()
@@ -98,12 +98,13 @@ def _run(
     search |= {"status": RUNNING, "wandb": mode, "concurrency": resources.concurrency}
     account = RunningAccount(folder, search, study)
     observers.append(account)
-    shown = {"folder": folder.path, "dashboard": dashboard, "wandb_line": wandb_line}
+    shown = {"folder": folder.path, "dashboard": joined.dashboard, "wandb_line": wandb_line}
     for observer in observers:
         observer.search_started({**search, **shown})
     if session.has_more:  # not so where a finished search is resumed, or one killed at its very end
         try:
-            run_trials(search_job(prepared, checkpoints, resources), folder, session, resources)
+            job = search_job(prepared, checkpoints, resources, joined.images_ref)
+            run_trials(job, folder, session, resources)
         except UserError:
             account.give_up()
             raise
@@ -120,11 +121,15 @@ def _run(
 
 
 def search_job(
-    prepared: Prepared, checkpoints: CheckpointStore, resources: cluster.Resources
+    prepared: Prepared,
+    checkpoints: CheckpointStore,
+    resources: cluster.Resources,
+    images_ref: Sequence[ray.ObjectRef] = (),
 ) -> TrialJob:
-    """Return what all trials of a search share."""
+    """Return what all trials of a search share; ``images_ref`` as in `TrialJob`."""
     rows = {SEARCH_ROWS: (prepared.split.train, prepared.split.val)}
-    return trial_job(prepared.faces, rows, prepared.options.weights, checkpoints, resources)
+    weights = cluster.Weights.read(prepared.options.weights)
+    return trial_job(prepared.faces, rows, weights, checkpoints, resources, images_ref)
 
 
 def _open_study(prepared: Prepared, folder: RunFolder, warm_start: WarmStart) -> SearchStudy:
@@ -145,14 +150,10 @@ def _open_study(prepared: Prepared, folder: RunFolder, warm_start: WarmStart) ->
     )
 
 
-def _start_ray(stack: ExitStack, options: SearchOptions) -> tuple[str | None, cluster.Resources]:
-    """Connect until the stack ends; return the dashboard's URL and what each trial gets."""
-    stack.callback(ray.shutdown)
-    dashboard = cluster.connect(options.address)
-    resources = cluster.plan_resources(
-        options.cpus_per_trial, options.gpus_per_trial, options.concurrency
-    )
-    return dashboard, resources
+def _join(stack: ExitStack, prepared: Prepared) -> cluster.Joined:
+    options = prepared.options
+    weights = cluster.Weights.read(options.weights)
+    return cluster.join(stack, options, prepared.faces, weights, options.fixed)
 
 
 def _refuse_changes(search: dict[str, Any], prepared: Prepared) -> None:

@@ -16,6 +16,7 @@ import torch
 from ray import tune
 
 from tune.checkpoints import CheckpointStore
+from tune.cluster import Weights, open_packed
 from tune.disk import cannot_write
 from utkface.config import TrainConfig
 from utkface.errors import UserError
@@ -44,7 +45,7 @@ class TrialJob:
     gender: np.ndarray
     race: np.ndarray
     rows: dict[str, tuple[np.ndarray, np.ndarray]]
-    weights: str
+    weights: Weights
     checkpoints: CheckpointStore
     num_threads: int
     use_gpu: bool
@@ -58,10 +59,9 @@ class TrialJob:
 
     def open_images(self) -> np.ndarray:
         """Map the packed faces, from the node's own disk or from the object store."""
-        if self.images_path.exists():
-            images = np.load(self.images_path, mmap_mode="r")
-            if images.shape == self.images_shape:
-                return images
+        images = open_packed(self.images_path, self.images_shape)
+        if images is not None:
+            return images
         if not self.images_ref:
             raise FileNotFoundError(f"no packed faces at {self.images_path}")
         return ray.get(self.images_ref[0])
@@ -127,7 +127,7 @@ class FaceTrainable(tune.Trainable):
             self._training = Training(
                 TrainConfig.from_dict(config["train"]),
                 self._job.select(self._images, config["rows"]),
-                weights=self._job.weights,
+                weights=self._job.weights.here(),
                 device="cuda" if self._job.use_gpu else "cpu",
             )
             state = self._load_state()

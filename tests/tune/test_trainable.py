@@ -7,6 +7,7 @@ import pytest
 import ray
 
 from tune.checkpoints import CheckpointStore
+from tune.cluster import Weights
 from tune.trainable import FAILURE, METRICS, SEARCH_ROWS, UNSAVED, FaceTrainable, TrialJob
 from utkface.config import TrainConfig
 
@@ -30,7 +31,7 @@ def job(tmp_path):
         gender=rng.integers(0, 2, 64),
         race=rng.integers(0, 5, 64),
         rows={SEARCH_ROWS: (np.sort(rows[:48]), np.sort(rows[48:]))},
-        weights="none",
+        weights=Weights("none", None),
         checkpoints=CheckpointStore(str(tmp_path / "checkpoints")),
         num_threads=1,
         use_gpu=False,
