@@ -1,4 +1,4 @@
-"""Axes that the figures of searches share: scores on a round logarithmic scale, time in its unit."""
+"""Axes that the figures of searches share: scores on a logarithmic scale, time in its unit."""
 
 import math
 from collections.abc import Iterable
