@@ -34,6 +34,21 @@ def search_objectives(search: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(search.get("objectives") or SCORE)
 
 
+def judged_metric(objectives: Sequence[str]) -> str:
+    """Return the metric that early stopping judges by, and that trials are compared by on the way.
+
+    It is the objective itself, or the score where there are several.
+    """
+    return objectives[0] if len(objectives) == 1 else "score"
+
+
+def describe_objectives(objectives: Sequence[str]) -> str:
+    """Return what a search minimises, in words."""
+    if len(objectives) == 1:
+        return objectives[0]
+    return f"the Pareto front of {', '.join(objectives)}; early stopping and order by score"
+
+
 def objective_values(record: TrialRecord, objectives: Sequence[str]) -> list[float]:
     """Return a trial's last value of each objective, infinite where it has none."""
     last = record.epochs[-1] if record.epochs else {}

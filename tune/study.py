@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from search_spaces import Space
 from tune.informed_sampler import InformedSampler
 from tune.journal import TwinJournal
-from tune.records import TrialRecord
+from tune.records import TrialRecord, judged_metric
 from tune.samplers import make_sampler
 from tune.stopping import make_rule
 from tune.study_trials import (
@@ -78,7 +78,7 @@ class SearchStudy:
         known: Sequence[FrozenTrial] = (),
     ) -> None:
         self.space, self.fixed, self.objectives = space, fixed, objectives
-        self._judged_metric = objectives[0] if len(objectives) == 1 else "score"
+        self._judged_metric = judged_metric(objectives)
         self._sampler_name, self._num_startup_trials = sampler, num_startup_trials
         self._rule = make_rule(scheduler, fixed["epochs"], grace_epochs, reduction_factor)
         self.study = open_study(path, objectives)

@@ -11,6 +11,7 @@ from tune.progress import Progress
 from tune.records import (
     SCORE,
     TrialRecord,
+    describe_objectives,
     objective_values,
     pareto_front,
     rank_complete,
@@ -55,13 +56,6 @@ def metrics_line(metrics: Mapping[str, Any], objectives: Sequence[str] = SCORE) 
 def _columns(objectives: Sequence[str]) -> dict[str, tuple[str, int]]:
     more = {name: _MORE_COLUMNS[name] for name in objectives if name in _MORE_COLUMNS}
     return {**_COLUMNS, **more}
-
-
-def objectives_text(objectives: Sequence[str]) -> str:
-    """Return what a search minimises, in words."""
-    if len(objectives) == 1:
-        return objectives[0]
-    return f"the Pareto front of {', '.join(objectives)}; early stopping and order by score"
 
 
 def count_line(records: Iterable[TrialRecord]) -> str:
@@ -123,7 +117,7 @@ def introduction(search: Mapping[str, Any]) -> list[str]:
         counts = f"{data['num_train']:,} to train on, {data['num_val']:,} to validate on"
         lines.append(_LABEL.format("faces", f"{counts} ({data.get('source', 'unnamed')})"))
     if (objectives := search_objectives(search)) != SCORE:
-        lines.append(_LABEL.format("objective", objectives_text(objectives)))
+        lines.append(_LABEL.format("objective", describe_objectives(objectives)))
     if search.get("folder"):
         lines.append(_LABEL.format("run", search["folder"]))
     if search.get("dashboard"):
@@ -187,13 +181,6 @@ def _front_lines(records: Sequence[TrialRecord], objectives: Sequence[str]) -> l
     if len(front) > _MAX_FRONT_SHOWN:
         lines.append(f"and {len(front) - _MAX_FRONT_SHOWN} more, in the report")
     return [_LABEL.format("" if i else "front", line) for i, line in enumerate(lines)]
-
-
-def disk_line(checkpoints: Mapping[str, int]) -> str:
-    """Return what a search's checkpoints take on the disk, and how many there can ever be."""
-    num, mb = checkpoints["num"], checkpoints["bytes"] / 1e6
-    bound = f"never more than {checkpoints['at_most']}: those of running trials and the best one's"
-    return labelled("disk", f"{num} checkpoint{'s' * (num != 1)}, {mb:.1f} MB ({bound})")
 
 
 def _best_lines(

@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from tune.records import TrialRecord
 from tune.report.analysis import STATES, Finish, Rung, curve
 from tune.report.axes import mark_reference, set_score_axis, time_unit
+from tune.report.yardstick import Yardstick
 from utkface.evaluation.report.svg import COLOUR, SMALL_WIDTH, new_figure, to_svg
 from utkface.evaluation.report.text import show_fixed
 
@@ -25,8 +26,13 @@ _STATE_COLOUR = {
 _END_MARKER = {"COMPLETE": "o", "PRUNED": "_", "FAIL": "x", "RUNNING": ">"}
 
 
-def draw_progress(done: Sequence[Finish], by_time: bool, show_reference: bool) -> Markup | None:
-    """Draw each complete trial's score and the best so far, over time or over trial numbers."""
+def draw_progress(
+    done: Sequence[Finish], by_time: bool, show_reference: bool, by: Yardstick
+) -> Markup | None:
+    """Draw each complete trial's score and the best so far, over time or over trial numbers.
+
+    ``by`` says what the score is, here and below.
+    """
     if by_time:
         done = [finish for finish in done if math.isfinite(finish.time_s)]
     if not done:
@@ -45,7 +51,7 @@ def draw_progress(done: Sequence[Finish], by_time: bool, show_reference: bool) -
     winner = min(order, key=lambda i: done[i].score)
     axes.plot(x[winner], done[winner].score, "o", color=COLOUR["best"], ms=8)
     axes.set_xlabel(f"{unit} since the search began" if by_time else "trial number")
-    axes.set_ylabel("score (lower is better)")
+    axes.set_ylabel(f"{by.words} (lower is better)")
     if by_time:
         axes.set_xlim(0, 1.04 * max(x) or 1)
     else:
@@ -53,15 +59,19 @@ def draw_progress(done: Sequence[Finish], by_time: bool, show_reference: bool) -
     low, high = set_score_axis(axes, [f.score for f in done])
     mark_reference(axes, low, high, show_reference)
     kind = "time" if by_time else "trials"
-    label = f"Best score so far over {kind}, ending at {show_fixed(steps[-1], 4)}"
+    label = f"Best {by.words} so far over {kind}, ending at {show_fixed(steps[-1], 4)}"
     return to_svg(figure, f"progress-{kind}", label)
 
 
 def draw_curves(
-    records: Sequence[TrialRecord], rungs: Sequence[int], best: int | None, show_reference: bool
+    records: Sequence[TrialRecord],
+    rungs: Sequence[int],
+    best: int | None,
+    show_reference: bool,
+    by: Yardstick,
 ) -> Markup | None:
     """Draw every trial's score after each epoch, and how it ended; ``best`` is drawn on top."""
-    drawn = [r for r in records if any(math.isfinite(s) for s in curve(r)[1])]
+    drawn = [r for r in records if any(math.isfinite(s) for s in curve(r, by.metric)[1])]
     if not drawn:
         return None
     figure, axes = new_figure(height=340)
@@ -71,7 +81,7 @@ def draw_curves(
     faint = 0.6 if len(drawn) < 50 else 0.35
     # Trials that ran on lie over those that were stopped.
     for record in sorted(drawn, key=lambda r: (r.number == best, r.state == "COMPLETE")):
-        epochs, scores = curve(record)
+        epochs, scores = curve(record, by.metric)
         is_best = record.number == best
         colour = COLOUR["best"] if is_best else _STATE_COLOUR[record.state]
         gid = f"trial{record.number}"
@@ -83,19 +93,21 @@ def draw_curves(
         )  # fmt: skip
         tooltips[gid] = (
             f"trial {record.number}, {STATES[record.state]} after epoch {epochs[-1]}, "
-            f"score {show_fixed(scores[-1], 4)}"
+            f"{by.words} {show_fixed(scores[-1], 4)}"
         )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
     axes.set_xlim(left=0.5)
     axes.set_xlabel("epoch (dotted: rungs)" if rungs else "epoch")
-    axes.set_ylabel("score after the epoch (log)")
-    low, high = set_score_axis(axes, [s for r in drawn for s in curve(r)[1]], clip=True)
+    axes.set_ylabel(f"{by.words} after the epoch (log)")
+    low, high = set_score_axis(axes, [s for r in drawn for s in curve(r, by.metric)[1]], clip=True)
     mark_reference(axes, low, high, show_reference)
-    label = f"Score after each epoch of {len(drawn)} trials; each curve's end shows how it ended"
+    label = (
+        f"{by.title} after each epoch of {len(drawn)} trials; each curve's end shows how it ended"
+    )
     return to_svg(figure, "curves", label, tooltips)
 
 
-def draw_rung(rung: Rung, last_epoch: int) -> Markup | None:
+def draw_rung(rung: Rung, last_epoch: int, by: Yardstick) -> Markup | None:
     """Draw the survivors' scores at one rung against those at the end, if three have both."""
     pairs = rung.end.pairs
     if len(pairs) < 3:
@@ -105,13 +117,13 @@ def draw_rung(rung: Rung, last_epoch: int) -> Markup | None:
     axes.plot(here, end, "o", color=COLOUR["complete"], ms=6, alpha=0.7)
     best = min(pairs, key=lambda pair: pair[1])
     axes.plot(*best, "o", color=COLOUR["best"], ms=8)
-    axes.set_xlabel(f"score after epoch {rung.epoch}")
+    axes.set_xlabel(f"{by.words} after epoch {rung.epoch}")
     axes.set_ylabel(f"after epoch {last_epoch}")
     axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
     axes.margins(0.1)
     axes.set_title(f"ρ = {show_fixed(rung.end.correlation, 2)}, {len(pairs)} trials")
-    label = f"Scores after epoch {rung.epoch} against scores at the end"
+    label = f"{by.title} after epoch {rung.epoch} against the end"
     return to_svg(figure, f"rung-{rung.epoch}", label)
 
 

@@ -12,6 +12,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from tune.report.analysis import Comparable
 from tune.report.importance import Importances
+from tune.report.yardstick import Yardstick
 from utkface.evaluation.report.svg import (
     COLOUR,
     RANKS,
@@ -114,7 +115,7 @@ def draw_importance(importances: Importances) -> Markup:
 
 
 def draw_parallel(
-    comparable: Comparable, scales: Mapping[str, Scale], best: int | None
+    comparable: Comparable, scales: Mapping[str, Scale], best: int | None, by: Yardstick
 ) -> Markup | None:
     """Draw each trial as a line through its parameters, one horizontal axis below the other.
 
@@ -142,7 +143,7 @@ def draw_parallel(
             lw=2.8 if is_best else 1.4, alpha=1 if is_best else 0.8 if fifth == 0 else 0.4,
         )  # fmt: skip
         score = show_fixed(comparable.scores[rank], 4)
-        tooltips[gid] = f"trial {record.number}, rank {rank + 1}, score {score}"
+        tooltips[gid] = f"trial {record.number}, rank {rank + 1}, {by.words} {score}"
     for name in unused:
         axes.plot(_UNUSED, rows[name], "o", ms=4, color=COLOUR["muted"])
         axes.text(
@@ -172,7 +173,9 @@ def _draw_axis(axes: Axes, row: float, name: str, scale: Scale) -> None:
         )  # fmt: skip
 
 
-def draw_slice(comparable: Comparable, name: str, scale: Scale, best: int | None) -> Markup | None:
+def draw_slice(
+    comparable: Comparable, name: str, scale: Scale, best: int | None, by: Yardstick
+) -> Markup | None:
     """Draw the comparable scores against one parameter; trial ``best`` stands out."""
     having = [
         (record, scale.place(record.params[name]), score)
@@ -199,7 +202,7 @@ def draw_slice(comparable: Comparable, name: str, scale: Scale, best: int | None
     axes.set_xticks([place for place, _ in ticks], texts)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
     _leave_out_worst(axes, scores)
-    return to_svg(figure, f"slice-{name}", f"Score against {name} for {len(having)} trials")
+    return to_svg(figure, f"slice-{name}", f"{by.title} against {name} for {len(having)} trials")
 
 
 def _leave_out_worst(axes: Axes, scores: Sequence[float]) -> None:
