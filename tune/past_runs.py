@@ -74,7 +74,7 @@ def list_differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[s
 
     Both are contents of ``search.json``. A difference is told as "epochs: 8 and 12".
     """
-    differences = []
+    differences: list[str] = []
     for what, keys in _CONDITIONS.items():
         first, second = _look_up(one, keys), _look_up(other, keys)
         if first != second:
@@ -113,11 +113,11 @@ def _read_tables(folder: Path) -> list[TrialRecord]:
     if (folder / "best.json").is_file():
         best = json.loads((folder / "best.json").read_text())
         finalists = {entry["trial"]: entry for entry in best["finalists"]}
-    rows: list[dict[str, Any]] = table.astype(object).where(table.notna(), None).to_dict("records")
-    return [_from_row(row, finalists.get(row["number"])) for row in rows]
+    rows = table.astype(object).where(table.notna(), None).to_dict("index")
+    return [_from_row(row, finalists.get(row["number"])) for row in rows.values()]
 
 
-def _from_row(row: Mapping[str, Any], finalist: Mapping[str, Any] | None) -> TrialRecord:
+def _from_row(row: Mapping[Any, Any], finalist: Mapping[str, Any] | None) -> TrialRecord:
     metrics = {name: row.get(name) for name in METRICS}
     last = {"epoch": row["epochs"], "score": row["score"], **metrics}
     has_epoch = row["score"] is not None and math.isfinite(row["score"])

@@ -87,9 +87,7 @@ def _table(records: Sequence[TrialRecord]) -> Any:
 
     table = trials_table(records)
     cells = table.astype(object).where(table.notna(), None)
-    return wandb.Table(
-        columns=list(cells.columns), data=cells.to_numpy().tolist(), allow_mixed_types=True
-    )
+    return wandb.Table(columns=list(cells.columns), data=cells.to_numpy(), allow_mixed_types=True)
 
 
 def _log_file(run: Any, name: str, kind: str, path: Path, about: Mapping[str, Any]) -> None:
