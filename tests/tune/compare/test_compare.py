@@ -1,0 +1,159 @@
+"""Searches compared: from their folders to the page and the table."""
+
+import json
+import re
+
+import pytest
+
+from tune.compare import compare
+from tune.compare.runs import leader, line_up, remarks, warnings
+from tune.past_runs import read_run
+from tune.records import TrialRecord
+from tune.run_folder import RunFolder
+from utkface.errors import UserError
+
+DATA = {"fingerprint": "f" * 64, "split_hash": "5" * 64, "is_demo": False, "source": "faces"}
+SIGNATURE = {
+    "parameters": {"max_lr": {"ranges": ["0.0001..0.01 log"], "num_draws": 100}},
+    "constants": {"clip_norm": 0.0},
+    "points": [],
+}
+
+
+def make_record(number, state, score, minute, config):
+    num_epochs = 2 if state == "COMPLETE" else 1
+    metrics = {"score": score, "age_mae": 5 * score, "gender_accuracy": 0.9, "worst_group_mae": 9.0}
+    return TrialRecord(
+        number=number, state=state, score=score, params={"max_lr": config["max_lr"]},
+        config=config, epochs=[{"epoch": i, **metrics} for i in range(1, num_epochs + 1)],
+        reason=None, started=f"2026-01-01T10:{minute - 1:02d}:00",
+        ended=f"2026-01-01T10:{minute:02d}:00",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    """Write a search of three trials as it is in a checkout, without its journal."""
+
+    def make(best_score, *, max_lr=0.001, **search):
+        folder = RunFolder.create(tmp_path / "results", "rate")
+        config = {"max_lr": max_lr, "dropout": 0.25, "pretrained": True}
+        records = [
+            make_record(0, "COMPLETE", best_score + 0.1, 3, {**config, "max_lr": 0.005}),
+            make_record(1, "PRUNED", 0.1, 5, config),
+            make_record(2, "COMPLETE", best_score, 9, config),
+        ]
+        values = {
+            "name": folder.path.name, "space": "rate", "created": "2026-01-01T10:00:00",
+            "data": DATA, "image_size": 64, "max_epochs": 2, "weights": "imagenet",
+            "status": "finished", "wall_s": 540.0, "num_trials": 3, "seed": 0,
+            "hardware": {"cpus": 2.0, "gpus": 0}, "concurrency": 2, "space_signature": SIGNATURE,
+        }  # fmt: skip
+        folder.write_record({**values, **search})
+        folder.write_tables(records)
+        return folder
+
+    return make
+
+
+def line_up_folders(*folders):
+    return line_up([read_run(folder.path.parent, folder.path.name) for folder in folders])
+
+
+def test_the_page_needs_nothing_and_says_who_leads_and_what_differs(make_run, tmp_path, capsys):
+    folders = [make_run(1.2, seed=0), make_run(1.1, seed=7, max_lr=0.002)]
+    results, names = folders[0].path.parent, [folder.path.name for folder in folders]
+    assert compare(results, names, None) == 0
+    path = results / f"compare-{names[0]}-{names[1]}.html"
+    printed = capsys.readouterr().out
+    assert f"page: {path}" in printed
+    assert f"lowest score: 1.100, trial 2 of {names[1]}" in printed
+    page = path.read_text()
+    assert not re.search(r"<script|<link[^>]+href=\"(?!data:)|src=\"http|url\(http", page)
+    assert page.count("<svg") == 2
+    assert "The lowest score is <b>1.1000</b>, of trial 2 in search\n<b>B</b>" in page
+    # The best configurations: one setting differs, and is marked where it is not the leader's.
+    row = re.search(r"<th>max_lr</th>(.*?)</tr>", page, re.DOTALL)[1]
+    assert re.findall(r'class="(\w+)">([^<]+)<', row) == [("other", "0.001"), ("first", "0.002")]
+    assert "<tr><th>dropout" not in page
+    assert re.search(r"<tr><th>seed</th>.*?0.*?7", page, re.DOTALL)
+
+
+def test_a_page_can_be_written_elsewhere(make_run, tmp_path):
+    folders = [make_run(1.2), make_run(1.1)]
+    output = tmp_path / "page.html"
+    assert compare(folders[0].path.parent, [str(f.path) for f in folders], output) == 0
+    assert output.read_text().startswith("<!doctype html>")
+    assert not list(folders[0].path.parent.glob("compare-*"))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"max_epochs": 5}, "epochs: 2 and 5"),
+        ({"image_size": 128}, "image size: 64 and 128"),
+        ({"weights": "none"}, "first weights: imagenet and none"),
+        ({"data": {**DATA, "fingerprint": "e" * 64}}, "faces: ffffffff and eeeeeeee"),
+        ({"objectives": ["age_mae", "gender_error"]}, "objectives: score and age_mae, gender_err"),
+    ],
+)
+def test_scores_that_do_not_compare_are_not_compared(make_run, change, said):
+    compared = line_up_folders(make_run(1.2), make_run(1.1, **change))
+    (warning,) = warnings(compared)
+    assert warning.startswith(f"A and B differ in {said}")
+    assert leader(compared) is None
+
+
+def test_only_trials_with_the_full_budget_lead(make_run):
+    compared = line_up_folders(make_run(1.2), make_run(1.1))
+    assert [each.best.number for each in compared] == [2, 2]
+    assert leader(compared).letter == "B"
+    assert [[f.best for f in each.done] for each in compared] == [
+        [pytest.approx(1.3), 1.2], [pytest.approx(1.2), 1.1],
+    ]  # fmt: skip
+    assert [each.num_epochs for each in compared] == [5, 5]
+    assert [each.end_s for each in compared] == [540.0, 540.0]
+
+
+def test_what_misleads_about_times_and_ends_is_said(make_run):
+    other = {"wall_s": 120.0, "hardware": {"cpus": 64.0, "accelerators": ["H100"]}}
+    compared = line_up_folders(make_run(1.2), make_run(1.1, status="running", **other))
+    lines = remarks(compared)
+    assert lines[0] == "B is running: its best may be yet to come"
+    assert lines[1] == "B was interrupted for 7 min 00 s, which its times include"
+    assert "64 cores, H100" in lines[2]
+    assert remarks(line_up_folders(make_run(1.2), make_run(1.1))) == []
+
+
+def test_searches_without_a_complete_trial_have_no_best(make_run, tmp_path):
+    folders = [make_run(1.2), make_run(1.1)]
+    for folder in folders:
+        (folder.path / "best.json").unlink()
+        table = (folder.path / "trials.csv").read_text().splitlines()
+        (folder.path / "trials.csv").write_text("\n".join([table[0], table[2]]) + "\n")
+    assert compare(folders[0].path.parent, [str(f.path) for f in folders], tmp_path / "p.html") == 0
+    page = (tmp_path / "p.html").read_text()
+    assert "No search has a trial that ran its full number of epochs" in page
+    assert "<svg" not in page
+
+
+def test_runs_that_cannot_be_compared_are_told_in_one_line(make_run):
+    folder = make_run(1.2)
+    results, name = folder.path.parent, folder.path.name
+    for names, message in [
+        ([name], "names one search"),
+        ([name, name], "twice"),
+        ([name, "nonesuch"], "there is no search at 'nonesuch'"),
+    ]:
+        with pytest.raises(UserError, match=message) as caught:
+            compare(results, names, None)
+        assert "\n" not in str(caught.value)
+    assert not list(results.glob("compare-*"))
+
+
+def test_a_name_with_markup_is_text(make_run, tmp_path):
+    folders = [make_run(1.2, name="<b>x</b>"), make_run(1.1, space="<script>alert()</script>")]
+    search = json.loads((folders[0].path / "search.json").read_text())
+    assert search["name"] == "<b>x</b>"
+    compare(tmp_path / "results", [str(f.path) for f in folders], tmp_path / "p.html")
+    assert "<script" not in (tmp_path / "p.html").read_text()
