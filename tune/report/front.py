@@ -1,19 +1,21 @@
 """The Pareto front of a search of several objectives: one figure for each pair of them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations
+from typing import Any
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from search_spaces import OBJECTIVES
 from tune.records import TrialRecord, objective_values
 from utkface.evaluation.report.svg import COLOUR, SMALL_WIDTH, new_figure, to_svg
 
-#: Numbers of more trials would cover each other; the pointer still finds them.
-_MAX_NUMBERS = 12
+#: The room that a trial's number takes, in units of the figure.
+_NUMBER_WIDTH, _NUMBER_HEIGHT = 22, 16
 
 
 def draw_front(
@@ -45,30 +47,40 @@ def _draw_pair(
     for number in sorted(places, key=lambda n: (n in in_front, n)):
         x, y = places[number]
         gid = f"trial{number}"
-        style = {"color": COLOUR["complete"], "ms": 5, "alpha": 0.55}
+        style: dict[str, Any] = {"color": COLOUR["complete"], "ms": 5, "alpha": 0.55}
         if number in in_front:
             style = {"color": COLOUR["best"], "ms": 7, "alpha": 1}
         axes.plot(x, y, "o", gid=gid, **style)
         tooltips[gid] = f"trial {number}: {names[0]} {x:.4g}, {names[1]} {y:.4g}"
-        if number in in_front and len(in_front) <= _MAX_NUMBERS:
-            axes.annotate(
-                str(number), (x, y), (4, 4), textcoords="offset points", color=COLOUR["ink"]
-            )
     axes.set_xlabel(OBJECTIVES[names[0]])
     axes.set_ylabel(OBJECTIVES[names[1]])
     axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
     axes.margins(0.1)
     _leave_out_worst(axes, places, in_front)
+    _write_numbers(figure, axes, {n: places[n] for n in sorted(in_front & places.keys())})
     label = f"{len(places)} complete trials by {names[0]} and {names[1]}, and the front"
     return to_svg(figure, f"front-{names[0]}-{names[1]}", label, tooltips)
+
+
+def _write_numbers(figure: Figure, axes: Axes, places: dict[int, tuple[float, float]]) -> None:
+    """Write trial numbers beside their dots where there is room; the pointer finds the others."""
+    figure.draw_without_rendering()  # or the places are not settled yet
+    taken: list[tuple[float, float]] = []
+    for number, place in places.items():
+        x, y = axes.transData.transform(place)
+        if any(abs(x - u) < _NUMBER_WIDTH and abs(y - v) < _NUMBER_HEIGHT for u, v in taken):
+            continue
+        taken.append((x, y))
+        axes.annotate(str(number), place, (4, 4), textcoords="offset points", color=COLOUR["ink"])
 
 
 def _leave_out_worst(
     axes: Axes, places: dict[int, tuple[float, float]], in_front: set[int]
 ) -> None:
     """Let trials that are far worse than the whole front lie outside, where they squeeze it."""
-    for index, set_limits in enumerate((axes.set_xlim, axes.set_ylim)):
+    limits: list[Callable[[float, float], Any]] = [axes.set_xlim, axes.set_ylim]
+    for index, set_limits in enumerate(limits):
         values = [place[index] for place in places.values()]
         low, high = min(values), max(values)
         needed = max(places[n][index] for n in in_front & places.keys())

@@ -1,18 +1,38 @@
 """The page in a real browser, on a phone and on a desk, by day and by night."""
 
+import pytest
+
 from tune.report import write_report
 
 
-def test_the_report_of_a_search_can_be_read(make_search, look_at, tmp_path):
-    made = make_search(36)
-    seen = look_at(write_report(made.search, made.records, made.study, tmp_path / "report.html"))
+@pytest.fixture
+def look_at_report(look_at, tmp_path):
+    def look(made):
+        path = tmp_path / "report.html"
+        return look_at(write_report(made.search, made.records, made.study, path))
+
+    return look
+
+
+def test_the_report_of_a_search_can_be_read(make_search, look_at_report):
+    seen = look_at_report(make_search(36))
     assert seen.problems == []
-    assert all(len(figures) == 14 for figures in seen.figures)
+    assert [len(figures) for figures in seen.figures] == [14] * 4
 
 
-def test_a_search_that_has_hardly_begun_can_be_read(make_search, look_at, tmp_path):
+def test_a_search_that_has_hardly_begun_can_be_read(make_search, look_at_report):
     made = make_search(1)
     made.search["data"]["is_demo"] = True
     made.search["status"] = "running"
-    seen = look_at(write_report(made.search, made.records, made.study, tmp_path / "report.html"))
+    assert look_at_report(made).problems == []
+
+
+def test_a_pareto_front_can_be_read(make_search, look_at_report):
+    made = make_search(24)
+    made.search["objectives"] = ["age_mae", "worst_group_mae"]
+    for record in made.records:  # better ages at the price of the worst group: all in the front
+        last = record.epochs[-1]
+        last["worst_group_mae"] = 50 / last["age_mae"]
+    seen = look_at_report(made)
     assert seen.problems == []
+    assert all("and the front" in " ".join(figures) for figures in seen.figures)
