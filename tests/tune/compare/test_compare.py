@@ -157,3 +157,12 @@ def test_a_name_with_markup_is_text(make_run, tmp_path):
     assert search["name"] == "<b>x</b>"
     compare(tmp_path / "results", [str(f.path) for f in folders], tmp_path / "p.html")
     assert "<script" not in (tmp_path / "p.html").read_text()
+
+
+def test_the_page_can_be_read_on_a_phone_and_on_a_desk(make_run, look_at, tmp_path):
+    folders = [make_run(1.2, image_size=128), make_run(1.1, seed=7, max_lr=0.002), make_run(1.3)]
+    page = tmp_path / "page.html"
+    compare(folders[0].path.parent, [folder.path.name for folder in folders], page)
+    seen = look_at(page)
+    assert seen.problems == []
+    assert [len(figures) for figures in seen.figures] == [2] * 4
