@@ -40,6 +40,13 @@ class Prepared:
     faces: Faces
     split: Split
 
+    def example_configs(self) -> list[TrainConfig]:
+        """Return what the space's seeded draws would train, to see what trials may need."""
+        return [
+            TrainConfig.from_dict({**draw.constants, **draw.params, **self.options.fixed})
+            for draw in self.space.draws
+        ]
+
     def describe_data(self) -> dict[str, Any]:
         """Return what ``search.json`` says of the data."""
         return {

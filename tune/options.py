@@ -208,7 +208,12 @@ def add_resource_options(group: argparse._ArgumentGroup) -> None:
     """Declare where trials run and where their files are kept."""
     add = group.add_argument
     add("--cpus-per-trial", type=float, help="default: 1, on a GPU its share of the cores")
-    add("--gpus-per-trial", type=float, help="may be a fraction (default: by the card's memory)")
+    add(
+        "--gpus-per-trial",
+        type=auto_or_number,
+        metavar="auto|N",
+        help="may be a fraction (default: auto, by the card's memory and one measured trial)",
+    )
     add("--concurrency", type=int, help="trials at a time (default: as many as fit)")
     add("--address", help="a Ray cluster: host:port, auto or ray://… (default: this machine)")
     add(
@@ -222,3 +227,8 @@ def add_resource_options(group: argparse._ArgumentGroup) -> None:
 def _storage(place: str) -> str:
     """Return a URI as it is, and a path in full: nodes know nothing of the folder we are in."""
     return place if "://" in place else str(Path(place).expanduser().absolute())
+
+
+def auto_or_number(value: str) -> float | None:
+    """Return a number, or None for "auto"; argparse tells a wrong value by this function's name."""
+    return None if value == "auto" else float(value)

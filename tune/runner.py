@@ -8,7 +8,7 @@ import ray
 from ray import tune as ray_tune
 
 from tune.checkpoints import CheckpointStore
-from tune.cluster import Resources, Weights
+from tune.cluster import Resources, Weights, staged_here
 from tune.disk import told_in_one_line
 from tune.run_folder import RunFolder
 from tune.searcher import Session, SessionStopper, StudyScheduler, StudySearcher
@@ -21,7 +21,7 @@ def run_trials(job: TrialJob, folder: RunFolder, session: Session, resources: Re
     trainable = ray_tune.with_parameters(FaceTrainable, job=job)
     # The dashboard's Actors page shows the class by this name, not by that of Ray's wrapper.
     trainable.__qualname__ = FaceTrainable.__qualname__
-    with told_in_one_line(folder.path):
+    with told_in_one_line(folder.path), staged_here():
         # Not a Tuner: on a cluster joined with ray:// that would take the session there.
         ray_tune.run(
             trainable,

@@ -153,7 +153,7 @@ def _open_study(prepared: Prepared, folder: RunFolder, warm_start: WarmStart) ->
 def _join(stack: ExitStack, prepared: Prepared) -> cluster.Joined:
     options = prepared.options
     weights = cluster.Weights.read(options.weights)
-    return cluster.join(stack, options, prepared.faces, weights, options.fixed)
+    return cluster.join(stack, options, prepared.faces, weights, prepared.example_configs())
 
 
 def _refuse_changes(search: dict[str, Any], prepared: Prepared) -> None:

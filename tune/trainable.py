@@ -87,6 +87,10 @@ class FaceTrainable(tune.Trainable):
         self._images = job.open_images()
         self._begin(config)
 
+    def __repr__(self) -> str:
+        """Name the actor on Ray's dashboard, which asks when it is made: after its first trial."""
+        return f"trial_{self._number:04d}"
+
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Begin another trial in the same worker."""
         self._begin(new_config)
@@ -123,6 +127,9 @@ class FaceTrainable(tune.Trainable):
         self._number = config["number"]
         self._failure = None
         self._restored_metrics = None
+        vars(self).pop("_training", None)  # two at a time might not fit into a GPU's memory
+        if self._job.use_gpu:
+            torch.cuda.empty_cache()  # others on this card may need what this trial does not
         try:
             self._training = Training(
                 TrainConfig.from_dict(config["train"]),

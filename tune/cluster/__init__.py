@@ -1,5 +1,6 @@
 """Ray on one machine or on a cluster: joining it, and fitting the trials to it."""
 
+from tune.cluster.client import staged_here
 from tune.cluster.connect import connect
 from tune.cluster.join import Joined, join
 from tune.cluster.nodes import open_packed, prepare_nodes
@@ -17,4 +18,5 @@ __all__ = [
     "open_packed",
     "plan_resources",
     "prepare_nodes",
+    "staged_here",
 ]

@@ -1,16 +1,19 @@
 """From the options of a command to a Ray that is ready for its trials."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import ray
 
 from tune.cluster.connect import connect
+from tune.cluster.gpus import largest, measure_cards, trials_per_card
 from tune.cluster.nodes import prepare_nodes
 from tune.cluster.resources import Resources, plan_resources
 from tune.cluster.weights import Weights
+from utkface.config import TrainConfig
 from utkface.data import Faces
 
 
@@ -41,17 +44,26 @@ class Joined:
 
 
 def join(
-    stack: ExitStack, options: Placement, faces: Faces, weights: Weights, fixed: dict[str, Any]
+    stack: ExitStack,
+    options: Placement,
+    faces: Faces,
+    weights: Weights,
+    configs: Sequence[TrainConfig],
 ) -> Joined:
     """Connect until the stack ends, check every node of a cluster, and plan what trials get.
 
-    ``fixed`` holds `TrainConfig` fields of any trial. Raises `UserError` for what cannot work, so
+    ``configs`` are examples of what trials will train. Raises `UserError` for what cannot work, so
     call it before anything is written.
     """
     stack.callback(ray.shutdown)
     dashboard = connect(options.address)
-    resources = plan_resources(options.cpus_per_trial, options.gpus_per_trial, options.concurrency)
     images_ref = []
     if options.address is not None:  # else all there is is this machine, which has everything
-        images_ref = prepare_nodes(faces, weights, fixed, options.storage, options.results)
+        images_ref = prepare_nodes(faces, weights, configs[0], options.storage, options.results)
+    resources = plan_resources(
+        options.cpus_per_trial,
+        options.gpus_per_trial,
+        options.concurrency,
+        lambda: trials_per_card(measure_cards(largest(configs), faces.images.shape)),
+    )
     return Joined(dashboard, resources, images_ref)

@@ -28,7 +28,7 @@ class Wanted:
     images_path: Path
     images_shape: tuple[int, ...]
     weights: Weights
-    fixed: dict[str, Any]  # the `TrainConfig` fields that all trials share
+    config: TrainConfig  # of any trial, to try the weights with
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def look(wanted: Wanted, name: str) -> Seen:
     except (OSError, ValueError) as error:
         storage_problem = " ".join(str(error).split())
     try:
-        build_model(TrainConfig.from_dict(wanted.fixed), wanted.weights.here())
+        build_model(wanted.config, wanted.weights.here())
     except UserError as error:
         weights_problem = str(error)
     has_faces = open_packed(wanted.images_path, wanted.images_shape) is not None
@@ -66,7 +66,7 @@ def look(wanted: Wanted, name: str) -> Seen:
 
 
 def prepare_nodes(
-    faces: Faces, weights: Weights, fixed: dict[str, Any], storage: str | None, results: Path
+    faces: Faces, weights: Weights, config: TrainConfig, storage: str | None, results: Path
 ) -> list[ray.ObjectRef]:
     """Check that every node can take part, and share the faces with those that have none.
 
@@ -81,7 +81,7 @@ def prepare_nodes(
     except (OSError, ValueError) as error:
         raise _no_storage(storage, results, [f"this machine ({error})"]) from error
     try:
-        wanted = Wanted(probe, faces.path, faces.images.shape, weights, fixed)
+        wanted = Wanted(probe, faces.path, faces.images.shape, weights, config)
         seen = _look_everywhere(nodes, wanted)
         blind = {
             title: report.storage_problem or "what it wrote is not here"

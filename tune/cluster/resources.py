@@ -1,17 +1,17 @@
 """What each trial gets of the machine or cluster, and how many run at a time."""
 
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import ray
 
 from utkface.errors import UserError
 
-#: A card takes one trial per so much memory: MobileNetV3-Small at 128 px, batch 256, fp16, needs
-#: under 3 GiB, and more than four trials at a time only take each other's bandwidth.
-GIB_PER_GPU_TRIAL = 8
-MAX_TRIALS_PER_GPU = 4
+#: What `ray up` leaves on the head of a cluster that grows while trials wait, and shrinks again.
+AUTOSCALER_CONFIG = Path("~/ray_bootstrap_config.yaml")
 
 
 @dataclass(frozen=True)
@@ -24,18 +24,22 @@ class Resources:
 
 
 def plan_resources(
-    cpus_per_trial: float | None, gpus_per_trial: float | None, concurrency: int | None
+    cpus_per_trial: float | None,
+    gpus_per_trial: float | None,
+    concurrency: int | None,
+    trials_per_gpu: Callable[[], int] = lambda: 1,
 ) -> Resources:
     """Fill in what was not asked for from what the cluster has.
 
     Without GPUs: one CPU per trial and as many trials as CPUs, because two one-thread trials beat
-    one two-thread trial by 1.3. With GPUs: several trials per card where its memory allows, and
-    the CPUs shared among them. Raises `UserError` when more is asked for than there is.
+    one two-thread trial by 1.3. With GPUs: as many trials per card as ``trials_per_gpu``, which is
+    asked only then, finds to fit, and the CPUs shared among them. More trials at a time than fit
+    wait for a cluster that can grow. Raises `UserError` when a trial needs more than there is.
     """
     total = ray.cluster_resources()
     cpus, gpus = total.get("CPU", 0.0), total.get("GPU", 0.0)
     if gpus_per_trial is None:
-        gpus_per_trial = 1 / _trials_per_gpu() if gpus else 0.0
+        gpus_per_trial = 1 / trials_per_gpu() if gpus else 0.0
     if gpus_per_trial > gpus:
         raise _too_many("--gpus-per-trial", gpus_per_trial, gpus)
     gpu_slots = int(gpus / gpus_per_trial + 1e-6) if gpus_per_trial else None
@@ -46,7 +50,9 @@ def plan_resources(
     slots = int(cpus / cpus_per_trial)
     if gpu_slots is not None:
         slots = min(slots, gpu_slots)
-    return Resources(cpus_per_trial, gpus_per_trial, min(concurrency or slots, slots))
+    if concurrency is None or not AUTOSCALER_CONFIG.expanduser().exists():
+        concurrency = min(concurrency or slots, slots)
+    return Resources(cpus_per_trial, gpus_per_trial, concurrency)
 
 
 def hardware() -> dict[str, Any]:
@@ -72,16 +78,6 @@ def describe(resources: Resources) -> dict[str, Any]:
         "cpus_per_trial": resources.cpus_per_trial,
         "gpus_per_trial": resources.gpus_per_trial,
     }
-
-
-def _trials_per_gpu() -> int:
-    """Return how many trials one of the driver's cards holds; 1 where that cannot be asked."""
-    import torch
-
-    if not torch.cuda.is_available():
-        return 1
-    memory = torch.cuda.get_device_properties(0).total_memory
-    return max(1, min(MAX_TRIALS_PER_GPU, memory // (GIB_PER_GPU_TRIAL * 2**30)))
 
 
 def _too_many(flag: str, wish: float, there_are: float) -> UserError:

@@ -126,8 +126,8 @@ class Retraining:
 
     def _join(self, stack: ExitStack, screen: RetrainScreen) -> cluster.Joined:
         plan = self.plan
-        fixed = plan.finalists[0].config.to_dict()
-        joined = cluster.join(stack, plan.options, plan.faces, self._weights, fixed)
+        configs = [finalist.config for finalist in plan.finalists]
+        joined = cluster.join(stack, plan.options, plan.faces, self._weights, configs)
         if joined.dashboard:
             screen.say(labelled("dashboard", f"{joined.dashboard} (token: ray get-auth-token)"))
         self.record |= {"hardware": cluster.describe(joined.resources)}
