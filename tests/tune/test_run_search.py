@@ -3,9 +3,11 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -121,19 +123,89 @@ def test_wandb_has_a_run_per_trial_and_a_summary(shared):
     assert f"wandb sync {folder.path}/wandb" in process.stdout.replace("\n", "")
 
 
+def test_tensorboard_has_every_trials_curve(shared):
+    folder, _, _ = shared
+    for number in range(3):
+        files = list((folder.path / "ray" / f"trial_{number:04d}").glob("events.out.tfevents.*"))
+        assert any(b"ray/tune/metrics/score" in path.read_bytes() for path in files)
+
+
 @pytest.mark.slow
 def test_a_finished_search_is_extended(shared):
     folder, _, _ = shared
     before = study_records(open_study(folder.journal))
+    checkpoint = (folder.path / "best.json").read_text()
     resume = ["--resume", folder.path.name, "--results", folder.path.parent]
     process = run_command(*resume)  # nothing to do
     assert process.returncode == 0, process.stdout + process.stderr
     assert study_records(open_study(folder.journal)) == before
-    process = run_command(*resume, "--num-trials", 4)
+    assert (folder.path / "best.json").read_text() == checkpoint
+
+    process = run_command(*resume, "--num-trials", 5)
     assert process.returncode == 0, process.stdout + process.stderr
     after = study_records(open_study(folder.journal))
     assert after[:3] == before
-    assert [record.number for record in after] == [0, 1, 2, 3]
+    assert [record.number for record in after] == [0, 1, 2, 3, 4]
+    search = folder.record
+    assert (search["status"], search["num_trials"]) == ("finished", 5)
+    with (folder.path / "trials.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(int(row["number"]), row["state"]) for row in rows] == [
+        (record.number, record.state) for record in after
+    ]
+    assert "5 trials of 5 asked for" in (folder.path / "report.html").read_text()
+    # The trials that had ended keep their W&B runs as they were; the summary's run goes on.
+    ids = Counter(path.stem.rsplit("-", 1)[1] for path in folder.path.glob("wandb/off*/*.wandb"))
+    assert [ids[name] for name in ("000", "001", "002", "003", "004")] == [1, 1, 1, 1, 1]
+    assert ids["summary"] >= 2
+
+
+@pytest.mark.slow
+def test_a_search_begins_with_what_an_earlier_one_learned(shared, tmp_path):
+    """Under equal conditions its scores are known to the sampler; resumed, the earlier run is gone.
+
+    With more epochs, its best configurations are the first trials.
+    """
+    folder, _, space = shared
+    run = tmp_path / "earlier" / folder.path.name
+    shutil.copytree(folder.path, run)
+    arguments = ["--space", space, "--data", "demo", "--weights", "none", "--results", tmp_path]
+    budget = ["--num-trials", 2, "--image-size", 32, "--fraction", 0.5, "--wandb", "disabled"]
+    process = run_command(*arguments, *budget, "--max-epochs", 2, "--warm-start", run)
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert f"warm start {run.name}: " in process.stdout
+    new = RunFolder.find(tmp_path)
+    known = new.record["warm_start"]["known"]
+    assert len(known) >= 2
+    assert [r.number for r in study_records(open_study(new.journal))] == [0, 1]
+    shutil.rmtree(run.parent)
+    process = run_command("--resume", new.path, "--num-trials", 3)
+    assert process.returncode == 0, process.stdout + process.stderr
+    records = study_records(open_study(new.journal))
+    assert [record.number for record in records] == [0, 1, 2]
+    assert len((new.path / "trials.csv").read_text().splitlines()) == 4
+    assert new.record["warm_start"]["known"] == known
+
+    process = run_command(*arguments, *budget, "--max-epochs", 3, "--warm-start", new.path)
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert "epochs: 2 and 3" in process.stdout
+    longer = RunFolder.find(tmp_path)
+    first = longer.record["warm_start"]["points"][0]["params"]
+    assert study_records(open_study(longer.journal))[0].params == first
+
+
+def test_a_warm_start_from_nowhere_is_refused_before_anything_starts(tmp_path):
+    results = tmp_path / "results"
+    refused(
+        "--space", "quick", "--data", "demo", "--results", results, "--warm-start", "nonesuch",
+        message="no search at 'nonesuch'",
+    )  # fmt: skip
+    assert not results.exists()
+
+
+def test_comparing_goes_with_nothing_else(tmp_path):
+    refused("--compare", "a", "b", "--space", "quick", message="--compare RUN RUN goes with")
+    refused("--output", tmp_path / "page.html", message="--compare RUN RUN goes with")
 
 
 def refused(*arguments, message):
