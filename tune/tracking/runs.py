@@ -61,7 +61,8 @@ class RunOpener:
                 raise
             self._mode = "offline"
             self._warn(one_line(error))
-            run = self._init(key, name, job_type, config)
+            # The id of a run that could not be opened stays in use until this process ends.
+            run = self._init(f"{key}-offline", name, job_type, config)
         if self._mode == "online" and not self._url_said:
             self._url_said = True
             self._say(f"W&B: {run.project_url}/groups/{quote(self._group, safe='')}")
