@@ -57,13 +57,13 @@ class SpaceFile:
 
     def line_of(self, name: str) -> int | None:
         """Return the line where `suggest` or a constant names this hyperparameter."""
-        points = self._points_node()
+        points = self._assignment("POINTS")
         nodes = [node for node in self.tree.body if node is not points]
         return _first_line(nodes, name)
 
     def line_of_point(self, index: int, name: str = "") -> int | None:
         """Return the line of a name within a point, else of the point, else of ``POINTS``."""
-        points = self._points_node()
+        points = self._assignment("POINTS")
         if points is None:
             return None
         if isinstance(points.value, ast.List | ast.Tuple) and index < len(points.value.elts):
@@ -71,14 +71,19 @@ class SpaceFile:
             return _first_line([element], name) or element.lineno
         return points.lineno
 
-    def _points_node(self) -> ast.Assign | ast.AnnAssign | None:
+    def line_of_assignment(self, name: str) -> int | None:
+        """Return the line where a name gets its value at the top level of the file."""
+        node = self._assignment(name)
+        return node.lineno if node else None
+
+    def _assignment(self, name: str) -> ast.Assign | ast.AnnAssign | None:
         for node in self.tree.body:
             targets: list[ast.expr] = []
             if isinstance(node, ast.Assign):
                 targets = node.targets
             elif isinstance(node, ast.AnnAssign):
                 targets = [node.target]
-            if any(isinstance(target, ast.Name) and target.id == "POINTS" for target in targets):
+            if any(isinstance(target, ast.Name) and target.id == name for target in targets):
                 assert isinstance(node, ast.Assign | ast.AnnAssign)
                 return node
         return None

@@ -7,7 +7,9 @@ from typing import Any
 
 from search_spaces._catalogue import find_space
 from search_spaces._file import SpaceFile
+from search_spaces._objectives import check_objectives
 from search_spaces._space import Space, Suggest
+from utkface.errors import UserError
 
 
 def load_space(
@@ -25,10 +27,12 @@ def load_space(
     file = SpaceFile.read(find_space(name_or_path))
     if not file.question:
         raise file.error("a docstring is missing; its first line is the question of the search", 1)
-    suggest, points = _contents(file, _run_file(file))
+    module = _run_file(file)
+    suggest, points = _contents(file, module)
+    objectives = _objectives(file, module)
     draws = random_draws(file, suggest)
     check_values(file, suggest, draws, fixed or {})
-    space = Space(file, suggest, points, draws)
+    space = Space(file, suggest, points, draws, objectives)
     check_points(space, fixed or {})
     return space
 
@@ -59,3 +63,15 @@ def _contents(file: SpaceFile, module: ModuleType) -> tuple[Suggest, list[dict[s
                 f"{what}; allowed: a dict of names and values", file.line_of_point(index)
             )
     return suggest, [dict(point) for point in points]
+
+
+def _objectives(file: SpaceFile, module: ModuleType) -> tuple[str, ...]:
+    objectives = getattr(module, "OBJECTIVES", ("score",))
+    line = file.line_of_assignment("OBJECTIVES")
+    if not isinstance(objectives, list | tuple):
+        what = f"OBJECTIVES={objectives!r} is {type(objectives).__name__}"
+        raise file.error(f"{what}; allowed: a tuple of names", line)
+    try:
+        return check_objectives(objectives)
+    except UserError as error:
+        raise file.error(error, line) from error

@@ -11,9 +11,19 @@ from utkface.config import TrainConfig
 from utkface.errors import UserError
 
 if TYPE_CHECKING:  # importing Optuna takes longer than all else that `--list-spaces` does
+    from optuna.distributions import BaseDistribution
     from optuna.trial import BaseTrial
 
 Suggest = Callable[["BaseTrial"], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A configuration as a space would have suggested it."""
+
+    params: dict[str, Any]
+    distributions: dict[str, "BaseDistribution"]
+    config: TrainConfig  # with the space's own constants
 
 
 @dataclass(frozen=True)
@@ -24,6 +34,7 @@ class Space:
     suggest: Suggest
     points: list[dict[str, Any]]
     draws: list[Draw]  # the seeded random trials that the space was checked with
+    objectives: tuple[str, ...]  # what a search minimises unless the command line says otherwise
 
     @property
     def name(self) -> str:
@@ -68,6 +79,19 @@ class Space:
             )
         except UserError as error:
             raise self.file.error(error) from error
+
+    def fit(self, values: Mapping[str, Any], fixed: Mapping[str, Any]) -> Fit:
+        """Return the trial of this space whose parameters have these values.
+
+        ``values`` has what the space suggests, whether or not it was searched where the values come
+        from; whatever else it has is not looked at. ``fixed`` is as for `config`. Raises `UserError`
+        that names the first parameter whose value this space would not suggest.
+        """
+        from search_spaces._recording import RecordingTrial
+
+        trial = RecordingTrial(0, values, complete=True)
+        config = self.config(trial, fixed)
+        return Fit(dict(trial.params), dict(trial.distributions), config)
 
     def split_point(self, point: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Split a point into parameters to enqueue and constants to override for its trial."""

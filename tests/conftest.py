@@ -1,6 +1,15 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 
 
 def pytest_configure(config):
@@ -9,3 +18,62 @@ def pytest_configure(config):
         os.environ["UTKFACE_CACHE"] = tempfile.mkdtemp(prefix="utkface-tests-")
         folder = os.environ["UTKFACE_CACHE"]
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+@dataclass
+class Look:
+    """What a page showed at all widths and in all colours."""
+
+    problems: list[str] = field(default_factory=list)  # whatever a reader cannot see or read
+    figures: list[list[str]] = field(default_factory=list)  # labels of those drawn, per view
+
+
+@pytest.fixture(scope="module")  # no longer: while it is there, its event loop runs in this thread
+def chromium() -> Iterator[Any]:
+    """A headless Chromium of the system, through Playwright."""
+    executable = next(filter(None, map(shutil.which, CHROMIUMS)), None)
+    if executable is None:
+        pytest.skip(f"no browser: none of {', '.join(CHROMIUMS)} (apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=["--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def look_at(chromium: Any) -> Callable[[Path], Look]:
+    """Open a file as a phone and a desktop would, in light and in dark, and read it."""
+    read_page = (Path(__file__).parent / "read_page.js").read_text(encoding="utf-8")
+
+    def look(path: Path) -> Look:
+        seen = Look()
+        for size in (PHONE, DESKTOP):
+            for scheme in ("light", "dark"):
+                context = chromium.new_context(
+                    viewport=size, color_scheme=scheme, is_mobile=size is PHONE
+                )
+                found = _open(context, path, read_page)
+                context.close()
+                view = f"{size['width']} px, {scheme}: "
+                seen.problems += [view + problem for problem in found["problems"]]
+                seen.figures.append(found["figures"])
+        return seen
+
+    return look
+
+
+def _open(context: Any, path: Path, read_page: str) -> dict[str, list[str]]:
+    """Open a page and return what the script read in it, with all that went wrong meanwhile."""
+    page = context.new_page()
+    heard: list[str] = []
+    requests: list[str] = []
+    page.on("console", lambda message: heard.append(f"console: {message.text}"))
+    page.on("pageerror", lambda error: heard.append(f"error: {error}"))
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(path.as_uri())
+    found: dict[str, list[str]] = page.evaluate(read_page, page.viewport_size["width"])
+    asked = [url for url in requests[1:] if not url.startswith("data:")]
+    found["problems"] += heard + [f"asks for {url}" for url in asked]
+    return found

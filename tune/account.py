@@ -1,6 +1,7 @@
 """What goes into a search, checked, and the record of it that ``search.json`` keeps."""
 
 import contextlib
+import dataclasses
 import os
 import platform
 import shlex
@@ -14,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces import Space, load_space
-from tune.asha import rungs
 from tune.cluster import Resources
 from tune.observer import Observer
 from tune.options import REPOSITORY, SearchOptions
 from tune.records import TrialRecord
 from tune.report import write_report
-from tune.run_folder import RUNNING, RunFolder
+from tune.run_folder import INTERRUPTED, RUNNING, RunFolder
+from tune.stopping import make_rule
 from tune.study import SearchStudy
 from utkface.config import TrainConfig
 from utkface.data import Faces, Split, find_source, load_faces, make_split, take_fraction
@@ -53,6 +54,9 @@ class Prepared:
 def prepare(options: SearchOptions) -> Prepared:
     """Load and check space, weights and faces; raises `UserError` for whatever is wrong."""
     space = load_space(options.space, fixed=options.fixed)
+    options = dataclasses.replace(
+        options, objective=",".join(options.objectives if options.objective else space.objectives)
+    )
     # Downloads the weights once, for all workers of this machine.
     build_model(TrainConfig.from_dict(options.fixed), options.weights)
     faces = load_faces(options.data or find_source(), options.image_size)
@@ -66,9 +70,9 @@ def describe_search(
 ) -> dict[str, Any]:
     """Return the content of ``search.json`` for a search that is about to begin."""
     options, space = prepared.options, prepared.space
-    judged_at = rungs(options.max_epochs, options.grace_epochs, options.reduction_factor)
-    if options.scheduler == "none":
-        judged_at = []
+    rule = make_rule(
+        options.scheduler, options.max_epochs, options.grace_epochs, options.reduction_factor
+    )
     return {
         "name": folder.path.name,
         "space": space.name,
@@ -77,7 +81,7 @@ def describe_search(
         "points": space.points,
         "command": command_line(),
         "options": options.to_dict(),
-        "objective": "score",
+        "objectives": options.objectives,
         "seed": options.seed,
         "created": now(),
         "ended": None,
@@ -90,7 +94,7 @@ def describe_search(
         "scheduler": options.scheduler,
         "grace": options.grace_epochs,
         "reduction_factor": options.reduction_factor,
-        "rungs": judged_at,
+        "rungs": list(rule.epochs),
         "split": options.split,
         "weights": options.weights,
         "data": prepared.describe_data(),
@@ -119,7 +123,12 @@ class RunningAccount(Observer):
         self._search["wall_s"] = round(time.monotonic() - self._start_s, 1)
         with contextlib.suppress(UserError):  # a full disk: the end of the search will tell
             self._folder.write_record(self._search)
-            self._folder.write_tables(self._study.records())
+            self._folder.write_tables(self._study.records(), self._study.objectives)
+
+    def give_up(self) -> None:
+        """Say as much as a full disk lets be said of a search that ends because of it."""
+        with contextlib.suppress(UserError, OSError):
+            self.finish(INTERRUPTED)
 
     def finish(self, status: str) -> Path:
         """Write everything that follows from the study; return the report's path."""
@@ -127,7 +136,7 @@ class RunningAccount(Observer):
         self._search |= {"status": status, "ended": now(), "wall_s": wall_s}
         records = self._study.records()
         self._folder.write_record(self._search)
-        self._folder.write_tables(records)
+        self._folder.write_tables(records, self._study.objectives)
         report = self._folder.path / "report.html"
         return write_report(self._search, records, self._study.study, report)
 

@@ -5,7 +5,10 @@ whenever it starts. So one mechanism serves a worker that died, a node that went
 that was killed: whoever starts the trial again, wherever, finds what was done.
 """
 
+import contextlib
 import re
+from pathlib import Path
+from typing import Self
 
 from pyarrow import fs
 
@@ -14,13 +17,20 @@ from utkface.errors import UserError
 
 
 class CheckpointStore:
-    """Checkpoints of a search's trials under ``uri``: an absolute path or any pyarrow URI.
+    """Checkpoints of a search's trials under ``uri``, as in `open_storage`.
 
     The instance travels to the workers: it holds nothing but the address.
     """
 
     def __init__(self, uri: str) -> None:
         self.uri = uri.rstrip("/")
+
+    @classmethod
+    def of_run(cls, storage: str | None, run_folder: Path) -> Self:
+        """Return a run's own store: under ``storage``, which runs share, or in its folder."""
+        if storage is None:
+            return cls(str(run_folder / "checkpoints"))
+        return cls(f"{storage.rstrip('/')}/{run_folder.name}")
 
     def check(self) -> None:
         """Write, read and delete a small file; raises `UserError` where that is not possible."""
@@ -42,9 +52,14 @@ class CheckpointStore:
         """Replace a trial's checkpoint; the old one stands until the new one is whole."""
         filesystem, folder = self._open()
         name = self._name(folder, number)
-        with filesystem.open_output_stream(f"{name}.tmp") as stream:
-            stream.write(checkpoint.dump(state))
-        filesystem.move(f"{name}.tmp", name)
+        try:
+            with filesystem.open_output_stream(f"{name}.tmp") as stream:
+                stream.write(checkpoint.dump(state))
+            filesystem.move(f"{name}.tmp", name)
+        except OSError:  # a full disk: the study, small as it is, may need what is left
+            with contextlib.suppress(OSError):
+                filesystem.delete_file(f"{name}.tmp")
+            raise
 
     def load(self, number: int) -> dict | None:
         """Return a trial's latest state, or None where there is none."""
@@ -63,11 +78,33 @@ class CheckpointStore:
             if match and int(match[1]) not in numbers:
                 filesystem.delete_file(info.path)
 
+    def sizes(self) -> dict[int, int]:
+        """Return the bytes of each trial's checkpoint, by the trial's number."""
+        filesystem, folder = self._open()
+        found = {}
+        for info in filesystem.get_file_info(fs.FileSelector(folder)):
+            if match := re.fullmatch(r"trial_(\d+)\.pt", info.base_name):
+                found[int(match[1])] = info.size
+        return found
+
     def _open(self) -> tuple[fs.FileSystem, str]:
-        filesystem, folder = fs.FileSystem.from_uri(self.uri)
-        filesystem.create_dir(folder, recursive=True)
-        return filesystem, folder
+        return open_storage(self.uri)
 
     @staticmethod
     def _name(folder: str, number: int) -> str:
         return f"{folder}/trial_{number:04d}.pt"
+
+
+def open_storage(uri: str) -> tuple[fs.FileSystem, str]:
+    """Return the file system of an absolute path, a pyarrow or an fsspec URI, and the folder there.
+
+    The folder is made. Raises ValueError for what is no such URI, OSError where it is out of reach.
+    """
+    try:
+        filesystem, folder = fs.FileSystem.from_uri(uri)
+    except ValueError:
+        if "://" not in uri:
+            raise
+        filesystem, folder = fs.FileSystem.from_uri(f"fsspec+{uri}")
+    filesystem.create_dir(folder, recursive=True)
+    return filesystem, folder

@@ -6,6 +6,7 @@ from rich.table import Table
 
 from tune.account import Prepared, prepare
 from tune.options import SearchOptions
+from tune.warm_start import plan_warm_start, read_runs
 from utkface.config import TrainConfig
 from utkface.sampling import age_distribution, num_draws
 
@@ -13,6 +14,7 @@ from utkface.sampling import age_distribution, num_draws
 def explain(options: SearchOptions) -> int:
     """Print the data, the space and the first points of a search; return exit status 0."""
     console = Console(highlight=False, soft_wrap=True)
+    past_runs = read_runs(options.results, options.warm_start)
     prepared = prepare(options)
     data, space = prepared.describe_data(), prepared.space
     console.print(f"[bold]{space.name}[/]: {space.question}")
@@ -25,6 +27,8 @@ def explain(options: SearchOptions) -> int:
         f"trials: {options.num_trials} of up to {options.max_epochs} epochs at "
         f"{options.image_size} px; sampler {options.sampler}, scheduler {options.scheduler}"
     )
+    for line in plan_warm_start(past_runs, prepared).account:
+        console.print(f"warm start: {line}")
     _print_parameters(console, prepared)
     for index, point in enumerate(space.points):
         params, overrides = space.split_point(point)

@@ -13,16 +13,17 @@ from tune.progress import Progress
 from tune.report.analysis import last_metrics
 from tune.wording import (
     DEMO_WARNING,
-    METRIC_HEADINGS,
     count_line,
     ended_of,
     metric_cells,
+    metric_headings,
     time_left_text,
 )
 from utkface.evaluation.report.text import show, show_duration, show_fixed
 
 _NUM_OTHER_LINES = 13  # of the picture, besides its rows of running trials
 _NUMBERS_WIDTH = 47  # of the columns before the hyperparameters, with their gaps
+_OBJECTIVE_WIDTH = 13  # of one more among them
 _GAP = 2  # between two columns
 _BAR_WIDTH = 24
 
@@ -46,10 +47,12 @@ def _trial_table(progress: Progress, size: ConsoleDimensions) -> Table:
     shown = running[: max(1, size.height - _NUM_OTHER_LINES)]
     best = progress.best
     configs = [trial.config for trial in shown] + ([best.config] if best else [])
-    names = _fitting_names(progress.differing(), configs, size.width - _NUMBERS_WIDTH)
+    num_more = len(metric_headings(progress.objectives)) - len(metric_headings())
+    width = size.width - _NUMBERS_WIDTH - num_more * _OBJECTIVE_WIDTH
+    names = _fitting_names(progress.differing(), configs, width)
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
-    for heading in ("trial", "epoch", *METRIC_HEADINGS, "img/s"):
+    for heading in ("trial", "epoch", *metric_headings(progress.objectives), "img/s"):
         table.add_column(heading, justify="right", vertical="bottom", no_wrap=True)
     for name in names:
         table.add_column(_heading(name), vertical="bottom")
@@ -57,14 +60,15 @@ def _trial_table(progress: Progress, size: ConsoleDimensions) -> Table:
         epochs = _epoch_cell(trial.epochs_done, progress.max_epochs)
         speed = show_fixed(trial.metrics.get("images_per_s"), 0)
         settings = [f"[cyan]{show(trial.config.get(name))}" for name in names]
-        table.add_row(str(trial.number), epochs, *metric_cells(trial.metrics), speed, *settings)
+        cells = metric_cells(trial.metrics, progress.objectives)
+        table.add_row(str(trial.number), epochs, *cells, speed, *settings)
     if len(running) > len(shown):
         table.add_row(f"+{len(running) - len(shown)} more", style="dim")
     if best:
         table.add_section()
         epochs = _epoch_cell(len(best.epochs), progress.max_epochs)
         settings = [show(best.config.get(name)) for name in names]
-        cells = [epochs, *metric_cells(last_metrics(best)), "", *settings]
+        cells = [epochs, *metric_cells(last_metrics(best), progress.objectives), "", *settings]
         table.add_row(f"best: {best.number}", *cells, style="green")
     return table
 

@@ -6,11 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from search_spaces import OBJECTIVES, check_objectives
 from utkface.errors import UserError
 
 # Named here and not imported: a command line is to be checked before Optuna or pandas load.
-SAMPLERS = ("tpe", "random", "gp")
-SCHEDULERS = ("asha", "none")
+SAMPLERS = ("tpe", "random", "gp", "nsga2")
+#: Rules of early stopping (`tune.stopping`), and what each is good for.
+SCHEDULERS = {
+    "asha": "saves most, where first epochs tell the end",
+    "hyperband": "asha for most trials, judged later or never for others: safe for slow starters",
+    "median": "stops clearly poor trials alone: for few trials or noisy curves",
+    "none": "trains every trial to its end: shows what first epochs tell",
+}
 PROTOCOLS = ("grouped", "random")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -22,6 +29,7 @@ class SearchOptions:
 
     # What is searched: a search that goes on must keep these, or its trials could not be compared.
     space: str
+    objective: str | None = None  # names, with commas between them; None: what the space declares
     seed: int = 0
     max_epochs: int = 12
     image_size: int = 64
@@ -32,6 +40,7 @@ class SearchOptions:
     scheduler: str = "asha"
     grace: int | None = None  # see grace_epochs
     reduction_factor: int = 3
+    warm_start: str | None = None  # names or paths of runs, with commas between them
 
     # How it is carried out: may differ from session to session.
     data: list[str] | None = None
@@ -72,15 +81,22 @@ class SearchOptions:
                     f"{flag} {value} is not possible; allowed: {allowed.get(name, 'above 0')}"
                 )
 
-        if self.scheduler == "asha" and self.grace and self.grace >= max(2, self.max_epochs):
+        check_objectives(self.objectives)
+        if self.scheduler != "none" and self.grace and self.grace >= max(2, self.max_epochs):
             raise UserError(
                 f"--grace {self.grace} leaves no epoch to judge before the last of --max-epochs "
                 f"{self.max_epochs}; allowed: less, or --scheduler none"
             )
 
     @property
+    def objectives(self) -> tuple[str, ...]:
+        """What is minimised, by names of metrics."""
+        text = "score" if self.objective is None else self.objective
+        return tuple(name.strip() for name in text.split(","))
+
+    @property
     def grace_epochs(self) -> int:
-        """The epoch after which ASHA first judges a trial.
+        """The epoch after which early stopping first judges a trial.
 
         By default a quarter of the budget. Measured on UTKFace (``results/``: oversampling, 16
         trials of up to 8 epochs): the trial that ended best was tenth after one epoch, while its
@@ -113,14 +129,14 @@ class SearchOptions:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Read options back from ``search.json``."""
-        return cls(**values)
+        """Read options back from ``search.json``; the first searches had no other objective."""
+        return cls(**{"objective": "score", **values})
 
 
 #: Options in which a resumed search must agree with its beginning.
 COMPARABLE = (
-    "space", "seed", "max_epochs", "image_size", "fraction", "split", "weights", "sampler",
-    "scheduler", "grace", "reduction_factor",
+    "space", "objective", "seed", "max_epochs", "image_size", "fraction", "split", "weights",
+    "sampler", "scheduler", "grace", "reduction_factor", "warm_start",
 )  # fmt: skip
 
 
@@ -141,6 +157,13 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="RUN",
         help="go on with an interrupted search: its name or folder (default: the newest)",
     )
+    add(
+        "--compare",
+        nargs="+",
+        metavar="RUN",
+        help="write a page about several searches side by side, and end",
+    )
+    add("--output", type=Path, help="with --compare: the page (default: in results/)")
     add("--dry-run", action="store_true", help="check everything, say what would be done, and end")
     _add_data_options(parser.add_argument_group("data"))
     _add_search_options(parser.add_argument_group("search"))
@@ -164,11 +187,19 @@ def _add_search_options(group: argparse._ArgumentGroup) -> None:
     add("--num-trials", type=int, help="all trials, of all sessions of this search (default: 24)")
     add("--time-budget", type=float, metavar="S", help="seconds to search; can be resumed")
     add("--max-epochs", type=int, help="full budget of a trial (default: 12)")
-    add("--sampler", choices=SAMPLERS, help="default: tpe")
-    add("--scheduler", choices=SCHEDULERS, help="early stopping (default: asha)")
-    add("--grace", type=int, help="asha: the first epoch judged (default: max-epochs / 4)")
-    add("--reduction-factor", type=int, help="asha: one in so many goes on (default: 3)")
+    add(
+        "--objective",
+        metavar="A[,B]",
+        help="what to minimise, several for a Pareto front (default: what the space declares, "
+        f"mostly score): {', '.join(OBJECTIVES)}",
+    )
+    add("--sampler", choices=SAMPLERS, help="default: tpe; nsga2 is for several objectives")
+    uses = "; ".join(f"{name} {use}" for name, use in SCHEDULERS.items())
+    add("--scheduler", choices=SCHEDULERS, help=f"early stopping (default: asha): {uses}")
+    add("--grace", type=int, help="the first epoch judged (default: max-epochs / 4)")
+    add("--reduction-factor", type=int, help="asha, hyperband: 1 in so many goes on (default: 3)")
     add("--seed", type=int, help="default: 0")
+    add("--warm-start", metavar="RUN[,RUN]", help="begin with what earlier searches learned")
     modes = ("online", "offline", "disabled")
     add("--wandb", choices=modes, help="default: online with an API key, else offline")
 
@@ -180,5 +211,14 @@ def add_resource_options(group: argparse._ArgumentGroup) -> None:
     add("--gpus-per-trial", type=float, help="may be a fraction (default: by the card's memory)")
     add("--concurrency", type=int, help="trials at a time (default: as many as fit)")
     add("--address", help="a Ray cluster: host:port, auto or ray://… (default: this machine)")
-    add("--storage", help="folder or URI for checkpoints that all nodes reach (default: the run's)")
+    add(
+        "--storage",
+        type=_storage,
+        help="folder or URI for checkpoints that all nodes reach (default: the run's)",
+    )
     add("--results", type=Path, help="folder for run folders (default: results/)")
+
+
+def _storage(place: str) -> str:
+    """Return a URI as it is, and a path in full: nodes know nothing of the folder we are in."""
+    return place if "://" in place else str(Path(place).expanduser().absolute())

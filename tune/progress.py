@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tune.records import TrialRecord, rank_complete
+from tune.records import SCORE, TrialRecord, rank_complete
 from tune.report.analysis import split_differing
 
 
@@ -35,12 +35,14 @@ class Progress:
         num_trials: int | None = None,
         max_epochs: int | None = None,
         time_budget_s: float | None = None,
+        objectives: tuple[str, ...] = SCORE,
         earlier: Iterable[TrialRecord] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.num_trials = num_trials
         self.max_epochs = max_epochs
         self.time_budget_s = time_budget_s
+        self.objectives = objectives
         self.running: dict[int, RunningTrial] = {}
         self.ended: dict[int, TrialRecord] = {record.number: record for record in earlier}
         self._clock = clock
@@ -76,7 +78,7 @@ class Progress:
     @property
     def best(self) -> TrialRecord | None:
         """The best of the trials that had the full budget: no other score can be compared."""
-        return next(iter(rank_complete(list(self.ended.values()))), None)
+        return next(iter(rank_complete(list(self.ended.values()), self.objectives)), None)
 
     def differing(self) -> list[str]:
         """Names of the hyperparameters that are not the same in all trials seen so far."""

@@ -10,6 +10,7 @@ results/<space>-<date>-<time>/
     data/           rejected files, copies with conflicting labels, the split
     checkpoints/    the unfinished trials' states and the best trial's (or under --storage)
     ray/, wandb/    what Ray Tune (TensorBoard files among it) and W&B log locally
+    backup/         second copies of search.json and study.journal, used where the first is damaged
 """
 
 import contextlib
@@ -22,7 +23,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from tune.records import TrialRecord, rank_complete
+from tune.journal import BACKUP
+from tune.records import SCORE, TrialRecord, pareto_front, rank_complete
 from tune.report import trials_table
 from utkface.atomic import replacing
 from utkface.errors import UserError
@@ -97,29 +99,40 @@ class RunFolder:
 
     @property
     def record(self) -> dict[str, Any]:
-        """The content of ``search.json``; raises `UserError` where it cannot be read."""
+        """The content of ``search.json``, else of its copy; raises `UserError` without either."""
         path = self.path / self.RECORD
         try:
             return json.loads(path.read_text())
         except (OSError, ValueError) as error:
+            with contextlib.suppress(OSError, ValueError):
+                return json.loads((self.path / BACKUP / self.RECORD).read_text())
             raise UserError(
                 f"{path} cannot be read ({error}); was the run copied whole?"
             ) from error
 
     def write_record(self, record: dict[str, Any]) -> None:
-        """Write ``search.json``."""
-        self.write_text(self.RECORD, json.dumps(record, indent=2, default=str) + "\n")
+        """Write ``search.json``, and a copy."""
+        for name in (self.RECORD, f"{BACKUP}/{self.RECORD}"):
+            self.write_text(name, json.dumps(record, indent=2, default=str) + "\n")
 
-    def write_tables(self, records: list[TrialRecord]) -> None:
-        """Write ``trials.csv`` and, where a trial is complete, ``best.json``."""
+    def write_tables(self, records: list[TrialRecord], objectives: tuple[str, ...] = SCORE) -> None:
+        """Write ``trials.csv`` and, where a trial is complete, ``best.json``.
+
+        The finalists are the best few trials, of several objectives the whole Pareto front.
+        """
         self.write_text("trials.csv", trials_table(records).to_csv(index=False))
-        ranking = rank_complete(records)
+        if len(objectives) == 1:
+            ranking = rank_complete(records, objectives)[:NUM_FINALISTS]
+            order = objectives[0]
+        else:
+            ranking = pareto_front(records, objectives)
+            order = f"the Pareto front of {', '.join(objectives)}, by score"
         if ranking:
             finalists = [
                 {"trial": r.number, "score": r.score, "metrics": r.epochs[-1], "config": r.config}
-                for r in ranking[:NUM_FINALISTS]
+                for r in ranking
             ]
-            best = {**finalists[0], "finalists": finalists}
+            best = {**finalists[0], "order": order, "finalists": finalists}
             self.write_text("best.json", json.dumps(best, indent=2) + "\n")
 
     def write_text(self, name: str, text: str) -> None:
@@ -133,18 +146,19 @@ class RunFolder:
 
         The kernel drops the lock with the process, however that ends.
         """
-        with (self.path / ".lock").open("a+") as file:
+        with (self.path / ".lock").open("a+b", buffering=0) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 file.seek(0)
                 raise UserError(
-                    f"{self.path.name} is in use by process {file.read() or '?'}; "
+                    f"{self.path.name} is in use by process {file.read().decode() or '?'}; "
                     "wait for it to end, or stop it"
                 ) from None
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
-            for left in self.path.glob(".*.tmp"):  # half-written by a process that was killed
-                shutil.rmtree(left, ignore_errors=True)
+            with contextlib.suppress(OSError):  # a full disk: what matters next will tell
+                file.truncate(0)
+                file.write(str(os.getpid()).encode())
+            for pattern in (".*.tmp", "*/.*.tmp"):  # half-written by a process that was killed
+                for left in self.path.glob(pattern):
+                    shutil.rmtree(left, ignore_errors=True)
             yield

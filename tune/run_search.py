@@ -14,12 +14,14 @@ from utkface.errors import UserError, run_command
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse the command line, then search, resume, or say what would be done."""
+    """Parse the command line, then search, resume, compare, or say what would be done."""
     given = vars(build_parser().parse_args(arguments))
     if given.pop("list_spaces", False):
         for name, question in list_spaces().items():
             print(f"{name:14} {question}")
         return 0
+    if "compare" in given or "output" in given:
+        return _compare(given)
     dry_run = given.pop("dry_run", False)
     # Ray and torch take seconds to import: a wrong command line is told before.
     if "resume" in given:
@@ -34,6 +36,16 @@ def main(arguments: list[str] | None = None) -> int:
     from tune.search import start
 
     return start(options)
+
+
+def _compare(given: dict) -> int:
+    names, output = given.pop("compare", None), given.pop("output", None)
+    results = given.pop("results", SearchOptions.results)
+    if names is None or given:
+        raise UserError("--compare RUN RUN goes with --output and --results, and with nothing else")
+    from tune.compare import compare
+
+    return compare(results, names, output)
 
 
 def _resume(name: str, given: dict) -> int:

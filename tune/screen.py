@@ -19,7 +19,7 @@ from tune import wording
 from tune.live_table import draw_search
 from tune.observer import Observer
 from tune.progress import Progress
-from tune.records import TrialRecord
+from tune.records import TrialRecord, search_objectives
 
 _STATUS_INTERVAL_S = 60.0  # between two plain status lines
 
@@ -93,6 +93,7 @@ class Screen(Observer):
             num_trials=search.get("num_trials"),
             max_epochs=search.get("max_epochs"),
             time_budget_s=(search.get("options") or {}).get("time_budget"),
+            objectives=search_objectives(search),
             earlier=self._earlier,
             clock=self._clock,
         )
@@ -126,7 +127,7 @@ class Screen(Observer):
         with self._lock:
             self._progress.end_trial(record)
         if self._live is None or record.state == "FAIL":
-            self.say(wording.ending_line(record, self._progress.max_epochs))
+            self.say(wording.ending_line(record, self._progress))
 
     @_harmless
     def search_ended(self, records: list[TrialRecord], report: Path | None) -> None:

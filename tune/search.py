@@ -4,6 +4,7 @@ Everything that the user may have got wrong is checked before a run folder is ma
 """
 
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -24,24 +25,29 @@ from tune.searcher import SearchSession
 from tune.study import SearchStudy
 from tune.tracking import WandbTracker, resolve_mode
 from tune.trainable import SEARCH_ROWS, TrialJob
+from tune.warm_start import WarmStart, plan_warm_start, read_runs
+from tune.wording import disk_line, labelled
 from utkface.data.account import write_account
 from utkface.errors import UserError
 
 
 def start(options: SearchOptions) -> int:
     """Run a new search; return the exit status."""
+    past_runs = read_runs(options.results, options.warm_start)
     prepared = prepare(options)
     resolve_mode(options.wandb)  # says at once that online needs a key
+    warm_start = plan_warm_start(past_runs, prepared)
     with ExitStack() as stack:
-        dashboard, resources = _start_ray(stack, options)
+        joined = _join(stack, prepared)
         folder = RunFolder.create(options.results, prepared.space.name)
         stack.enter_context(folder.lock())
-        folder.write_text("space.py", prepared.space.source)
-        print("data      ", write_account(prepared.faces, folder.path / "data"))
-        prepared.split.save(folder.path / "data" / "split.json", prepared.faces.table)
-        search = describe_search(prepared, folder, resources, cluster.hardware())
+        _write_inputs(prepared, folder)
+        for line in warm_start.account:
+            print(labelled("warm start", line))
+        search = describe_search(prepared, folder, joined.resources, cluster.hardware())
+        search["warm_start"] = warm_start.to_dict()
         folder.write_record(search)  # from here on the run can be resumed
-        return _run(stack, prepared, folder, search, resources, dashboard)
+        return _run(stack, prepared, folder, search, joined)
 
 
 def resume(folder: RunFolder, given: dict[str, Any]) -> int:
@@ -52,9 +58,17 @@ def resume(folder: RunFolder, given: dict[str, Any]) -> int:
         options = SearchOptions.from_dict(search["options"]).resumed_with(given)
         prepared = prepare(options)
         _refuse_changes(search, prepared)
-        dashboard, resources = _start_ray(stack, options)
+        _write_inputs(prepared, folder)  # says in seconds that the disk is still full
+        joined = _join(stack, prepared)
         search |= {"options": options.to_dict(), "num_trials": options.num_trials}
-        return _run(stack, prepared, folder, search, resources, dashboard)
+        return _run(stack, prepared, folder, search, joined)
+
+
+def _write_inputs(prepared: Prepared, folder: RunFolder) -> None:
+    """Write what is searched; again when the search goes on, should a file have been damaged."""
+    folder.write_text("space.py", prepared.space.source)
+    print(labelled("data", write_account(prepared.faces, folder.path / "data")))
+    prepared.split.save(folder.path / "data" / "split.json", prepared.faces.table)
 
 
 def _run(
@@ -62,20 +76,20 @@ def _run(
     prepared: Prepared,
     folder: RunFolder,
     search: dict[str, Any],
-    resources: cluster.Resources,
-    dashboard: str | None,
+    joined: cluster.Joined,
 ) -> int:
     """Search until the trials, the time or the user's patience are used up; write the account."""
-    options = prepared.options
-    checkpoints = CheckpointStore(options.storage or str(folder.path / "checkpoints"))
+    options, resources = prepared.options, joined.resources
+    checkpoints = CheckpointStore.of_run(options.storage, folder.path)
     checkpoints.check()
-    study = _open_study(prepared, folder)
+    study = _open_study(prepared, folder, WarmStart.from_dict(search.get("warm_start")))
+    num_unfinished = study.num_unfinished()
     earlier = [record for record in study.records() if record.state != "RUNNING"]
     screen = stack.enter_context(Screen(earlier=earlier))
     observers: list[Observer] = [screen]
     mode, wandb_line = resolve_mode(options.wandb)
     if mode != "disabled":
-        tracker = WandbTracker(mode, folder.path, say=screen.say)
+        tracker = WandbTracker(mode, folder.path, say=screen.say, checkpoints=checkpoints)
         stack.callback(tracker.close)
         observers.append(tracker)
     session = SearchSession(study, options.num_trials, observers, checkpoints)
@@ -84,49 +98,62 @@ def _run(
     search |= {"status": RUNNING, "wandb": mode, "concurrency": resources.concurrency}
     account = RunningAccount(folder, search, study)
     observers.append(account)
-    shown = {"folder": folder.path, "dashboard": dashboard, "wandb_line": wandb_line}
+    shown = {"folder": folder.path, "dashboard": joined.dashboard, "wandb_line": wandb_line}
     for observer in observers:
         observer.search_started({**search, **shown})
     if session.has_more:  # not so where a finished search is resumed, or one killed at its very end
-        run_trials(search_job(prepared, checkpoints, resources), folder, session, resources)
+        try:
+            job = search_job(prepared, checkpoints, resources, joined.images_ref)
+            run_trials(job, folder, session, resources)
+        except UserError:
+            account.give_up()
+            raise
+    session.tidy(study.records())  # a driver killed at a trial's end left that for now
+    sizes = checkpoints.sizes()
+    at_most = max(resources.concurrency, num_unfinished) + 1
+    search["checkpoints"] = {"num": len(sizes), "bytes": sum(sizes.values()), "at_most": at_most}
     status = _status(session)
     report = account.finish(status)
     for observer in observers:
         observer.search_ended(study.records(), report)
+    screen.say(disk_line(search["checkpoints"]))
     return _exit_status(session, status)
 
 
 def search_job(
-    prepared: Prepared, checkpoints: CheckpointStore, resources: cluster.Resources
+    prepared: Prepared,
+    checkpoints: CheckpointStore,
+    resources: cluster.Resources,
+    images_ref: Sequence[ray.ObjectRef] = (),
 ) -> TrialJob:
-    """Return what all trials of a search share."""
+    """Return what all trials of a search share; ``images_ref`` as in `TrialJob`."""
     rows = {SEARCH_ROWS: (prepared.split.train, prepared.split.val)}
-    return trial_job(prepared.faces, rows, prepared.options.weights, checkpoints, resources)
+    weights = cluster.Weights.read(prepared.options.weights)
+    return trial_job(prepared.faces, rows, weights, checkpoints, resources, images_ref)
 
 
-def _open_study(prepared: Prepared, folder: RunFolder) -> SearchStudy:
+def _open_study(prepared: Prepared, folder: RunFolder, warm_start: WarmStart) -> SearchStudy:
     options = prepared.options
     return SearchStudy(
         folder.journal,
         prepared.space,
         options.fixed,
+        objectives=options.objectives,
         sampler=options.sampler,
         scheduler=options.scheduler,
         grace_epochs=options.grace_epochs,
         reduction_factor=options.reduction_factor,
         # Few trials leave no room for Optuna's usual ten random ones.
         num_startup_trials=max(5, min(10, options.num_trials // 4)),
+        first_points=warm_start.first_points,
+        known=warm_start.known_trials(prepared),
     )
 
 
-def _start_ray(stack: ExitStack, options: SearchOptions) -> tuple[str | None, cluster.Resources]:
-    """Connect until the stack ends; return the dashboard's URL and what each trial gets."""
-    stack.callback(ray.shutdown)
-    dashboard = cluster.connect(options.address)
-    resources = cluster.plan_resources(
-        options.cpus_per_trial, options.gpus_per_trial, options.concurrency
-    )
-    return dashboard, resources
+def _join(stack: ExitStack, prepared: Prepared) -> cluster.Joined:
+    options = prepared.options
+    weights = cluster.Weights.read(options.weights)
+    return cluster.join(stack, options, prepared.faces, weights, options.fixed)
 
 
 def _refuse_changes(search: dict[str, Any], prepared: Prepared) -> None:

@@ -5,6 +5,7 @@ place where the three meet. Stock `OptunaSearch` was not used because it reports
 stopped early as COMPLETE, never ends one whose metric is NaN, and cannot go on after a crash.
 """
 
+import contextlib
 import threading
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -17,9 +18,10 @@ from ray.tune.utils.util import unflatten_dict
 
 from tune.checkpoints import CheckpointStore
 from tune.observer import Observer
-from tune.records import rank_complete
+from tune.records import TrialRecord, rank_complete
 from tune.study import SearchStudy
-from tune.trainable import FAILURE, METRICS, SEARCH_ROWS
+from tune.trainable import FAILURE, METRICS, SEARCH_ROWS, UNSAVED
+from utkface.errors import UserError
 
 #: A search whose first trials all fail before their first epoch is wrong as a whole.
 MAX_FAILURES_AT_START = 3
@@ -103,12 +105,17 @@ class SearchSession:
             self.stop_requested.set()
         self._ended(number)
 
-    def _ended(self, number: int) -> None:
-        """Tell the observers, and keep no checkpoints but of unfinished trials and the best."""
-        records = self.study.records()
+    def tidy(self, records: Sequence[TrialRecord]) -> None:
+        """Keep no checkpoints but of unfinished trials and the best, so that few are ever there."""
         unfinished = {record.number for record in records if record.state == "RUNNING"}
-        best = {record.number for record in rank_complete(records)[:1]}
-        self.checkpoints.keep_only(unfinished | best)
+        best = {record.number for record in rank_complete(records, self.study.objectives)[:1]}
+        with contextlib.suppress(OSError):  # the next trial's end is another chance
+            self.checkpoints.keep_only(unfinished | best)
+
+    def _ended(self, number: int) -> None:
+        """Clean up and tell the observers."""
+        records = self.study.records()
+        self.tidy(records)
         ended = next(record for record in records if record.number == number)
         for observer in self.observers:
             observer.trial_ended(ended)
@@ -177,7 +184,10 @@ class StudyScheduler(_OfSession, FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict) -> str:
         """Record the epoch and pass on the study's decision."""
-        if self._session.take_result(trial.config["number"], unflatten_dict(result)):
+        result = unflatten_dict(result)
+        if UNSAVED in result:
+            raise UserError(result[UNSAVED])
+        if self._session.take_result(trial.config["number"], result):
             return TrialScheduler.CONTINUE
         return TrialScheduler.STOP
 

@@ -3,30 +3,41 @@
 The journal file is the only truth about a search. Each suggestion, each epoch's metrics and each
 ending is flushed to it before anything else acts on it; tables, figures and Ray's own state can be
 rebuilt from it. After a crash the same study is opened again: finished trials stand, unfinished
-ones (RUNNING) are handed out first, and rungs need no restoring (see `tune.asha`).
+ones (RUNNING) are handed out first, and rungs need no restoring (see `tune.stopping`).
 """
 
 import math
-import os
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.pruners import BasePruner, NopPruner
-from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
-from optuna.storages.journal import JournalFileBackend, JournalStorage
+from optuna.samplers import BaseSampler
+from optuna.storages.journal import JournalStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from search_spaces import Space
-from tune.asha import ARRIVAL, AshaPruner, epoch_key
-from tune.records import TrialRecord
+from tune.informed_sampler import InformedSampler
+from tune.journal import TwinJournal
+from tune.records import TrialRecord, judged_metric
+from tune.samplers import make_sampler
+from tune.stopping import make_rule
+from tune.study_trials import (
+    ARRIVAL,
+    CONFIG,
+    OVERRIDES,
+    REASON,
+    curves_until,
+    epoch_key,
+    recorded_epochs,
+    study_records,
+)
 from utkface.errors import UserError
 
-_OVERRIDES = "overrides"  # user attribute: what an enqueued point sets beyond the space
-_CONFIG = "config"  # user attribute: the whole TrainConfig
-_REASON = "reason"  # user attribute: why a trial failed
+#: The one study of a journal.
+STUDY_NAME = "search"
 
 
 @dataclass(frozen=True)
@@ -42,8 +53,13 @@ class SearchStudy:
     """One search's study: hands out trials, takes reports, decides on early stopping.
 
     Parameters: ``path`` of the journal file; ``space`` and the ``fixed`` configuration fields of
-    every trial (epochs, image_size, seed); ``sampler`` and ``scheduler`` by name, as on the command
-    line. Used by one process at a time (see `tune.run_folder.RunFolder.lock`).
+    every trial (epochs, image_size, seed); ``objectives``, the metrics to minimise; ``sampler`` and
+    ``scheduler`` by name, as on the command line; ``first_points`` to try before the space's own
+    and ``known`` trials of earlier searches, which the sampler alone learns from (see
+    `tune.warm_start`).
+
+    Early stopping judges by the objective, by `score` where there are several. Used by one process
+    at a time (see `tune.run_folder.RunFolder.lock`).
     """
 
     def __init__(
@@ -52,26 +68,29 @@ class SearchStudy:
         space: Space,
         fixed: dict[str, Any],
         *,
+        objectives: tuple[str, ...] = ("score",),
         sampler: str = "tpe",
         scheduler: str = "asha",
         grace_epochs: int = 1,
         reduction_factor: int = 3,
         num_startup_trials: int = 8,
+        first_points: Sequence[dict[str, Any]] = (),
+        known: Sequence[FrozenTrial] = (),
     ) -> None:
-        self.space, self.fixed = space, fixed
+        self.space, self.fixed, self.objectives = space, fixed, objectives
+        self._judged_metric = judged_metric(objectives)
         self._sampler_name, self._num_startup_trials = sampler, num_startup_trials
-        pruner: BasePruner = NopPruner()
-        if scheduler == "asha":
-            pruner = AshaPruner(fixed["epochs"], grace_epochs, reduction_factor)
-        self.study = open_study(path, pruner)
+        self._rule = make_rule(scheduler, fixed["epochs"], grace_epochs, reduction_factor)
+        self.study = open_study(path, objectives)
+        self._known = known
         self._live: dict[int, Trial] = {}
         self._unfinished = [t.number for t in self._trials(TrialState.RUNNING)]
-        self._num_reports = sum(len(t.intermediate_values) for t in self._trials())
+        self._num_reports = sum(len(recorded_epochs(t)) for t in self._trials())
         # Points carry the attribute, so that a start cut short in mid-loop adds none twice.
-        num_enqueued = sum(_OVERRIDES in trial.user_attrs for trial in self._trials())
-        for point in space.points[num_enqueued:]:
+        num_enqueued = sum(OVERRIDES in trial.user_attrs for trial in self._trials())
+        for point in [*first_points, *space.points][num_enqueued:]:
             params, overrides = space.split_point(point)
-            self.study.enqueue_trial(params, {_OVERRIDES: overrides})
+            self.study.enqueue_trial(params, {OVERRIDES: overrides})
 
     def next_trial(self) -> Assignment:
         """Hand out an unfinished trial, else the next point to try first, else a new suggestion."""
@@ -84,12 +103,12 @@ class SearchStudy:
                 trial = self.study.ask()
             self._live[trial.number] = trial
             try:
-                config = self.space.config(trial, self.fixed, trial.user_attrs.get(_OVERRIDES))
+                config = self.space.config(trial, self.fixed, trial.user_attrs.get(OVERRIDES))
             except UserError as error:  # a combination that the space's own check did not meet
                 self.fail(trial.number, str(error))
                 continue
-            trial.set_user_attr(_CONFIG, config.to_dict())
-            epochs_done = len(self._frozen(trial.number).intermediate_values)
+            trial.set_user_attr(CONFIG, config.to_dict())
+            epochs_done = len(recorded_epochs(self._frozen(trial.number)))
             return Assignment(trial.number, config.to_dict(), epochs_done)
 
     def report(self, number: int, metrics: dict[str, Any]) -> TrialState:
@@ -98,18 +117,15 @@ class SearchStudy:
         An epoch that is on record already (a trial restored from its checkpoint reports its last
         one again) is judged again but not recorded twice.
         """
-        trial, epoch, score = self._live[number], metrics["epoch"], metrics["score"]
-        if not math.isfinite(score):
-            return self.fail(number, f"score is {score} after epoch {epoch}")
-        if epoch not in self._frozen(number).intermediate_values:
-            record = {**metrics, ARRIVAL: self._num_reports}
-            trial.set_user_attr(epoch_key(epoch), record)
-            trial.report(score, epoch)
-            self._num_reports += 1
+        epoch = metrics["epoch"]
+        for name in dict.fromkeys(["score", *self.objectives]):
+            if not math.isfinite(metrics[name]):
+                return self.fail(number, f"{name} is {metrics[name]} after epoch {epoch}")
+        self._record(number, epoch, metrics)
         if epoch >= self.fixed["epochs"]:
-            self.study.tell(number, score)
+            self.study.tell(number, [metrics[name] for name in self.objectives])
             state = TrialState.COMPLETE
-        elif trial.should_prune():
+        elif self._is_stopped(number, epoch):
             self.study.tell(number, state=TrialState.PRUNED)
             state = TrialState.PRUNED
         else:
@@ -119,7 +135,7 @@ class SearchStudy:
 
     def fail(self, number: int, reason: str) -> TrialState:
         """Record that a trial failed, and why."""
-        self._live.pop(number).set_user_attr(_REASON, reason)
+        self._live.pop(number).set_user_attr(REASON, reason)
         self.study.tell(number, state=TrialState.FAIL)
         return TrialState.FAIL
 
@@ -135,23 +151,30 @@ class SearchStudy:
         """Return all trials that were ever handed out, by number."""
         return study_records(self.study)
 
+    def _record(self, number: int, epoch: int, metrics: dict[str, Any]) -> None:
+        """Write an epoch to the study unless it is there."""
+        trial, frozen = self._live[number], self._frozen(number)
+        if epoch not in recorded_epochs(frozen):
+            trial.set_user_attr(epoch_key(epoch), {**metrics, ARRIVAL: self._num_reports})
+            self._num_reports += 1
+        # For the sampler and for optuna-dashboard; Optuna has no such values of several objectives.
+        if len(self.objectives) == 1 and epoch not in frozen.intermediate_values:
+            trial.report(metrics[self._judged_metric], epoch)
+
+    def _is_stopped(self, number: int, epoch: int) -> bool:
+        """Say whether the rule of early stopping ends a trial after this epoch."""
+        if epoch not in self._rule.epochs:  # spares the reading of all curves
+            return False
+        curves = curves_until(self._trials(), number, epoch, self._judged_metric)
+        return self._rule.stops(curves, number)
+
     def _make_sampler(self) -> BaseSampler:
         # A fresh sampler per suggestion, seeded by the search's seed and the number of trials:
         # what is suggested depends on the study alone, not on how often the driver was restarted.
-        seed = (self.fixed["seed"] * 1_000_003 + len(self.study.get_trials(deepcopy=False))) % 2**31
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            if self._sampler_name == "random":
-                return RandomSampler(seed=seed)
-            if self._sampler_name == "gp":
-                return GPSampler(seed=seed, n_startup_trials=self._num_startup_trials)
-            return TPESampler(
-                seed=seed,
-                n_startup_trials=self._num_startup_trials,
-                multivariate=True,
-                group=True,  # conditional parameters are modelled with those they appear with
-                constant_liar=True,  # trials that run at once keep away from each other
-            )
+        num_trials = len(self._known) + len(self.study.get_trials(deepcopy=False))
+        seed = (self.fixed["seed"] * 1_000_003 + num_trials) % 2**31
+        sampler = make_sampler(self._sampler_name, seed, self._num_startup_trials)
+        return InformedSampler(sampler, self._known) if self._known else sampler
 
     def _frozen(self, number: int) -> FrozenTrial:
         return self.study.get_trials(deepcopy=False)[number]
@@ -160,57 +183,23 @@ class SearchStudy:
         return self.study.get_trials(deepcopy=False, states=states or None)
 
 
-def open_study(path: Path, pruner: BasePruner | None = None) -> optuna.Study:
+def open_study(path: Path, objectives: tuple[str, ...] = ("score",)) -> optuna.Study:
     """Open the study of a journal file, or start one; mends what a killed writer left behind.
 
-    The caller holds the run folder's lock, so nobody else is writing.
+    ``objectives`` matter to a new study alone. The caller holds the run folder's lock, so nobody
+    else is writing.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    _mend_journal(path)
-    storage = JournalStorage(JournalFileBackend(str(path)))
-    return optuna.create_study(
-        storage=storage, study_name="search", direction="minimize", pruner=pruner,
+    study = optuna.create_study(
+        storage=JournalStorage(TwinJournal(path)),
+        study_name=STUDY_NAME,
+        directions=["minimize"] * len(objectives),
         load_if_exists=True,
-    )  # fmt: skip
-
-
-def study_records(study: optuna.Study) -> list[TrialRecord]:
-    """Return a record of every trial that was handed out, by number."""
-    trials = study.get_trials(deepcopy=False)
-    return [to_record(trial) for trial in trials if trial.state != TrialState.WAITING]
-
-
-def to_record(trial: FrozenTrial) -> TrialRecord:
-    """Read one trial of the study as plain data."""
-    epochs = sorted(trial.intermediate_values)
-    start, end = trial.datetime_start, trial.datetime_complete
-    return TrialRecord(
-        number=trial.number,
-        state=trial.state.name,
-        score=trial.intermediate_values[epochs[-1]] if epochs else None,
-        params=dict(trial.params),
-        config=dict(trial.user_attrs.get(_CONFIG, {})),
-        epochs=[_metrics(trial, epoch) for epoch in epochs],
-        reason=trial.user_attrs.get(_REASON),
-        started=start.isoformat(timespec="seconds") if start else None,
-        ended=end.isoformat(timespec="seconds") if end else None,
     )
-
-
-def _metrics(trial: FrozenTrial, epoch: int) -> dict[str, Any]:
-    """Return an epoch's metrics as they were reported."""
-    recorded = trial.user_attrs[epoch_key(epoch)]
-    return {name: value for name, value in recorded.items() if name != ARRIVAL}
-
-
-def _mend_journal(path: Path) -> None:
-    """Cut off a line that a killed process wrote only in part, and drop its lock."""
-    # Optuna would append the next entry to the torn line and then refuse the whole file.
-    Path(f"{path}.lock").unlink(missing_ok=True)
-    if not path.exists():
-        return
-    content = path.read_bytes()
-    if content and not content.endswith(b"\n"):
-        with path.open("r+b") as file:
-            file.truncate(content.rfind(b"\n") + 1)
-            os.fsync(file.fileno())
+    if (
+        len(study.directions) == len(objectives) > 1 and study.metric_names is None
+    ):  # what optuna-dashboard calls them
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.set_metric_names(list(objectives))
+    return study

@@ -16,12 +16,15 @@ import torch
 from ray import tune
 
 from tune.checkpoints import CheckpointStore
+from tune.cluster import Weights, open_packed
+from tune.disk import cannot_write
 from utkface.config import TrainConfig
 from utkface.errors import UserError
 from utkface.training import Training, TrainingData
 
-#: The two kinds of result: an epoch's metrics, or why the trial cannot go on.
-METRICS, FAILURE = "metrics", "failure"
+#: The kinds of result: an epoch's metrics; why the trial cannot go on; why nothing can, as its
+#: checkpoint could not be written.
+METRICS, FAILURE, UNSAVED = "metrics", "failure", "unsaved"
 #: The name of a search's rows in `TrialJob.rows`.
 SEARCH_ROWS = "search"
 
@@ -42,7 +45,7 @@ class TrialJob:
     gender: np.ndarray
     race: np.ndarray
     rows: dict[str, tuple[np.ndarray, np.ndarray]]
-    weights: str
+    weights: Weights
     checkpoints: CheckpointStore
     num_threads: int
     use_gpu: bool
@@ -56,10 +59,9 @@ class TrialJob:
 
     def open_images(self) -> np.ndarray:
         """Map the packed faces, from the node's own disk or from the object store."""
-        if self.images_path.exists():
-            images = np.load(self.images_path, mmap_mode="r")
-            if images.shape == self.images_shape:
-                return images
+        images = open_packed(self.images_path, self.images_shape)
+        if images is not None:
+            return images
         if not self.images_ref:
             raise FileNotFoundError(f"no packed faces at {self.images_path}")
         return ray.get(self.images_ref[0])
@@ -98,11 +100,18 @@ class FaceTrainable(tune.Trainable):
         if self._failure is None:
             try:
                 metrics = self._training.run_epoch()
-                self._job.checkpoints.save(self._number, self._training.state_dict())
-                return {METRICS: metrics}
+                return self._save() or {METRICS: metrics}
             except Exception as error:
                 self._failure = describe_failure(error)
         return {FAILURE: self._failure}
+
+    def _save(self) -> dict[str, Any]:
+        """Write the checkpoint; return the result that tells why that was not possible."""
+        try:
+            self._job.checkpoints.save(self._number, self._training.state_dict())
+        except OSError as error:
+            return {UNSAVED: str(cannot_write(self._job.checkpoints.uri, error))}
+        return {}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Do nothing: a trial's state is in the search's checkpoint store, not in Ray's."""
@@ -118,7 +127,7 @@ class FaceTrainable(tune.Trainable):
             self._training = Training(
                 TrainConfig.from_dict(config["train"]),
                 self._job.select(self._images, config["rows"]),
-                weights=self._job.weights,
+                weights=self._job.weights.here(),
                 device="cuda" if self._job.use_gpu else "cpu",
             )
             state = self._load_state()

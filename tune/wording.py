@@ -8,12 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from tune.progress import Progress
-from tune.records import TrialRecord, rank_complete
+from tune.records import (
+    SCORE,
+    TrialRecord,
+    describe_objectives,
+    objective_values,
+    pareto_front,
+    rank_complete,
+    search_objectives,
+)
 from tune.report.analysis import STATES, last_metrics, split_differing
+from tune.tracking import sync_command
 from utkface.evaluation.report.text import show, show_duration, show_fixed
 
 DEMO_WARNING = "demo faces: these numbers say nothing about real ones"
-METRIC_HEADINGS = ("score", "age MAE", "gender")
+#: Names of metrics with their columns' headings and digits: always shown, and where minimised.
+_COLUMNS = {"score": ("score", 3), "age_mae": ("age MAE", 2), "gender_accuracy": ("gender", 3)}
+_MORE_COLUMNS = {"gender_log_loss": ("log loss", 3), "worst_group_mae": ("worst group", 2)}
+_MAX_FRONT_SHOWN = 8
 _LABEL = "{:<11}{}"  # of the lines around the table
 
 
@@ -22,16 +34,28 @@ def labelled(label: str, text: object) -> str:
     return _LABEL.format(label, text)
 
 
-def metric_cells(metrics: Mapping[str, Any]) -> list[str]:
-    """Return score, age MAE (years) and gender accuracy as table cells, a dash for none."""
-    names_digits = (("score", 3), ("age_mae", 2), ("gender_accuracy", 3))
-    return [show_fixed(metrics.get(name), digits) for name, digits in names_digits]
+def metric_headings(objectives: Sequence[str] = SCORE) -> list[str]:
+    """Return the headings of the columns that `metric_cells` fills."""
+    return [heading for heading, _ in _columns(objectives).values()]
 
 
-def metrics_line(metrics: Mapping[str, Any]) -> str:
-    """Return score, age MAE and gender accuracy as half a sentence."""
-    score, age_mae, gender = metric_cells(metrics)
-    return f"score {score}, age MAE {age_mae} years, gender accuracy {gender}"
+def metric_cells(metrics: Mapping[str, Any], objectives: Sequence[str] = SCORE) -> list[str]:
+    """Return score, age MAE (years), gender accuracy and what else a search minimises as texts."""
+    columns = _columns(objectives).items()
+    return [show_fixed(metrics.get(name), digits) for name, (_, digits) in columns]
+
+
+def metrics_line(metrics: Mapping[str, Any], objectives: Sequence[str] = SCORE) -> str:
+    """Return the same metrics as half a sentence."""
+    score, age_mae, gender, *more = metric_cells(metrics, objectives)
+    line = f"score {score}, age MAE {age_mae} years, gender accuracy {gender}"
+    headings = metric_headings(objectives)[len(_COLUMNS) :]
+    return ", ".join([line, *map(" ".join, zip(headings, more, strict=True))])
+
+
+def _columns(objectives: Sequence[str]) -> dict[str, tuple[str, int]]:
+    more = {name: _MORE_COLUMNS[name] for name in objectives if name in _MORE_COLUMNS}
+    return {**_COLUMNS, **more}
 
 
 def count_line(records: Iterable[TrialRecord]) -> str:
@@ -46,20 +70,23 @@ def ended_of(num_ended: int, progress: Progress) -> str:
     return f"{num_ended}{budget} trials ended, {len(progress.running)} running"
 
 
-def ending_line(record: TrialRecord, max_epochs: int | None) -> str:
+def ending_line(record: TrialRecord, progress: Progress) -> str:
     """Return one line that says how a trial ended."""
+    max_epochs = progress.max_epochs
     if record.state == "FAIL":
         return f"trial {record.number} failed: {_first_line(record.reason) or 'no reason given'}"
     budget = f" of {max_epochs}" if max_epochs else ""
     ending = f"{STATES[record.state]} after {len(record.epochs)}{budget} epochs"
-    return f"trial {record.number} {ending}: {metrics_line(last_metrics(record))}"
+    metrics = metrics_line(last_metrics(record), progress.objectives)
+    return f"trial {record.number} {ending}: {metrics}"
 
 
 def status_line(progress: Progress) -> str:
     """Return where a search stands, in one line."""
     parts = [show_duration(progress.elapsed_s), ended_of(len(progress.ended), progress)]
     if best := progress.best:
-        parts.append(f"best: trial {best.number}, {metrics_line(last_metrics(best))}")
+        metrics = metrics_line(last_metrics(best), progress.objectives)
+        parts.append(f"best: trial {best.number}, {metrics}")
     return "; ".join([*parts, time_left_text(progress.time_left_s())])
 
 
@@ -89,6 +116,8 @@ def introduction(search: Mapping[str, Any]) -> list[str]:
     if "num_train" in data and "num_val" in data:
         counts = f"{data['num_train']:,} to train on, {data['num_val']:,} to validate on"
         lines.append(_LABEL.format("faces", f"{counts} ({data.get('source', 'unnamed')})"))
+    if (objectives := search_objectives(search)) != SCORE:
+        lines.append(_LABEL.format("objective", describe_objectives(objectives)))
     if search.get("folder"):
         lines.append(_LABEL.format("run", search["folder"]))
     if search.get("dashboard"):
@@ -111,18 +140,21 @@ def summary(
     lines = ["", f"{search.get('name', 'the search')} ended {ending}: {count_line(records)}"]
     if is_demo(search):
         lines.append(DEMO_WARNING)
-    best = next(iter(rank_complete(list(records))), None)
+    objectives = search_objectives(search)
+    best = next(iter(rank_complete(list(records), objectives)), None)
     if best is None:
         lines.append("no trial ran all its epochs, so there is no best configuration")
     else:
-        lines += _best_lines(best, records, is_demo(search))
+        if len(objectives) > 1:
+            lines += _front_lines(records, objectives)
+        lines += _best_lines(best, records, objectives, is_demo(search))
     if report is not None:
         lines.append(_LABEL.format("report", report))
     if folder := search.get("folder"):
         run = shlex.quote(str(folder))
         lines.append(_LABEL.format("run", folder))
         if search.get("wandb") == "offline":
-            lines.append(_LABEL.format("W&B", f"wandb sync {run}/wandb/offline-run-*"))
+            lines.append(_LABEL.format("W&B", sync_command(Path(folder))))
         if len(records) < search.get("num_trials", 0) or _any_running(records):
             lines.append(_LABEL.format("go on", f"python tune/run_search.py --resume {run}"))
         elif best is not None:
@@ -130,9 +162,33 @@ def summary(
     return lines
 
 
-def _best_lines(best: TrialRecord, records: Sequence[TrialRecord], demo: bool) -> list[str]:
+def disk_line(checkpoints: Mapping[str, int]) -> str:
+    """Return what a search's checkpoints take on the disk, and how many there can ever be."""
+    num, mb = checkpoints["num"], checkpoints["bytes"] / 1e6
+    bound = f"never more than {checkpoints['at_most']}: those of running trials and the best one's"
+    return labelled("disk", f"{num} checkpoint{'s' * (num != 1)}, {mb:.1f} MB ({bound})")
+
+
+def _front_lines(records: Sequence[TrialRecord], objectives: Sequence[str]) -> list[str]:
+    """Return the trials of the Pareto front with what they reached of each objective."""
+    front = pareto_front(records, objectives)
+    trials = "1 trial" if len(front) == 1 else f"{len(front)} trials"
+    lines = [f"{trials} that no other beats in all of {', '.join(objectives)}:"]
+    for record in front[:_MAX_FRONT_SHOWN]:
+        values = zip(objectives, objective_values(record, objectives), strict=True)
+        texts = ", ".join(f"{name} {value:.4g}" for name, value in values)
+        lines.append(f"trial {record.number}: {texts}")
+    if len(front) > _MAX_FRONT_SHOWN:
+        lines.append(f"and {len(front) - _MAX_FRONT_SHOWN} more, in the report")
+    return [_LABEL.format("" if i else "front", line) for i, line in enumerate(lines)]
+
+
+def _best_lines(
+    best: TrialRecord, records: Sequence[TrialRecord], objectives: Sequence[str], demo: bool
+) -> list[str]:
     """Return the best trial's metrics and those of its hyperparameters that are not everyone's."""
-    lines = [_LABEL.format("best", f"trial {best.number}: {metrics_line(last_metrics(best))}")]
+    metrics = metrics_line(last_metrics(best), objectives)
+    lines = [_LABEL.format("best", f"trial {best.number}: {metrics}")]
     if not demo:
         meaning = "(a lower score is better; 1 is the reference's published model)"
         lines.append(_LABEL.format("", meaning))

@@ -14,7 +14,7 @@ from utkface.errors import UserError
 
 FIXED = {"epochs": 8, "image_size": 64, "seed": 3}
 NAMES = [
-    "augmentation", "baseline", "loss", "oversampling", "quick", "schedule", "scratch",
+    "augmentation", "baseline", "fairness", "loss", "oversampling", "quick", "schedule", "scratch",
     "weak_groups",
 ]  # fmt: skip
 
@@ -83,6 +83,7 @@ def test_a_resumed_trial_gets_its_configuration_again(name):
         ("schedule", "step_epochs", lambda config: config.schedule == "step"),
         ("loss", "huber_delta_years", lambda config: config.age_loss == "huber"),
         ("loss", "dldl_sigma_years", lambda config: config.age_loss == "dldl"),
+        ("fairness", "dldl_sigma_per_year", lambda config: config.age_loss == "dldl"),
         ("oversampling", "oversample_balance", lambda config: config.oversample_by != "none"),
     ],
 )
@@ -140,6 +141,12 @@ def test_weak_groups_refuses_what_is_no_file_of_weights(weights_file, content, m
         load_space("weak_groups", FIXED)
     assert message.format(path=weights_file) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_fairness_alone_asks_for_several_objectives():
+    objectives = {name: load_space(name, FIXED).objectives for name in NAMES}
+    assert objectives.pop("fairness") == ("age_mae", "gender_error", "worst_group_mae")
+    assert set(objectives.values()) == {("score",)}
 
 
 def test_colour_knobs_share_one_strength():

@@ -70,7 +70,7 @@ def test_a_changed_file_is_read_again(write):
     ("name", "hint"),
     [
         ("oversampel", "did you mean oversampling?"),
-        ("zzz", "allowed: augmentation, baseline, loss"),
+        ("zzz", "allowed: augmentation, baseline, fairness, loss"),
         ("nowhere/space.py", "no search space at nowhere/space.py"),
         ("common", "unknown search space 'common'"),  # a shared piece, not a space
     ],
@@ -114,6 +114,30 @@ def test_a_defect_of_the_file(write, text, line, what):
     message = error_of(path)
     assert message.startswith(f"{path}:{line}: " if line else f"{path}: ")
     assert what in message
+
+
+OBJECTIVES = {
+    "unknown": (
+        '("age_mea",)',
+        "objective 'age_mea' is unknown; did you mean age_mae? allowed: score",
+    ),
+    "a list in it": ('(["score"],)', "objective ['score'] is unknown"),
+    "twice": ('("score", "score")', "objectives score, score are not possible"),
+    "none": ("()", "objectives (none) are not possible"),
+    "a text": ('"score"', "OBJECTIVES='score' is str; allowed: a tuple of names"),
+}
+
+
+@pytest.mark.parametrize(("value", "what"), OBJECTIVES.values(), ids=OBJECTIVES)
+def test_a_defect_of_the_objectives(write, value, what):
+    path = write(SOUND.replace("\n\nPOINTS", f"\n\nOBJECTIVES = {value}\nPOINTS"))
+    assert error_of(path).startswith(f"{path}:3: {what}")
+
+
+def test_a_space_may_say_what_to_minimise(write):
+    assert load_space(write(SOUND)).objectives == ("score",)
+    text = SOUND.replace("POINTS", 'OBJECTIVES = ["worst_group_mae"]\nPOINTS')
+    assert load_space(write(text)).objectives == ("worst_group_mae",)
 
 
 # Of each: the body of `suggest`, whose first line is the file's fifth; the line; the message.

@@ -1,3 +1,5 @@
+import resource
+
 import pytest
 import torch
 
@@ -25,6 +27,19 @@ def test_a_writer_killed_in_the_middle_leaves_the_old_state(store, tmp_path):
     assert store.load(7)["epoch"] == 1
 
 
+def test_a_full_disk_leaves_the_old_state_and_no_half_of_a_new_one(store, tmp_path):
+    store.save(7, {"epoch": 1})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))  # no file may be any longer
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            store.save(7, {"epoch": 2, "weights": torch.ones(5000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert store.load(7)["epoch"] == 1
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["trial_0007.pt"]
+
+
 def test_a_truncated_checkpoint_is_refused_in_one_line(store, tmp_path):
     store.save(7, {"epoch": 1, "weights": torch.ones(1000)})
     path = tmp_path / "checkpoints" / "trial_0007.pt"
@@ -40,6 +55,7 @@ def test_only_the_named_are_kept(store, tmp_path):
         store.save(number, {"epoch": number})
     (folder / "trial_0002.pt.tmp").write_bytes(b"half")
     (folder / "notes.txt").write_text("not ours")
+    assert store.sizes().keys() == {0, 1, 2, 3}
     store.keep_only({0, 3})
     assert sorted(p.name for p in folder.iterdir()) == [
         "notes.txt",

@@ -64,7 +64,20 @@ def test_a_file_is_whole_or_the_old_one(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="No space left"):
         folder.write_record({"created": "now"})
     assert folder.record == {"created": "then"}
-    assert [path.name for path in folder.path.iterdir()] == ["search.json"]
+    assert sorted(path.name for path in folder.path.iterdir()) == ["backup", "search.json"]
+    assert [path.name for path in (folder.path / "backup").iterdir()] == ["search.json"]
+
+
+def test_a_damaged_record_comes_back_from_its_copy(tmp_path):
+    folder = RunFolder.create(tmp_path, "loss")
+    folder.write_record({"created": "then", "seed": 3})
+    record = folder.path / "search.json"
+    for content in ("", record.read_text()[:9]):
+        record.write_text(content)
+        assert folder.record == {"created": "then", "seed": 3}
+    (folder.path / "backup" / "search.json").write_text("{")
+    with pytest.raises(UserError, match=r"search\.json cannot be read"):
+        assert folder.record
 
 
 def test_results_that_cannot_be_written_are_told(tmp_path):
@@ -90,9 +103,12 @@ def test_a_run_is_one_process_at_a_time(tmp_path):
     assert ready.wait(30)
     with pytest.raises(UserError, match=f"process {other.pid}"), folder.lock():
         pass
-    half_written = folder.path / ".search.json.x1y2.tmp"
-    half_written.mkdir()
+    half_written = [
+        folder.path / ".search.json.x1y2.tmp", folder.path / "data" / ".split.json.x1y2.tmp"
+    ]  # fmt: skip
+    for left in half_written:
+        left.mkdir(parents=True)
     other.kill()  # the lock goes with the process
     other.join()
     with folder.lock():
-        assert not half_written.exists()
+        assert not any(left.exists() for left in half_written)

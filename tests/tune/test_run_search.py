@@ -104,10 +104,21 @@ def test_nothing_temporary_is_left(shared):
     assert [path.name for path in checkpoints] == [f"trial_{best['trial']:04d}.pt"]
 
 
-def test_wandb_has_a_run_per_trial(shared):
-    folder, _, _ = shared
-    assert len(list(folder.path.rglob("offline-run-*.wandb")) or
-               list(folder.path.rglob("run-*.wandb"))) == 3  # fmt: skip
+def test_the_space_that_checkpoints_take_is_bounded_and_told(shared):
+    folder, process, _ = shared
+    (checkpoint,) = (folder.path / "checkpoints").iterdir()
+    search = folder.record
+    assert search["checkpoints"] == {
+        "num": 1, "bytes": checkpoint.stat().st_size, "at_most": search["concurrency"] + 1
+    }  # fmt: skip
+    assert f"1 checkpoint, {checkpoint.stat().st_size / 1e6:.1f} MB (never" in process.stdout
+
+
+def test_wandb_has_a_run_per_trial_and_a_summary(shared):
+    folder, process, _ = shared
+    ids = [path.stem.rsplit("-", 1)[1] for path in folder.path.glob("wandb/offline-*/*.wandb")]
+    assert sorted(ids) == ["000", "001", "002", "summary"]
+    assert f"wandb sync {folder.path}/wandb" in process.stdout.replace("\n", "")
 
 
 @pytest.mark.slow

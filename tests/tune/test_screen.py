@@ -209,6 +209,26 @@ def test_summary_names_the_best_and_where_to_go_on():
     assert "--resume" not in summary
 
 
+def test_several_objectives_are_named_and_shown_and_the_front_is_listed_at_the_end():
+    search = {**SEARCH, "objectives": ["age_mae", "worst_group_mae"]}
+    records = [record(number, score=1.0 + number / 10) for number in range(3)]
+    for ended, values in zip(records, [(4.0, 9.0), (5.0, 8.0), (5.0, 9.0)], strict=True):
+        ended.epochs[-1].update(zip(search["objectives"], values, strict=True))
+    console = plain()
+    with Screen(console, earlier=records) as screen:
+        screen.search_started(search)
+        assert "worst group" in drawn(screen)
+        screen.trial_ended(records[1])
+        screen.search_ended(records, None)
+    introduction, summary = console.file.getvalue().split("ended after")
+    assert "objective  the Pareto front of age_mae, worst_group_mae; early stopping" in introduction
+    assert "gender accuracy 0.931, worst group 8.00" in introduction  # trial 1's ending
+    assert "2 trials that no other beats in all of age_mae, worst_group_mae:" in summary
+    assert "trial 0: age_mae 4, worst_group_mae 9\n" in summary
+    assert "trial 1: age_mae 5, worst_group_mae 8\n" in summary
+    assert "best       trial 0" in summary
+
+
 def test_summary_of_an_interrupted_search_without_a_complete_trial():
     console = plain()
     with Screen(console) as screen:

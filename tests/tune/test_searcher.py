@@ -117,6 +117,30 @@ def test_checkpoints_of_unfinished_trials_and_of_the_best_are_kept(begin, tmp_pa
     assert kept == ["trial_0001.pt", f"trial_{running:04d}.pt"]
 
 
+def test_what_a_killed_driver_left_is_cleaned_up(begin, tmp_path):
+    session = begin(num_trials=2)
+    numbers = [session.next_config()["number"] for _ in range(2)]
+    for number in numbers:
+        session.checkpoints.save(number, {"epoch": 3})
+        for epoch in (1, 2, 3):
+            # And then the driver was killed.
+            session.study.report(number, {"epoch": epoch, "score": 0.5 - 0.1 * number})
+    again = begin(num_trials=2)
+    assert not again.has_more
+    again.tidy(again.study.records())
+    assert again.checkpoints.sizes().keys() == {1}
+
+
+def test_an_ending_that_cannot_clean_up_is_an_ending(begin, monkeypatch):
+    def refuse(numbers):
+        raise OSError("the storage does not answer")
+
+    session = begin()
+    monkeypatch.setattr(session.checkpoints, "keep_only", refuse)
+    session.take_failure(session.next_config()["number"], "crash")
+    assert [record.state for record in session.study.records()] == ["FAIL"]
+
+
 def test_ray_is_told_when_there_are_no_more(begin):
     searcher = StudySearcher(begin(num_trials=1))
     config = searcher.suggest("ray-id")

@@ -1,5 +1,4 @@
 import json
-from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
@@ -126,20 +125,6 @@ def test_suggestions_depend_on_the_study_alone(tmp_path, space, sampler):
     restarted = search(tmp_path / "b.journal", restart=True)
     assert steady == restarted
     assert len({json.dumps(params) for params in steady[2:]}) >= 3  # not the same again
-
-
-def test_a_torn_last_line_and_a_dead_writers_lock_are_mended(reopen, tmp_path):
-    journal: Path = tmp_path / "study.journal"
-    run(reopen(), 1.0)
-    whole = journal.read_bytes()
-    last_line = whole.splitlines(keepends=True)[-1]
-    for length in range(len(last_line)):
-        journal.write_bytes(whole[: -len(last_line)] + last_line[:length])
-        Path(f"{journal}.lock").symlink_to(journal)
-        study = reopen()
-        assert [record.number for record in study.records()] == [0]
-        run(study, 0.5)
-        assert {record.state for record in reopen().records()} <= {"COMPLETE", "RUNNING"}
 
 
 def test_a_start_cut_short_enqueues_each_point_once(reopen, tmp_path, space):

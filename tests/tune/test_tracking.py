@@ -13,7 +13,10 @@ from tune.records import TrialRecord
 from tune.tracking import WandbTracker, resolve_mode
 from utkface.errors import UserError
 
-SEARCH = {"name": "over sampling/1", "created": "2026-01-02T03:04:05", "seed": 0}
+SEARCH = {
+    "name": "over sampling/1", "created": "2026-01-02T03:04:05", "seed": 0, "rungs": [1, 3],
+    "num_trials": 3,
+}  # fmt: skip
 KEY = "k9" * 20
 
 
@@ -23,12 +26,16 @@ class FakeRun:
         self.step = wandb.first_steps.get(arguments["name"], 0)
         self.project_url = "https://wandb.ai/me/utkface-tune"
         self.logged, self.summary, self.tags, self.exit_code = [], {}, arguments["tags"], None
-        self.calls = []
+        self.calls, self.artifacts = [], {}
 
     def log(self, metrics, step, commit):
         self.wandb.check("log")
-        self.logged.append((step, metrics["score"]))
+        self.logged.append((step, metrics.get("score", metrics)))
         self.calls.append("log")
+
+    def log_artifact(self, artifact):
+        self.wandb.check("artifact")
+        self.artifacts[artifact.type] = artifact
 
     def mark_preempting(self):
         self.calls.append("preempting")
@@ -38,10 +45,28 @@ class FakeRun:
         self.exit_code = exit_code
 
 
+class FakeArtifact:
+    def __init__(self, name, type, metadata):
+        self.name, self.type, self.metadata = name, type, metadata
+        self.content = b""
+
+    def add_file(self, path):
+        self.content = Path(path).read_bytes()
+
+
 class FakeWandb:
     """Stands in for the wandb module: keeps what it is told, and fails or hangs when asked to."""
 
-    Settings = SimpleNamespace
+    Settings = Table = SimpleNamespace
+    Artifact = FakeArtifact
+
+    @property
+    def trial_runs(self):
+        return [run for run in self.runs if run.arguments["job_type"] != "summary"]
+
+    @property
+    def summary_runs(self):
+        return [run for run in self.runs if run.arguments["job_type"] == "summary"]
 
     def __init__(self):
         self.runs, self.first_steps = [], {}
@@ -79,13 +104,14 @@ def wandb(monkeypatch):
 
 
 def record(number, state, score=0.9, reason=None):
+    num_epochs = {"COMPLETE": 4, "PRUNED": 3}.get(state, 0)
     return TrialRecord(
         number=number,
         state=state,
         score=score,
         params={},
-        config={"dropout": 0.1},
-        epochs=[],
+        config={"dropout": 0.1 * number},
+        epochs=[{"epoch": i, "score": score} for i in range(1, num_epochs + 1)],
         reason=reason,
         started=None,
         ended=None,
@@ -128,7 +154,7 @@ def test_one_run_per_trial_with_its_epochs_and_its_ending(wandb, tmp_path):
     tracker.trial_ended(record(2, "FAIL", score=None, reason="loss is nan"))
     tracker.search_ended([], None)
     assert said == []
-    first, second, third = wandb.runs
+    first, second, third = wandb.trial_runs
     assert first.arguments["name"] == "trial-000"
     assert first.arguments["group"] == SEARCH["name"]
     assert first.arguments["job_type"] == "search"
@@ -137,10 +163,95 @@ def test_one_run_per_trial_with_its_epochs_and_its_ending(wandb, tmp_path):
     assert first.arguments["dir"] == str(tmp_path)
     assert first.calls == ["log", "log", "finish"]
     assert first.logged == [(1, 1.0), (2, 0.5)]
-    assert [run.tags for run in wandb.runs] == [("COMPLETE",), ("PRUNED",), ("FAIL",)]
-    assert [run.exit_code for run in wandb.runs] == [0, 0, 1]
-    assert second.summary == {"state": "PRUNED", "score": 0.9}
-    assert third.summary == {"state": "FAIL", "score": None, "reason": "loss is nan"}
+    assert [run.exit_code for run in wandb.trial_runs] == [0, 0, 1]
+    assert [run.tags for run in wandb.trial_runs] == [
+        ("complete",), ("stopped at rung 3",), ("failed",),
+    ]  # fmt: skip
+    assert second.summary == {"state": "PRUNED", "ending": "stopped at rung 3", "score": 0.9}
+    assert third.summary == {"state": "FAIL", "ending": "failed: loss is nan", "score": None}
+
+
+def search_of(records, tmp_path, mode="offline", **search):
+    """Track a search that ended with these trials and a report; return what was said."""
+    tracker, said = track(mode, tmp_path, {**SEARCH, **search})
+    report = tmp_path / "report.html"
+    report.write_text("<p>the report")
+    tracker.search_ended(records, report)
+    return said
+
+
+def test_a_search_ends_with_a_summary_run(wandb, tmp_path):
+    records = [
+        record(0, "COMPLETE", 0.9),
+        record(1, "PRUNED", 0.2),
+        record(2, "COMPLETE", 0.8),
+        record(3, "FAIL", None, "loss is nan"),
+    ]
+    assert search_of(records, tmp_path, num_trials=4) == []
+    (run,) = wandb.runs
+    found = [run.arguments[name] for name in ("name", "job_type", "group")]
+    assert found == ["over sampling/1-summary", "summary", "over sampling/1"]
+    assert run.arguments["config"]["num_trials"] == 4
+    assert (run.tags, run.exit_code) == (("finished",), 0)
+    counts = [run.summary[f"num_{state}"] for state in ("complete", "stopped_early", "failed")]
+    assert counts == [2, 1, 1]
+    # The trial that was stopped early stood better, and is not the best.
+    assert (run.summary["best_trial"], run.summary["best_score"]) == (2, 0.8)
+    ((step, logged),) = run.logged
+    table = logged["trials"]
+    rows = [dict(zip(table.columns, row, strict=True)) for row in table.data]
+    assert step == 4
+    assert [(row["number"], row["state"]) for row in rows][1:3] == [(1, "PRUNED"), (2, "COMPLETE")]
+    assert rows[3]["reason"] == "loss is nan"
+    assert [row["score"] for row in rows] == [0.9, 0.2, 0.8, None]
+    assert run.artifacts["report"].content == b"<p>the report"
+    assert "model" not in run.artifacts  # no checkpoints were given
+
+
+def test_an_interrupted_search_continues_its_summary_run(wandb, tmp_path):
+    search_of([record(0, "COMPLETE"), record(1, "RUNNING")], tmp_path)
+    search_of([record(number, "COMPLETE") for number in range(3)], tmp_path)
+    first, second = wandb.runs
+    assert first.arguments["id"] == second.arguments["id"]
+    assert [run.tags for run in wandb.runs] == [("unfinished",), ("finished",)]
+    assert [run.logged[0][0] for run in wandb.runs] == [1, 3]
+
+
+def test_a_summary_that_fails_is_said_once_and_its_run_ends(wandb, tmp_path):
+    wandb.failing.add("artifact")
+    said = search_of([record(0, "COMPLETE")], tmp_path)
+    assert len(said) == 1
+    assert "artifact refused for ***" in said[0]
+    assert wandb.runs[0].calls == ["log", "finish"]
+
+
+def test_the_best_model_is_one_to_predict_with(wandb, tmp_path):
+    torch = pytest.importorskip("torch")
+    from utkface.config import TrainConfig
+    from utkface.model import build_model
+    from utkface.model_file import load_model
+
+    class Store:
+        @staticmethod
+        def load(number):
+            assert number == 2
+            return state
+
+    config = TrainConfig(pretrained=False)
+    weights = build_model(config, "none").state_dict()
+    state = {"config": config.to_dict(), "model": weights, "average": {"weights": None}}
+    tracker = WandbTracker("offline", tmp_path, checkpoints=Store())
+    tracker.search_started(SEARCH)
+    records = [record(0, "COMPLETE", 0.9), record(2, "COMPLETE", 0.8)]
+    records[1].config.update(config.to_dict())
+    tracker.search_ended(records, None)
+    artifact = wandb.runs[0].artifacts["model"]
+    assert (artifact.metadata["trial"], artifact.metadata["score"]) == (2, 0.8)
+    path = tmp_path / "model.pt"
+    path.write_bytes(artifact.content)
+    model = load_model(path)
+    assert model.about["trial"] == 2
+    assert all(torch.equal(v, weights[k]) for k, v in model.model.state_dict().items())
 
 
 def test_run_ids_are_the_same_after_a_resume_and_differ_between_searches(wandb, tmp_path):
@@ -193,7 +304,7 @@ def test_demo_faces_are_tagged(wandb, tmp_path):
     tracker.trial_ended(record(0, "COMPLETE"))
     tracker.close()
     assert wandb.runs[0].arguments["tags"] == ("demo faces",)
-    assert wandb.runs[0].tags == ("demo faces", "COMPLETE")
+    assert wandb.runs[0].tags == ("demo faces", "complete")
 
 
 def test_the_groups_address_is_said_once(wandb, tmp_path):
@@ -240,10 +351,10 @@ def test_a_hanging_wandb_blocks_neither_the_search_nor_its_end(wandb, tmp_path):
         tracker.trial_ended(record(number, "COMPLETE"))
     assert wandb.runs == []  # the search is through while W&B has not begun
     tracker.close(timeout_s=0.05)
-    assert tracker._thread.daemon  # so that the process can end
+    assert tracker._background.thread.daemon  # so that the process can end
     assert "still busy" in said[-1]
     wandb.gate.set()
-    tracker._thread.join(10)
+    tracker._background.thread.join(10)
     assert len(wandb.runs) == 50
 
 

@@ -7,7 +7,8 @@ import pytest
 import ray
 
 from tune.checkpoints import CheckpointStore
-from tune.trainable import FAILURE, METRICS, SEARCH_ROWS, FaceTrainable, TrialJob
+from tune.cluster import Weights
+from tune.trainable import FAILURE, METRICS, SEARCH_ROWS, UNSAVED, FaceTrainable, TrialJob
 from utkface.config import TrainConfig
 
 CONFIG = TrainConfig(
@@ -30,7 +31,7 @@ def job(tmp_path):
         gender=rng.integers(0, 2, 64),
         race=rng.integers(0, 5, 64),
         rows={SEARCH_ROWS: (np.sort(rows[:48]), np.sort(rows[48:]))},
-        weights="none",
+        weights=Weights("none", None),
         checkpoints=CheckpointStore(str(tmp_path / "checkpoints")),
         num_threads=1,
         use_gpu=False,
@@ -83,6 +84,16 @@ def test_a_torn_checkpoint_costs_its_epochs_and_nothing_else(worker, job, tmp_pa
     path.write_bytes(path.read_bytes()[:1000])
     again = worker(5)
     assert [numbers(again.step()) for _ in range(2)] == expected
+
+
+def test_a_checkpoint_that_cannot_be_written_is_nobodys_failure(worker, job, tmp_path):
+    trainable = worker(0)
+    (tmp_path / "checkpoints").rmdir()
+    (tmp_path / "checkpoints").write_text("in the way")
+    result = trainable.step()
+    assert result.keys() == {UNSAVED}
+    assert result[UNSAVED].startswith(f"cannot write {tmp_path}/checkpoints: ")
+    assert "--resume" in result[UNSAVED]
 
 
 def test_what_fails_becomes_a_result_with_the_reason_and_the_worker_lives(worker):

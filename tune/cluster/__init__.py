@@ -1,6 +1,20 @@
 """Ray on one machine or on a cluster: joining it, and fitting the trials to it."""
 
 from tune.cluster.connect import connect
+from tune.cluster.join import Joined, join
+from tune.cluster.nodes import open_packed, prepare_nodes
 from tune.cluster.resources import Resources, describe, hardware, plan_resources
+from tune.cluster.weights import Weights
 
-__all__ = ["Resources", "connect", "describe", "hardware", "plan_resources"]
+__all__ = [
+    "Joined",
+    "Resources",
+    "Weights",
+    "connect",
+    "describe",
+    "hardware",
+    "join",
+    "open_packed",
+    "plan_resources",
+    "prepare_nodes",
+]

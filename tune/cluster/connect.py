@@ -7,32 +7,38 @@ from typing import Any
 
 import ray
 
+from tune.cluster.job_code import job_code
 from utkface.errors import UserError
 
 CONNECT_TIMEOUT_S = 20
+#: What Ray's errors say where a cluster asks for a token and ours is missing or another one.
+_TOKEN_WORDS = ("AuthToken", "authentication token")
 
 
 def connect(address: str | None) -> str | None:
     """Start Ray here, or join the cluster at ``address``; return the dashboard's URL if it has one.
 
-    Raises `UserError` within half a minute where no cluster answers.
+    A cluster gets this project's code with the job; here workers import it where it lies. Ray binds
+    the dashboard to localhost. Raises `UserError` within half a minute where no cluster answers.
     """
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None:
-        context = ray.init(address="local", include_dashboard=True, **quiet)
+        context = ray.init(
+            address="local", include_dashboard=True, dashboard_host="127.0.0.1", **quiet
+        )
     else:
         _check_reachable(address)
         try:
-            context = ray.init(address=address, **quiet)
+            context = ray.init(address=address, runtime_env=job_code(), **quiet)
         except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
-            raise _unreachable(address, str(error).splitlines()[0]) from error
+            raise _unreachable(address, str(error)) from error
     url = context.dashboard_url
     return f"http://{url}" if url else None
 
 
 def _check_reachable(address: str) -> None:
     """Raise `UserError` unless a cluster answers; Ray itself would go on trying for minutes."""
-    if address.startswith("ray://") or address != "auto":
+    if address != "auto":
         host, _, port = address.removeprefix("ray://").rpartition(":")
         if not host or not port.isdigit():
             raise UserError(
@@ -48,17 +54,25 @@ def _check_reachable(address: str) -> None:
     if address != "auto":
         command += ["--address", address]
     try:
-        healthy = subprocess.run(
-            command, capture_output=True, timeout=CONNECT_TIMEOUT_S, check=False
+        answer = subprocess.run(
+            command, capture_output=True, text=True, timeout=CONNECT_TIMEOUT_S, check=False
         )
     except subprocess.TimeoutExpired as error:
         raise _unreachable(address, f"no answer in {CONNECT_TIMEOUT_S} s") from error
-    if healthy.returncode != 0:
-        raise _unreachable(address, "no healthy Ray head answers there")
+    if answer.returncode != 0:
+        asks_for_token = any(word in answer.stdout + answer.stderr for word in _TOKEN_WORDS)
+        reason = _TOKEN_WORDS[0] if asks_for_token else "no healthy Ray head answers there"
+        raise _unreachable(address, reason)
 
 
 def _unreachable(address: str, reason: str) -> UserError:
+    if any(word in reason for word in _TOKEN_WORDS):
+        return UserError(
+            f"the Ray cluster at --address {address} asks for a token, and none or another one is "
+            "here; put what `ray get-auth-token` prints on its head into RAY_AUTH_TOKEN or "
+            "~/.ray/auth_token"
+        )
     return UserError(
-        f"no Ray cluster at --address {address} ({reason}); is its head running, and is the port "
-        "open? without --address the search runs on this machine"
+        f"no Ray cluster at --address {address} ({reason.splitlines()[0]}); is its head running, "
+        "and is the port open? without --address the search runs on this machine"
     )

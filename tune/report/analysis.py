@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from tune.records import TrialRecord, rank_complete
+from tune.records import SCORE, TrialRecord, rank_complete
 from utkface.evaluation.report.text import number
 
 #: States in the order in which people ask for them, with the words that the report uses.
@@ -27,9 +27,14 @@ def curve(record: TrialRecord, metric: str = "score") -> tuple[list[int], list[f
     return epochs, [number(row.get(metric)) for row in record.epochs]
 
 
-def score_at(record: TrialRecord, epoch: int) -> float:
-    """Return the score after ``epoch`` epochs, NaN for a trial that has none."""
-    return dict(zip(*curve(record), strict=True)).get(epoch, math.nan)
+def value_at(record: TrialRecord, epoch: int, metric: str = "score") -> float:
+    """Return a metric after ``epoch`` epochs, NaN for a trial that has none."""
+    return dict(zip(*curve(record, metric), strict=True)).get(epoch, math.nan)
+
+
+def last_value(record: TrialRecord, metric: str) -> float:
+    """Return a metric after the last epoch, NaN for a trial that has none."""
+    return number(record.score if metric == "score" else last_metrics(record).get(metric))
 
 
 def last_metrics(record: TrialRecord) -> dict[str, Any]:
@@ -37,9 +42,13 @@ def last_metrics(record: TrialRecord) -> dict[str, Any]:
     return record.epochs[-1] if record.epochs else {}
 
 
-def rank_finite(records: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """Return the complete trials with a finite score, best first."""
-    return rank_complete([record for record in records if math.isfinite(number(record.score))])
+def rank_finite(
+    records: Sequence[TrialRecord], objectives: Sequence[str] = SCORE
+) -> list[TrialRecord]:
+    """Return the complete trials with a finite score and finite objectives, best first."""
+    names = ["score", *objectives]
+    finite = [r for r in records if all(math.isfinite(last_value(r, name)) for name in names)]
+    return rank_complete(finite, objectives)
 
 
 def seconds_between(start: str | None, end: str | None) -> float:
@@ -58,26 +67,31 @@ ENOUGH_TRIALS = 20
 
 @dataclass(frozen=True)
 class Comparable:
-    """The trials that can be compared: all that reached ``epoch``, by their score there."""
+    """The trials that can be compared: all that reached ``epoch``, by their score there.
+
+    Here and below, "score" is the metric that the search judges by, whichever that is.
+    """
 
     epoch: int
     records: list[TrialRecord]  # best first
     scores: list[float]
 
 
-def find_comparable(records: Sequence[TrialRecord], epochs: Sequence[int]) -> Comparable:
+def find_comparable(
+    records: Sequence[TrialRecord], epochs: Sequence[int], metric: str = "score"
+) -> Comparable:
     """Return the trials' scores after a common epoch, one of ``epochs`` (the rungs and the last).
 
     Scores after different numbers of epochs cannot be compared, and early stopping leaves few
     trials with the full number. So: after the latest epoch that enough trials reached, else after
     the one that most reached.
     """
-    counts = {e: sum(math.isfinite(score_at(r, e)) for r in records) for e in epochs}
+    counts = {e: sum(math.isfinite(value_at(r, e, metric)) for r in records) for e in epochs}
     enough = [epoch for epoch, count in counts.items() if count >= ENOUGH_TRIALS]
     epoch = max(enough) if enough else max(counts, key=lambda e: (counts[e], e), default=0)
-    reached = [record for record in records if math.isfinite(score_at(record, epoch))]
-    reached.sort(key=lambda record: (score_at(record, epoch), record.number))
-    return Comparable(epoch, reached, [score_at(record, epoch) for record in reached])
+    reached = [record for record in records if math.isfinite(value_at(record, epoch, metric))]
+    reached.sort(key=lambda record: (value_at(record, epoch, metric), record.number))
+    return Comparable(epoch, reached, [value_at(record, epoch, metric) for record in reached])
 
 
 @dataclass(frozen=True)
@@ -90,16 +104,19 @@ class Finish:
     best: float
 
 
-def finishes(records: Sequence[TrialRecord], search_created: str | None) -> list[Finish]:
+def finishes(
+    records: Sequence[TrialRecord], search_created: str | None, metric: str = "score"
+) -> list[Finish]:
     """Return the complete trials in the order in which they ended, each with the best so far."""
-    timed = [(seconds_between(search_created, r.ended), r) for r in rank_finite(records)]
+    ranking = rank_finite(records, (metric,))
+    timed = [(seconds_between(search_created, r.ended), r) for r in ranking]
     # Trials without a readable time keep their numbers' order, after the others.
     timed.sort(key=lambda item: (math.isnan(item[0]), item[0], item[1].number))
     result: list[Finish] = []
     best = math.inf
     for time_s, record in timed:
-        best = min(best, number(record.score))
-        result.append(Finish(record.number, time_s, number(record.score), best))
+        best = min(best, last_value(record, metric))
+        result.append(Finish(record.number, time_s, last_value(record, metric), best))
     return result
 
 
@@ -134,7 +151,7 @@ class Rung:
 
 
 def judge_rungs(
-    records: Sequence[TrialRecord], epochs: Sequence[int], last_epoch: int
+    records: Sequence[TrialRecord], epochs: Sequence[int], last_epoch: int, metric: str = "score"
 ) -> list[Rung]:
     """Return for each rung how its ranking agrees with the next rung's and with the last epoch's.
 
@@ -143,16 +160,18 @@ def judge_rungs(
     result = []
     for epoch, following in pairwise([*epochs, last_epoch]):
         stopped = [r for r in records if r.state == "PRUNED" and curve(r)[0][-1:] == [epoch]]
-        arrived = [r for r in records if math.isfinite(score_at(r, epoch))]
-        to_next = compare_epochs(records, epoch, following)
-        to_end = compare_epochs(records, epoch, last_epoch)
+        arrived = [r for r in records if math.isfinite(value_at(r, epoch, metric))]
+        to_next = compare_epochs(records, epoch, following, metric)
+        to_end = compare_epochs(records, epoch, last_epoch, metric)
         result.append(Rung(epoch, len(arrived), len(stopped), to_next, to_end))
     return result
 
 
-def compare_epochs(records: Sequence[TrialRecord], earlier: int, later: int) -> Agreement:
+def compare_epochs(
+    records: Sequence[TrialRecord], earlier: int, later: int, metric: str = "score"
+) -> Agreement:
     """Return how the ranking after one epoch agrees with a later one's, over trials with both."""
-    scores = [(score_at(record, earlier), score_at(record, later)) for record in records]
+    scores = [(value_at(r, earlier, metric), value_at(r, later, metric)) for r in records]
     pairs = tuple(pair for pair in scores if all(map(math.isfinite, pair)))
     correlation = rank_correlation(pairs)
     return Agreement(pairs, correlation, *correlation_interval(correlation, len(pairs)))

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.common import REFERENCE
-from tune.records import TrialRecord
-from tune.report.analysis import find_point
+from tune.records import TrialRecord, describe_objectives, search_objectives
+from tune.report.analysis import find_point, last_value
 from utkface.evaluation.report.text import show, show_duration, show_fields, show_fixed
 
 #: What the page says on top about a search that is not finished, by its status.
@@ -25,10 +25,6 @@ _REFERENCE_MARKS = ("max_lr", "weight_decay")
 def describe_search(search: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return what was asked and what it ran on, as names and texts."""
     data = search.get("data") or {}
-    stopping = str(search.get("scheduler") or "–")
-    if search.get("rungs"):
-        stopping += f", 1 in {search.get('reduction_factor')} goes on after epochs "
-        stopping += ", ".join(map(str, search["rungs"]))
     faces = f"{show(data.get('num_train'))} to train on, {show(data.get('num_val'))} to validate on"
     faces += f", of {show(data.get('num_faces'))} ({show(data.get('num_rejected'))} files rejected)"
     return [
@@ -38,8 +34,9 @@ def describe_search(search: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("ended", show(search.get("ended") or search.get("status")).replace("T", " ")),
         ("trials asked for", show(search.get("num_trials"))),
         ("epochs per trial", show(search.get("max_epochs"))),
+        ("objective", describe_objectives(search_objectives(search))),
         ("sampler", show(search.get("sampler"))),
-        ("early stopping", stopping),
+        ("early stopping", _stopping(search)),
         ("data", show(data.get("source"))),
         ("faces", faces),
         ("image size", f"{show(search.get('image_size'))} px"),
@@ -52,10 +49,25 @@ def describe_search(search: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
+def _stopping(search: Mapping[str, Any]) -> str:
+    """Return the rule of early stopping and when it judged."""
+    scheduler, epochs = str(search.get("scheduler") or "–"), search.get("rungs")
+    if not epochs:
+        return scheduler
+    if scheduler == "median":
+        return f"median, the clearly poor end after epochs {epochs[0]} to {epochs[-1]}"
+    within = " of its bracket" if scheduler == "hyperband" else ""
+    goes_on = f"1 in {search.get('reduction_factor')}{within} goes on"
+    return f"{scheduler}, {goes_on} after epochs {', '.join(map(str, epochs))}"
+
+
 def describe_points(
-    search: Mapping[str, Any], records: Sequence[TrialRecord], best: TrialRecord | None
+    search: Mapping[str, Any],
+    records: Sequence[TrialRecord],
+    best: TrialRecord | None,
+    metric: str,
 ) -> list[str]:
-    """Say how the trial of each of the space's starting points fared."""
+    """Say how the trial of each of the space's starting points fared, by its last ``metric``."""
     texts = []
     for point in search.get("points") or []:
         record = find_point(point, records)
@@ -66,10 +78,10 @@ def describe_points(
         if best and record.number == best.number:
             texts.append(f"{trial} is that best one")
             continue
+        value = show_fixed(last_value(record, metric), 4)
         ending = {
-            "COMPLETE": f"reached {show_fixed(record.score, 4)}",
-            "PRUNED": f"stood at {show_fixed(record.score, 4)} when it was stopped after epoch "
-            f"{len(record.epochs)}",
+            "COMPLETE": f"reached {value}",
+            "PRUNED": f"stood at {value} when it was stopped after epoch {len(record.epochs)}",
             "FAIL": "failed",
             "RUNNING": "is unfinished",
         }

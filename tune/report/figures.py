@@ -4,20 +4,18 @@ Each function returns an `<svg>` for the page, or None where there is nothing to
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from markupsafe import Markup
-from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
 from tune.records import TrialRecord
 from tune.report.analysis import STATES, Finish, Rung, curve
+from tune.report.axes import mark_reference, set_score_axis, time_unit
+from tune.report.yardstick import Yardstick
 from utkface.evaluation.report.svg import COLOUR, SMALL_WIDTH, new_figure, to_svg
 from utkface.evaluation.report.text import show_fixed
 
-#: The score of the reference's published model, by the definition of the score.
-REFERENCE_SCORE = 1.0
-_ROUND_TICKS = (1, 1.1, 1.2, 1.3, 1.4, 1.5, 1.7, 2, 2.5, 3, 4, 5, 6, 8)
 #: How a trial's curve ends, by its state.
 _STATE_COLOUR = {
     "COMPLETE": COLOUR["complete"],
@@ -28,13 +26,18 @@ _STATE_COLOUR = {
 _END_MARKER = {"COMPLETE": "o", "PRUNED": "_", "FAIL": "x", "RUNNING": ">"}
 
 
-def draw_progress(done: Sequence[Finish], by_time: bool, show_reference: bool) -> Markup | None:
-    """Draw each complete trial's score and the best so far, over time or over trial numbers."""
+def draw_progress(
+    done: Sequence[Finish], by_time: bool, show_reference: bool, by: Yardstick
+) -> Markup | None:
+    """Draw each complete trial's score and the best so far, over time or over trial numbers.
+
+    ``by`` says what the score is, here and below.
+    """
     if by_time:
         done = [finish for finish in done if math.isfinite(finish.time_s)]
     if not done:
         return None
-    unit, unit_s = _time_unit(max(finish.time_s for finish in done)) if by_time else ("", 1)
+    unit, unit_s = time_unit(max(finish.time_s for finish in done)) if by_time else ("", 1)
     x = [f.time_s / unit_s if by_time else f.number for f in done]
     figure, axes = new_figure()
     # Over trial numbers the best so far is that of the numbers up to there, not of the clock.
@@ -48,23 +51,27 @@ def draw_progress(done: Sequence[Finish], by_time: bool, show_reference: bool) -
     winner = min(order, key=lambda i: done[i].score)
     axes.plot(x[winner], done[winner].score, "o", color=COLOUR["best"], ms=8)
     axes.set_xlabel(f"{unit} since the search began" if by_time else "trial number")
-    axes.set_ylabel("score (lower is better)")
+    axes.set_ylabel(f"{by.words} (lower is better)")
     if by_time:
         axes.set_xlim(0, 1.04 * max(x) or 1)
     else:
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
-    low, high = _set_score_axis(axes, [f.score for f in done])
-    _mark_reference(axes, low, high, show_reference)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7, min_n_ticks=1))
+    low, high = set_score_axis(axes, [f.score for f in done])
+    mark_reference(axes, low, high, show_reference)
     kind = "time" if by_time else "trials"
-    label = f"Best score so far over {kind}, ending at {show_fixed(steps[-1], 4)}"
+    label = f"Best {by.words} so far over {kind}, ending at {show_fixed(steps[-1], 4)}"
     return to_svg(figure, f"progress-{kind}", label)
 
 
 def draw_curves(
-    records: Sequence[TrialRecord], rungs: Sequence[int], best: int | None, show_reference: bool
+    records: Sequence[TrialRecord],
+    rungs: Sequence[int],
+    best: int | None,
+    show_reference: bool,
+    by: Yardstick,
 ) -> Markup | None:
     """Draw every trial's score after each epoch, and how it ended; ``best`` is drawn on top."""
-    drawn = [r for r in records if any(math.isfinite(s) for s in curve(r)[1])]
+    drawn = [r for r in records if any(math.isfinite(s) for s in curve(r, by.metric)[1])]
     if not drawn:
         return None
     figure, axes = new_figure(height=340)
@@ -74,7 +81,7 @@ def draw_curves(
     faint = 0.6 if len(drawn) < 50 else 0.35
     # Trials that ran on lie over those that were stopped.
     for record in sorted(drawn, key=lambda r: (r.number == best, r.state == "COMPLETE")):
-        epochs, scores = curve(record)
+        epochs, scores = curve(record, by.metric)
         is_best = record.number == best
         colour = COLOUR["best"] if is_best else _STATE_COLOUR[record.state]
         gid = f"trial{record.number}"
@@ -86,19 +93,21 @@ def draw_curves(
         )  # fmt: skip
         tooltips[gid] = (
             f"trial {record.number}, {STATES[record.state]} after epoch {epochs[-1]}, "
-            f"score {show_fixed(scores[-1], 4)}"
+            f"{by.words} {show_fixed(scores[-1], 4)}"
         )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
     axes.set_xlim(left=0.5)
     axes.set_xlabel("epoch (dotted: rungs)" if rungs else "epoch")
-    axes.set_ylabel("score after the epoch (log)")
-    low, high = _set_score_axis(axes, [s for r in drawn for s in curve(r)[1]], clip=True)
-    _mark_reference(axes, low, high, show_reference)
-    label = f"Score after each epoch of {len(drawn)} trials; each curve's end shows how it ended"
+    axes.set_ylabel(f"{by.words} after the epoch (log)")
+    low, high = set_score_axis(axes, [s for r in drawn for s in curve(r, by.metric)[1]], clip=True)
+    mark_reference(axes, low, high, show_reference)
+    label = (
+        f"{by.title} after each epoch of {len(drawn)} trials; each curve's end shows how it ended"
+    )
     return to_svg(figure, "curves", label, tooltips)
 
 
-def draw_rung(rung: Rung, last_epoch: int) -> Markup | None:
+def draw_rung(rung: Rung, last_epoch: int, by: Yardstick) -> Markup | None:
     """Draw the survivors' scores at one rung against those at the end, if three have both."""
     pairs = rung.end.pairs
     if len(pairs) < 3:
@@ -108,13 +117,13 @@ def draw_rung(rung: Rung, last_epoch: int) -> Markup | None:
     axes.plot(here, end, "o", color=COLOUR["complete"], ms=6, alpha=0.7)
     best = min(pairs, key=lambda pair: pair[1])
     axes.plot(*best, "o", color=COLOUR["best"], ms=8)
-    axes.set_xlabel(f"score after epoch {rung.epoch}")
+    axes.set_xlabel(f"{by.words} after epoch {rung.epoch}")
     axes.set_ylabel(f"after epoch {last_epoch}")
     axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
     axes.margins(0.1)
     axes.set_title(f"ρ = {show_fixed(rung.end.correlation, 2)}, {len(pairs)} trials")
-    label = f"Scores after epoch {rung.epoch} against scores at the end"
+    label = f"{by.title} after epoch {rung.epoch} against the end"
     return to_svg(figure, f"rung-{rung.epoch}", label)
 
 
@@ -149,48 +158,3 @@ def draw_losses(best: TrialRecord) -> list[Markup]:
 def _relative(values: Sequence[float]) -> list[float]:
     first = next((v for v in values if math.isfinite(v) and v != 0), 1.0)
     return [value / first for value in values]
-
-
-def _time_unit(seconds: float) -> tuple[str, float]:
-    if seconds >= 2 * 3600:
-        return "hours", 3600
-    return ("minutes", 60) if seconds >= 120 else ("seconds", 1)
-
-
-def _set_score_axis(axes: Axes, values: Iterable[float], clip: bool = False) -> tuple[float, float]:
-    """Make the y axis logarithmic around the finite scores, with round ticks; return its limits.
-
-    With ``clip`` the worst twentieth, and all beyond ten times the best, may lie outside: what is
-    interesting happens near the best.
-    """
-    finite = sorted(value for value in values if math.isfinite(value))
-    low, high = finite[0], finite[-1]
-    if clip:
-        high = min(finite[math.ceil(0.95 * len(finite)) - 1], 10 * abs(low))
-    if low <= 0:  # no score of ours, but a space of a user's own may have one
-        return axes.get_ylim()
-    margin = max((high / low) ** 0.05, 1.001)
-    low, high = low / margin, high * margin
-    axes.set_yscale("log")
-    axes.set_ylim(low, high)
-    axes.yaxis.set_major_locator(FixedLocator(_log_ticks(low, high)))
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
-    return low, high
-
-
-def _log_ticks(low: float, high: float) -> list[float]:
-    """Return at most eight round numbers between ``low`` and ``high``."""
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    ticks = [
-        tick * 10.0**d for d in decades for tick in _ROUND_TICKS if low <= tick * 10.0**d <= high
-    ]
-    if len(ticks) < 3:  # a narrow range, as linear as any
-        return [t for t in MaxNLocator(nbins=6).tick_values(low, high) if low <= t <= high]
-    step = math.ceil(len(ticks) / 8)
-    return ticks[::-1][::step][::-1]
-
-
-def _mark_reference(axes: Axes, low: float, high: float, wanted: bool) -> None:
-    if wanted and low < REFERENCE_SCORE < high:
-        axes.axhline(REFERENCE_SCORE, color=COLOUR["reference"], lw=1.2, ls=(0, (5, 3)))

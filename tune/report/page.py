@@ -11,26 +11,33 @@ from typing import Any
 
 import optuna
 
-from tune.records import TrialRecord
+from tune.records import TrialRecord, pareto_front, search_objectives
 from tune.report import figures, parameters
 from tune.report.analysis import (
     STATES,
     Comparable,
+    Rung,
     find_comparable,
     finishes,
     judge_rungs,
     last_metrics,
+    last_value,
     rank_finite,
     split_differing,
 )
 from tune.report.describe import NOTICES, describe_points, describe_search, list_commands
+from tune.report.front import draw_front
 from tune.report.importance import MIN_TRIALS, judge_parameters
 from tune.report.tables import text_rows, trials_table
+from tune.report.yardstick import Yardstick
 from utkface.evaluation.report.html import write_page
 from utkface.evaluation.report.svg import drawing_style
 from utkface.evaluation.report.text import number
 
 NUM_TOP = 5
+#: Of several objectives the whole front is shown side by side, unless it is too wide to read.
+_MAX_FRONT = 12
+_MAX_RUNG_FIGURES = 6
 _TEMPLATE = Path(__file__).parent / "template.html.j2"
 #: Where no trial was stopped, the epochs whose ranking is looked at, as ASHA would have had them.
 _RUNGS_WITHOUT_ASHA = (1, 3, 9, 27)
@@ -53,7 +60,9 @@ def _context(
     search: dict[str, Any], records: list[TrialRecord], study: optuna.Study, folder: Path
 ) -> dict[str, Any]:
     """Return everything that the template shows."""
-    complete = rank_finite(records)
+    objectives, by = search_objectives(search), Yardstick.of(search)
+    complete = rank_finite(records, objectives)
+    front = pareto_front(complete, objectives) if len(objectives) > 1 else []
     best = complete[0] if complete else None
     counts = Counter(record.state for record in records)
     last_epoch = search.get("max_epochs") or max((len(r.epochs) for r in records), default=0)
@@ -61,7 +70,7 @@ def _context(
     looked_at = rungs or [epoch for epoch in _RUNGS_WITHOUT_ASHA if epoch < last_epoch]
     data = search.get("data") or {}
     table = trials_table(records)
-    judged = judge_rungs(records, looked_at, last_epoch)
+    judged = judge_rungs(records, looked_at, last_epoch, by.metric)
     return {
         "search": search,
         "data": data,
@@ -72,18 +81,25 @@ def _context(
         "num_trials": len(records),
         "num_epochs": sum(len(r.epochs) for r in records),
         "full_epochs": last_epoch * sum(r.state in ("COMPLETE", "PRUNED") for r in records),
+        "by": by,
+        "objectives": objectives,
+        "front": front,
+        "front_figures": draw_front(complete, front, objectives),
         "best": best,
         "best_metrics": last_metrics(best) if best else {},
         "gender_margin": _margin(best, data) if best else math.nan,
-        "runner_up": complete[1] if len(complete) > 1 else None,
-        "points": describe_points(search, records, best),
+        "best_value": last_value(best, by.metric) if best else math.nan,
+        "lead": _lead(complete, by),
+        "points": describe_points(search, records, best, by.metric),
         "last_epoch": last_epoch,
         "rungs": judged,
         "has_rungs": bool(rungs),
-        **_course(search, records, best),
-        **_comparison(find_comparable(records, [*looked_at, last_epoch]), study, best),
-        "rung_figures": [figures.draw_rung(rung, last_epoch) for rung in judged],
-        "top": _top(complete[:NUM_TOP]),
+        **_course(search, records, best, by),
+        **_comparison(
+            find_comparable(records, [*looked_at, last_epoch], by.metric), study, best, by
+        ),
+        "rung_figures": [figures.draw_rung(rung, last_epoch, by) for rung in _some(judged)],
+        "top": _top(front[:_MAX_FRONT] or complete[:NUM_TOP]),
         "failed": [record for record in records if record.state == "FAIL"],
         "states": STATES,
         "columns": list(table.columns),
@@ -93,26 +109,26 @@ def _context(
 
 
 def _course(
-    search: Mapping[str, Any], records: list[TrialRecord], best: TrialRecord | None
+    search: Mapping[str, Any], records: list[TrialRecord], best: TrialRecord | None, by: Yardstick
 ) -> dict[str, Any]:
     """Return the figures of how the search and its trials went."""
-    done = finishes(records, search.get("created"))
+    done = finishes(records, search.get("created"), by.metric)
     # Drawn faces are easier or harder than photographs: the reference's score says nothing there.
-    show_reference = not (search.get("data") or {}).get("is_demo")
+    show_reference = by.metric == "score" and not (search.get("data") or {}).get("is_demo")
     number_of_best = best.number if best else None
     return {
         "show_reference": show_reference,
-        "progress_time": figures.draw_progress(done, True, show_reference),
-        "progress_trials": figures.draw_progress(done, False, show_reference),
+        "progress_time": figures.draw_progress(done, True, show_reference, by),
+        "progress_trials": figures.draw_progress(done, False, show_reference, by),
         "curves": figures.draw_curves(
-            records, search.get("rungs") or [], number_of_best, show_reference
+            records, search.get("rungs") or [], number_of_best, show_reference, by
         ),
         "losses": figures.draw_losses(best) if best else [],
     }
 
 
 def _comparison(
-    comparable: Comparable, study: optuna.Study, best: TrialRecord | None
+    comparable: Comparable, study: optuna.Study, best: TrialRecord | None, by: Yardstick
 ) -> dict[str, Any]:
     """Return the figures of the parameters, the most important first, and what they are about."""
     importances = judge_parameters(comparable, study)
@@ -123,7 +139,7 @@ def _comparison(
         scales = {name: scales[name] for name in names}
     number_of_best = best.number if best else None
     slices = [
-        parameters.draw_slice(comparable, name, scale, number_of_best)
+        parameters.draw_slice(comparable, name, scale, number_of_best, by)
         for name, scale in scales.items()
     ]
     return {
@@ -131,9 +147,21 @@ def _comparison(
         "min_trials": MIN_TRIALS,
         "importances": importances,
         "importance": parameters.draw_importance(importances) if importances else None,
-        "parallel": parameters.draw_parallel(comparable, scales, number_of_best),
+        "parallel": parameters.draw_parallel(comparable, scales, number_of_best, by),
         "slices": [drawing for drawing in slices if drawing],
     }
+
+
+def _lead(complete: list[TrialRecord], by: Yardstick) -> float:
+    """Return how far the second best is behind, NaN where there is none."""
+    values = [last_value(record, by.metric) for record in complete[:2]]
+    return values[1] - values[0] if len(values) == 2 else math.nan
+
+
+def _some(rungs: list[Rung]) -> list[Rung]:
+    """Return the rungs to draw: those that three trials passed to the end, if few, else some."""
+    drawn = [rung for rung in rungs if len(rung.end.pairs) >= 3]
+    return drawn[:: math.ceil(len(drawn) / _MAX_RUNG_FIGURES) or 1]
 
 
 def _margin(best: TrialRecord, data: Mapping[str, Any]) -> float:

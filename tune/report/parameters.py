@@ -12,7 +12,15 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from tune.report.analysis import Comparable
 from tune.report.importance import Importances
-from utkface.evaluation.report.svg import COLOUR, RANKS, SMALL_WIDTH, new_figure, to_svg
+from tune.report.yardstick import Yardstick
+from utkface.evaluation.report.svg import (
+    COLOUR,
+    RANKS,
+    SMALL_TEXT_SIZE,
+    SMALL_WIDTH,
+    new_figure,
+    to_svg,
+)
 from utkface.evaluation.report.text import number, show, show_fixed
 
 #: Where a trial stands that has no such parameter, to the right of an axis from 0 to 1.
@@ -107,7 +115,7 @@ def draw_importance(importances: Importances) -> Markup:
 
 
 def draw_parallel(
-    comparable: Comparable, scales: Mapping[str, Scale], best: int | None
+    comparable: Comparable, scales: Mapping[str, Scale], best: int | None, by: Yardstick
 ) -> Markup | None:
     """Draw each trial as a line through its parameters, one horizontal axis below the other.
 
@@ -135,12 +143,12 @@ def draw_parallel(
             lw=2.8 if is_best else 1.4, alpha=1 if is_best else 0.8 if fifth == 0 else 0.4,
         )  # fmt: skip
         score = show_fixed(comparable.scores[rank], 4)
-        tooltips[gid] = f"trial {record.number}, rank {rank + 1}, score {score}"
+        tooltips[gid] = f"trial {record.number}, rank {rank + 1}, {by.words} {score}"
     for name in unused:
         axes.plot(_UNUSED, rows[name], "o", ms=4, color=COLOUR["muted"])
         axes.text(
             _UNUSED, rows[name] - 0.14, "unused", ha="center", va="top", color=COLOUR["muted"],
-            fontsize=11,
+            fontsize=SMALL_TEXT_SIZE,
         )  # fmt: skip
     axes.set_axis_off()
     axes.set_xlim(-0.03, _UNUSED + 0.08 if unused else 1.03)
@@ -160,12 +168,14 @@ def _draw_axis(axes: Axes, row: float, name: str, scale: Scale) -> None:
         # At the ends a text would hang over the figure's edge.
         side = {0.0: "left", 1.0: "right"}.get(place, "center")
         axes.text(
-            place, row - 0.14, text, ha=side, va="top", color=COLOUR["muted"], fontsize=11,
-            bbox=back, zorder=5,
+            place, row - 0.14, text, ha=side, va="top", color=COLOUR["muted"],
+            fontsize=SMALL_TEXT_SIZE, bbox=back, zorder=5,
         )  # fmt: skip
 
 
-def draw_slice(comparable: Comparable, name: str, scale: Scale, best: int | None) -> Markup | None:
+def draw_slice(
+    comparable: Comparable, name: str, scale: Scale, best: int | None, by: Yardstick
+) -> Markup | None:
     """Draw the comparable scores against one parameter; trial ``best`` stands out."""
     having = [
         (record, scale.place(record.params[name]), score)
@@ -192,7 +202,7 @@ def draw_slice(comparable: Comparable, name: str, scale: Scale, best: int | None
     axes.set_xticks([place for place, _ in ticks], texts)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
     _leave_out_worst(axes, scores)
-    return to_svg(figure, f"slice-{name}", f"Score against {name} for {len(having)} trials")
+    return to_svg(figure, f"slice-{name}", f"{by.title} against {name} for {len(having)} trials")
 
 
 def _leave_out_worst(axes: Axes, scores: Sequence[float]) -> None:

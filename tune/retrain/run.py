@@ -5,7 +5,6 @@ from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
-import ray
 
 from tune import cluster
 from tune.account import command_line, commit, describe_faces, now, versions
@@ -58,10 +57,10 @@ class Retraining:
     def __init__(self, plan: Plan, folder: RetrainFolder, record: dict[str, Any]) -> None:
         self.plan, self.folder, self.record = plan, folder, record
         self.records = [JobRecord.from_dict(values) for values in record["models"]]
-        store = plan.options.storage or str(folder.path / "checkpoints")
-        self.checkpoints = CheckpointStore(store)
+        self.checkpoints = CheckpointStore.of_run(plan.options.storage, folder.path)
         self._wall_s = record["wall_s"] - time.monotonic()
-        self._resources: cluster.Resources | None = None
+        self._weights = cluster.Weights.read(plan.weights)
+        self._joined: cluster.Joined | None = None
         self._interrupted = False
 
     def run(self, stack: ExitStack) -> int:
@@ -112,27 +111,27 @@ class Retraining:
         if not session.has_more:
             return
         self.record["status"] = RUNNING
-        if self._resources is None:
-            self._resources = self._start_ray(stack, screen)
+        if self._joined is None:
+            self._joined = self._join(stack, screen)
         self._save()
         rows = {job.rows: training_rows(self.plan.splits[job.protocol], job.part) for job in jobs}
-        plan = self.plan
-        shared = trial_job(plan.faces, rows, plan.weights, self.checkpoints, self._resources)
+        resources = self._joined.resources
+        shared = trial_job(
+            self.plan.faces, rows, self._weights, self.checkpoints, resources,
+            self._joined.images_ref,
+        )  # fmt: skip
         with interruptible(session, None):
-            run_trials(shared, self.folder, session, self._resources)
+            run_trials(shared, self.folder, session, resources)
         self._interrupted = session.interrupted
 
-    def _start_ray(self, stack: ExitStack, screen: RetrainScreen) -> cluster.Resources:
-        options = self.plan.options
-        stack.callback(ray.shutdown)
-        dashboard = cluster.connect(options.address)
-        if dashboard:
-            screen.say(labelled("dashboard", f"{dashboard} (token: ray get-auth-token)"))
-        resources = cluster.plan_resources(
-            options.cpus_per_trial, options.gpus_per_trial, options.concurrency
-        )
-        self.record |= {"hardware": cluster.describe(resources)}
-        return resources
+    def _join(self, stack: ExitStack, screen: RetrainScreen) -> cluster.Joined:
+        plan = self.plan
+        fixed = plan.finalists[0].config.to_dict()
+        joined = cluster.join(stack, plan.options, plan.faces, self._weights, fixed)
+        if joined.dashboard:
+            screen.say(labelled("dashboard", f"{joined.dashboard} (token: ray get-auth-token)"))
+        self.record |= {"hardware": cluster.describe(joined.resources)}
+        return joined
 
     def _save(self) -> None:
         """Write ``retrain.json``."""

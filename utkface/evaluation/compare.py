@@ -7,7 +7,7 @@ face for both of them cancels out, so it sees differences that two separate inte
 import argparse
 
 from utkface.errors import UserError, run_command
-from utkface.evaluation.report.words import compare_sentences
+from utkface.evaluation.report.verdicts import find_verdicts
 from utkface.evaluation.row import paired_difference
 from utkface.evaluation.stored_predictions import StoredPredictions, read_predictions
 
@@ -39,7 +39,7 @@ def compare_models(a: StoredPredictions, b: StoredPredictions) -> list[str]:
     )
     lines = [f"{_name(model)} of {model.folder}: {len(model.age_years)} seeds" for model in (a, b)]
     lines.append(f"on {len(a.faces):,} {a.part} faces, {a.protocol} split, the first is")
-    return lines + [f"  {title}: {text}" for title, text, _ in compare_sentences(difference)]
+    return lines + [f"  {said.title}: {said.text}" for said in find_verdicts(difference).values()]
 
 
 def _name(model: StoredPredictions) -> str:

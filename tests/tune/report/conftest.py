@@ -1,8 +1,10 @@
-"""A made-up search: curves that fall towards a level set by the parameters, judged at two rungs."""
+"""A made-up search and its page: curves fall towards a level set by the parameters; two rungs."""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ import optuna
 import pytest
 
 from tune.records import TrialRecord
+from tune.report import write_report
 
 RUNGS = [1, 3]
 
@@ -139,3 +142,55 @@ def make_search() -> Callable[..., MadeUpSearch]:
 @pytest.fixture
 def record() -> Callable[..., TrialRecord]:
     return make_record
+
+
+VOID = {"meta", "link", "br", "hr", "img", "input"}
+
+
+class Page(HTMLParser):
+    """Reads a page strictly: every tag is closed, by its own kind and in order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []  # tag, name, value
+        self.text: list[str] = []
+        self.feed(html)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+    def values(self, *names: str) -> list[str]:
+        return [value for _, name, value in self.attributes if name in names]
+
+    @property
+    def labels(self) -> list[str]:
+        return self.values("aria-label")
+
+    @property
+    def words(self) -> str:
+        return " ".join(" ".join(self.text).split())
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[MadeUpSearch], Page]:
+    """Write the report of a made-up search and return it, read."""
+
+    def write_and_read(made: MadeUpSearch) -> Page:
+        path = write_report(made.search, made.records, made.study, tmp_path / "report.html")
+        return Page(path.read_text(encoding="utf-8"))
+
+    return write_and_read

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from utkface.data.bins import age_bin
-from utkface.evaluation.report.svg import COLOUR, new_figure, to_svg
+from utkface.evaluation.report.svg import COLOUR, SMALL_TEXT_SIZE, new_figure, to_svg
 from utkface.evaluation.report.text import number
 
 _MAX_ERROR_YEARS = 25  # the histogram's ends; what lies beyond is counted in its last bars
@@ -63,9 +63,9 @@ def draw_errors(faces: pd.DataFrame) -> Markup | None:
     axes.bar(edges[:-1] + 0.5, shares, width=0.82, color=COLOUR["age"], alpha=0.8)
     axes.axvline(0, color=COLOUR["muted"], lw=1)
     axes.axvline(float(np.median(errors)), color=COLOUR["best"], lw=2)
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axes.set_xticks([-end, -15, -10, -5, 0, 5, 10, 15, end])
-    axes.set_xticklabels([f"≤−{end}", "−15", "−10", "−5", "0", "5", "10", "15", f"≥{end}"])
+    axes.yaxis.set_major_formatter(_in_percent())
+    axes.set_xticks([-end, -15, -5, 0, 5, 15, end])
+    axes.set_xticklabels([f"≤−{end}", "−15", "−5", "0", "5", "15", f"≥{end}"])
     axes.set(xlabel="predicted minus true age, years", ylabel="share of faces")
     label = f"Distribution of age errors; the median is {np.median(errors):.1f} years"
     return to_svg(figure, "errors", label)
@@ -84,14 +84,18 @@ def draw_confusion(confusion: Mapping[str, Any]) -> Markup | None:
         share = np.divide(wrong, total, out=np.zeros_like(wrong), where=total > 0)
         axes.barh(places + shift, share, 0.36, color=COLOUR[role])
         for place, size, num_wrong, num_faces in zip(places, share, wrong, total, strict=True):
-            text = f" {num_wrong:.0f} of {num_faces:.0f}" if num_faces else " none"
-            axes.text(size, place + shift, text, va="center", fontsize=9, color=COLOUR["muted"])
+            text = f"{num_wrong:.0f} of {num_faces:.0f}" if num_faces else "none"
+            axes.annotate(
+                text, (size, place + shift), (4, 0), textcoords="offset points", va="center",
+                fontsize=SMALL_TEXT_SIZE, color=COLOUR["muted"],
+            )  # fmt: skip
     axes.set_yticks(places, list(groups))
     axes.grid(axis="y", visible=False)
     axes.margins(x=0.22)
     axes.xaxis.set_major_locator(MaxNLocator(6))
-    axes.xaxis.set_major_formatter(PercentFormatter(1))
-    axes.set(xlabel="share read as the other gender", ylabel="age, years")
+    axes.xaxis.set_major_formatter(_in_percent())
+    axes.set_xlabel("share read as the other gender")
+    axes.set_ylabel("age, years", labelpad=8)
     return to_svg(figure, "confusion", f"Wrong genders by {len(groups)} age groups")
 
 
@@ -111,11 +115,15 @@ def draw_calibration(bins: Sequence[Mapping[str, Any]]) -> Markup | None:
     for x, y, n in zip(said, true, num_faces, strict=True):
         axes.annotate(
             f"{n:.0f}", (x, y), (0, 12 if x < 0.5 else -19), textcoords="offset points",
-            ha="center", fontsize=9, color=COLOUR["muted"],
+            ha="center", fontsize=SMALL_TEXT_SIZE, color=COLOUR["muted"],
         )  # fmt: skip
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axis.set_major_formatter(_in_percent())
         axis.set_major_locator(MaxNLocator(5))
     axes.set(xlim=(-0.04, 1.04), ylim=(-0.06, 1.06))
     axes.set(xlabel="probability of female that the model gives", ylabel="share that is female")
     return to_svg(figure, "calibration", f"Calibration of gender in {len(filled)} bins")
+
+
+def _in_percent() -> PercentFormatter:
+    return PercentFormatter(1, decimals=0, symbol=" %")

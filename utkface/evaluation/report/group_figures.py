@@ -18,6 +18,8 @@ from utkface.evaluation.report.svg import COLOUR, WIDTH, to_svg
 
 #: What is drawn of each group, side by side.
 _PANELS = (("age_mae", "age"), ("gender_accuracy", "gender"))
+_ROW_UNITS = 23
+_MAX_LABEL_CHARS = 20  # in one line; longer ones would leave too little room for the panels
 
 
 def draw_groups(row: Mapping[str, Any], attribute: str) -> Markup | None:
@@ -42,7 +44,9 @@ def _draw(
 ) -> Markup | None:
     if not groups:
         return None
-    figure = Figure(figsize=(WIDTH / 72, (80 + 23 * len(groups)) / 72), layout="constrained")
+    labels = [_group_label(group) for group in groups]
+    row_units = _ROW_UNITS + 12 * max(label.count("\n") for label in labels)
+    figure = Figure(figsize=(WIDTH / 72, (80 + row_units * len(groups)) / 72), layout="constrained")
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for panel, (measure, role) in zip(axes, panels, strict=True):
         _draw_panel(panel, groups, measure, COLOUR[role])
@@ -50,9 +54,9 @@ def _draw(
             panel.axvline(0, color=COLOUR["muted"], lw=1)
         else:
             panel.axvline(_percent(measure, overall(row, measure.name)), color=COLOUR["best"], lw=1)
-        panel.locator_params(axis="x", nbins=8 // len(panels))
+        panel.locator_params(axis="x", nbins=8 if len(panels) == 1 else 3)
         panel.set_xlabel(measure.heading)
-    axes[0].set_yticks(range(len(groups)), [_group_label(group) for group in groups])
+    axes[0].set_yticks(range(len(groups)), labels)
     axes[0].set_ylim(len(groups) - 0.4, -0.6)  # the first group on top
     return to_svg(figure, f"groups-{name}", f"Errors {words} in {len(groups)} groups")
 
@@ -74,4 +78,7 @@ def _percent(measure: Measure, estimate: Any, name: str = "value") -> float:
 
 
 def _group_label(group: Mapping[str, Any]) -> str:
-    return f"{group.get('group')} ({group.get('num_faces', '?')})"
+    """Return a group's name and number of faces; one below the other where they are long."""
+    name, num_faces = str(group.get("group")), f"({group.get('num_faces', '?')})"
+    is_long = len(name) + len(num_faces) > _MAX_LABEL_CHARS
+    return f"{name}\n{num_faces}" if is_long else f"{name} {num_faces}"

@@ -3,6 +3,7 @@
 `base.html.j2` holds what all pages have in common: a head that forbids any request, and macros.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ def write_page(path: Path, template: Path, context: Mapping[str, Any]) -> Path:
         "duration": show_duration,
     }
     html = environment.get_template(template.name).render(context)
+    html = re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", html)  # a number and its sign stay together
     with replacing(path) as temporary:
         temporary.write_text(html, encoding="utf-8")
     return path

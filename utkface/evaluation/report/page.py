@@ -28,6 +28,7 @@ from utkface.evaluation.report.group_figures import draw_bias, draw_groups
 from utkface.evaluation.report.html import write_page
 from utkface.evaluation.report.measures import MEASURES, attribute_title, overall, part
 from utkface.evaluation.report.svg import drawing_style, standalone
+from utkface.evaluation.report.verdicts import COMPARED, find_verdicts
 
 PAGE = "evaluation.html"
 PAGE_WITHOUT_FACES = "evaluation_without_faces.html"
@@ -118,9 +119,10 @@ def _context(
         "leak": words.leak_sentence(evaluation),
         "spreads": [words.spread_sentence(row) for row in headlines],
         "paired": [
-            (pair, words.compare_sentences(pair))
+            (pair, find_verdicts(pair))
             for pair in words.order_pairs(evaluation.get("paired") or [])
         ],
+        "compared": COMPARED,
         "rows": rows,
         "explanations": evaluation.get("explanations") or {},
         "measures": MEASURES,

@@ -26,10 +26,13 @@ COLOUR = {role: f"#{i * 0x010101:06x}" for i, role in enumerate(ROLES, start=1)}
 #: From the best fifth of the trials to the worst.
 RANKS = [COLOUR[f"rank{i}"] for i in range(5)]
 
-#: Drawn at 72 dots per inch, a figure is this many units wide: about a phone's screen, so that
-#: text keeps its size there and grows a little on a desk.
-WIDTH = 400
-SMALL_WIDTH = 300
+#: Drawn at 72 dots per inch, a figure is this many units wide: what a phone's screen leaves for it,
+#: so that text keeps its size there and grows on a desk. A small one is as wide as its narrowest
+#: column.
+WIDTH = 360
+SMALL_WIDTH = 280
+TEXT_SIZE = 11.5
+SMALL_TEXT_SIZE = 11  # no text is to be smaller on any screen
 
 _RC: dict[Any, Any] = {
     "svg.hashsalt": "utkface",  # the same numbers give the same page
@@ -37,8 +40,8 @@ _RC: dict[Any, Any] = {
     "figure.dpi": 72,
     "savefig.dpi": 72,
     "font.family": "sans-serif",
-    "font.size": 12,
-    "axes.titlesize": 12,
+    "font.size": TEXT_SIZE,
+    "axes.titlesize": TEXT_SIZE,
     "axes.titlecolor": COLOUR["ink"],
     "axes.titlelocation": "left",
     "axes.labelcolor": COLOUR["muted"],

@@ -1,10 +1,10 @@
-"""What an evaluation says in words: the headline, its protocol, and which differences are real."""
+"""What an evaluation says in words: the headline, its protocol, and how sure it is."""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from utkface.evaluation.report.measures import MEASURES, Measure, overall, part
+from utkface.evaluation.report.measures import MEASURES, overall, part
 from utkface.evaluation.report.text import show, show_duration, show_fields
 
 Row = Mapping[str, Any]
@@ -108,36 +108,6 @@ def leak_sentence(evaluation: Mapping[str, Any]) -> str | None:
         "copy of the same photograph in the training part, which flatters every number measured "
         "there. Published splits were drawn in the same way; nobody counted."
     )
-
-
-def compare_sentences(pair: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
-    """Return for each metric of a paired comparison its title, a verdict, and if it is real."""
-    verdicts = []
-    for name in ("age_mae", "gender_accuracy", "score"):
-        measure = MEASURES[name]
-        if not math.isnan(part(pair.get(name))):
-            text, is_real = _verdict(measure, pair[name])
-            verdicts.append((measure.title, text, is_real))
-    return verdicts
-
-
-def _verdict(measure: Measure, difference: Mapping[str, Any]) -> tuple[str, bool]:
-    """Say who is better by how much: ``difference`` is a minus b, told from the side of a."""
-    # Turned so that a positive gain means that a is better.
-    sign = 1 if measure.higher_is_better else -1
-    gain = sign * part(difference)
-    low, high = sorted(sign * part(difference, end) for end in ("low", "high"))
-    unit = measure.unit_of_difference
-    words = "better" if gain >= 0 else "worse"
-    if gain < 0:
-        low, high = -high, -low
-    size = f"{words} by {measure.show(abs(gain))}{' ' + unit if unit else ''}"
-    if math.isnan(low):
-        return f"{size}; without an interval that says little", False
-    interval = f"interval {measure.show(low)} to {measure.show(high)}"
-    is_real = low > 0
-    verdict = "a difference" if is_real else "no difference that these faces can show"
-    return f"{size}, {interval}: {verdict}", is_real
 
 
 def interval_sentence(row: Row) -> str | None:

@@ -1,42 +1,10 @@
-import pytest
-
 from utkface.evaluation.report.measures import MEASURES
 from utkface.evaluation.report.text import show_fixed
 from utkface.evaluation.report.words import (
-    compare_sentences,
     find_headlines,
     headline_sentence,
     order_rows,
 )
-
-
-def difference(value, low, high):
-    return {"value": value, "low": low, "high": high}
-
-
-@pytest.mark.parametrize(
-    ("name", "a_minus_b", "verdict", "is_real"),
-    [
-        ("age_mae", (-0.12, -0.20, -0.03), "better by 0.12 years, interval 0.03 to 0.20", True),
-        ("age_mae", (0.12, 0.03, 0.20), "worse by 0.12 years, interval 0.03 to 0.20", True),
-        ("age_mae", (-0.02, -0.09, 0.05), "better by 0.02 years, interval −0.05 to 0.09", False),
-        ("age_mae", (0.02, -0.05, 0.09), "worse by 0.02 years, interval −0.05 to 0.09", False),
-        ("gender_accuracy", (0.01, 0.002, 0.02), "better by 1.0 points", True),
-        ("gender_accuracy", (-0.01, -0.02, 0.001), "worse by 1.0 points", False),
-        ("score", (0.0, 0.0, 0.0), "better by 0.000, interval 0.000 to 0.000", False),
-    ],
-)
-def test_a_difference_is_told_from_the_side_of_the_first(name, a_minus_b, verdict, is_real):
-    ((title, text, said),) = compare_sentences({name: difference(*a_minus_b)})
-    assert title == MEASURES[name].title
-    assert text.startswith(verdict)
-    assert said is is_real
-    assert text.endswith("a difference" if is_real else "no difference that these faces can show")
-
-
-def test_a_difference_without_an_interval_is_none():
-    ((_, text, is_real),) = compare_sentences({"age_mae": difference(-1.0, None, None)})
-    assert (text, is_real) == ("better by 1.00 years; without an interval that says little", False)
 
 
 def row(label, protocol="grouped", score=1.0, part="test", headline=False):

@@ -1,0 +1,157 @@
+"""A cluster's nodes before a search: each is looked at, told what it lacks, and warmed, once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from tune.cluster.storage import Probe
+from tune.cluster.weights import Weights
+from utkface.config import TrainConfig
+from utkface.data import Faces
+from utkface.errors import UserError
+from utkface.model import build_model
+
+#: A node has so long to start a worker, import PyTorch, and download weights where it has none.
+LOOK_TIMEOUT_S = 180
+DRIVER = "driver"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What every node is to have for a search; travels to each of them."""
+
+    probe: Probe
+    images_path: Path
+    images_shape: tuple[int, ...]
+    weights: Weights
+    fixed: dict[str, Any]  # the `TrainConfig` fields that all trials share
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a node found when it looked."""
+
+    storage_problem: str | None
+    weights_problem: str | None
+    has_faces: bool
+
+
+def open_packed(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Map this machine's packed faces, or return None where it has none of that shape."""
+    if not path.exists():
+        return None
+    images = np.load(path, mmap_mode="r", allow_pickle=False)
+    return images if images.shape == shape else None
+
+
+def look(wanted: Wanted, name: str) -> Seen:
+    """Try the storage, the faces and the weights from this machine, which is called ``name``."""
+    storage_problem = weights_problem = None
+    try:
+        wanted.probe.leave(name)
+        if not wanted.probe.sees(DRIVER):
+            storage_problem = "what the driver wrote is not there"
+    except (OSError, ValueError) as error:
+        storage_problem = " ".join(str(error).split())
+    try:
+        build_model(TrainConfig.from_dict(wanted.fixed), wanted.weights.here())
+    except UserError as error:
+        weights_problem = str(error)
+    has_faces = open_packed(wanted.images_path, wanted.images_shape) is not None
+    return Seen(storage_problem, weights_problem, has_faces)
+
+
+def prepare_nodes(
+    faces: Faces, weights: Weights, fixed: dict[str, Any], storage: str | None, results: Path
+) -> list[ray.ObjectRef]:
+    """Check that every node can take part, and share the faces with those that have none.
+
+    Return the packed faces in the object store, in a list, or an empty list where every node has
+    them on its disk. Raises `UserError` that names the nodes which cannot reach the storage, load
+    the weights, or hold the faces.
+    """
+    nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
+    probe = Probe(storage or str(results.resolve()))
+    try:
+        probe.leave(DRIVER)
+    except (OSError, ValueError) as error:
+        raise _no_storage(storage, results, [f"this machine ({error})"]) from error
+    try:
+        wanted = Wanted(probe, faces.path, faces.images.shape, weights, fixed)
+        seen = _look_everywhere(nodes, wanted)
+        blind = {
+            title: report.storage_problem or "what it wrote is not here"
+            for title, report in seen.items()
+            if report.storage_problem or not probe.sees(title)
+        }
+    finally:
+        probe.remove()
+    if blind:
+        raise _no_storage(storage, results, [f"{name} ({why})" for name, why in blind.items()])
+    for title, report in seen.items():
+        if report.weights_problem:
+            raise UserError(f"node {title}: {report.weights_problem}")
+    without = [node for node in nodes if not seen[_title(node)].has_faces]
+    return share_faces(faces, without) if without else []
+
+
+def share_faces(faces: Faces, nodes: list[dict[str, Any]]) -> list[ray.ObjectRef]:
+    """Put the faces into the object store for nodes that have no copy; one each, for all trials."""
+    needed = faces.images.nbytes
+    here = ray.get_runtime_context().get_node_id()
+    for node in [*nodes, *(node for node in ray.nodes() if node["NodeID"] == here)]:
+        room = node["Resources"].get("object_store_memory", 0)
+        if needed > room:
+            raise UserError(
+                f"the faces ({_size(needed)} at {faces.images.shape[1]} px) do not fit into the "
+                f"object store of node {_title(node)} ({_size(room)}), and not every node has "
+                f"them on its disk; start nodes with --object-store-memory {int(needed * 1.2)}, or "
+                "set UTKFACE_CACHE to a folder that all nodes share, or lower --image-size"
+            )
+    return [ray.put(np.asarray(faces.images))]
+
+
+def _look_everywhere(nodes: list[dict[str, Any]], wanted: Wanted) -> dict[str, Seen]:
+    """Let every node look at the same time; return what each saw, by its title."""
+    tasks = {}
+    remote_look = ray.remote(num_cpus=0, max_retries=0)(look)
+    for node in nodes:
+        here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        title = _title(node)
+        tasks[title] = remote_look.options(scheduling_strategy=here).remote(wanted, title)
+    ray.wait(list(tasks.values()), num_returns=len(tasks), timeout=LOOK_TIMEOUT_S)
+    seen = {}
+    for title, task in tasks.items():
+        try:
+            seen[title] = ray.get(task, timeout=0)
+        except (ray.exceptions.RayError, TimeoutError) as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise UserError(
+                f"node {title} cannot run trials ({type(error).__name__}: {reason}); its Ray logs "
+                "say more; mend it or take it out of the cluster"
+            ) from error
+    return seen
+
+
+def _no_storage(storage: str | None, results: Path, nodes: list[str]) -> UserError:
+    names = "; ".join(nodes)
+    advice = "give --storage a folder or URI that every node reads and writes (NFS, s3://, gs://)"
+    if storage is None:
+        return UserError(
+            f"checkpoints in {results.resolve()} are out of reach for {names}; {advice}"
+        )
+    return UserError(f"--storage {storage} is out of reach for {names}; {advice}")
+
+
+def _title(node: dict[str, Any]) -> str:
+    return f"{node['NodeManagerAddress']}-{node['NodeID'][:8]}"
+
+
+def _size(num_bytes: float) -> str:
+    if num_bytes < 2**30:
+        return f"{num_bytes / 2**20:.1f} MiB"
+    return f"{num_bytes / 2**30:.1f} GiB"

@@ -1,0 +1,71 @@
+"""Lets a sampler learn from trials of earlier searches, which the study itself never holds.
+
+A trial that is added to a study counts in it: it could be its best, fill its rungs and appear in
+its tables. So the sampler is shown another study, in memory: the real one's trials, under their own
+numbers, and the earlier ones after them.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+
+class InformedSampler(BaseSampler):
+    """Asks ``sampler`` for suggestions as if the study had had the ``known`` trials too.
+
+    Made anew for each suggestion: what it shows is the study of that moment.
+    """
+
+    def __init__(self, sampler: BaseSampler, known: Sequence[FrozenTrial]) -> None:
+        self._sampler, self._known = sampler, known
+        self._shown: Study | None = None
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Return the parameters to be sampled together."""
+        self._shown = self._show(study)
+        return self._sampler.infer_relative_search_space(self._shown, trial)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Sample parameters together."""
+        assert self._shown is not None
+        return self._sampler.sample_relative(self._shown, trial, search_space)
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """Sample one parameter."""
+        assert self._shown is not None
+        return self._sampler.sample_independent(self._shown, trial, param_name, param_distribution)
+
+    def _show(self, study: Study) -> Study:
+        # Samplers find the trial that they sample for by its number: all must stand at their place.
+        shown = optuna.create_study(directions=study.directions)
+        own = [_without_attributes(trial) for trial in study.get_trials(deepcopy=False)]
+        shown.add_trials([*own, *self._known])
+        return shown
+
+
+def _without_attributes(trial: FrozenTrial) -> FrozenTrial:
+    """Return a trial without its metrics and configuration, which are long and would be copied."""
+    if trial.state == TrialState.WAITING:
+        return create_trial(state=TrialState.WAITING)
+    return create_trial(
+        state=trial.state,
+        values=trial.values,
+        params=trial.params,
+        distributions=trial.distributions,
+        intermediate_values=trial.intermediate_values,
+    )
