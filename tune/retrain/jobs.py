@@ -17,18 +17,23 @@ RETRAIN, CONFIRM, INTERVAL = "retrain", "confirm", "interval"
 class Job:
     """One model to be trained, and the part of the faces to judge it on."""
 
-    number: int
     purpose: str  # RETRAIN, CONFIRM or INTERVAL
     label: str  # of the configuration, as in "trial 9"
     protocol: str  # grouped or random
     part: str  # test or validation
     seed: int
     config: dict[str, Any]  # all `TrainConfig` fields
+    number: int = -1  # the place of its record in ``retrain.json``, once it has one
 
     @property
     def rows(self) -> str:
         """The name of the rows that the model trains on, in `TrialJob.rows`."""
         return f"{self.protocol}, before {self.part}"
+
+    @property
+    def identity(self) -> tuple[str, str, str, str, int]:
+        """What tells the job from every other of its retraining."""
+        return self.purpose, self.label, self.protocol, self.part, self.seed
 
     @property
     def title(self) -> str:

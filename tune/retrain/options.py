@@ -20,7 +20,6 @@ class RetrainOptions:
     search: str | None = None  # name or folder; None: the newest finished one
     config: list[str] | None = None  # instead of a search
     top_k: int = 1
-    seeds: int = 3
     confirm: int = 0  # finalists to look at again on validation; 0: none
     splits: list[str] = dataclasses.field(default_factory=lambda: list(PROTOCOLS))
     part: str = "test"
@@ -30,6 +29,7 @@ class RetrainOptions:
     weights: str | None = None
 
     # How it is carried out and judged: may differ from session to session.
+    seeds: int = 3
     data: list[str] | None = None
     flip: bool = False
     intervals: bool = True
@@ -79,7 +79,7 @@ class RetrainOptions:
 
 #: Options in which a resumed retraining must agree with its beginning.
 TRAINED = (
-    "search", "config", "top_k", "seeds", "confirm", "splits", "part", "epochs", "image_size",
+    "search", "config", "top_k", "confirm", "splits", "part", "epochs", "image_size",
     "initial_image_size", "weights",
 )  # fmt: skip
 
@@ -116,7 +116,11 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_training_options(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--top-k", type=int, help="how many of the search's best (default: 1)")
-    add("--seeds", type=int, help="models per configuration and protocol (default: 3)")
+    add(
+        "--seeds",
+        type=int,
+        help="models per configuration and protocol (default: 3), also with --resume",
+    )
     add("--splits", nargs="+", choices=PROTOCOLS, help="default: both")
     add("--epochs", type=int, help="default: the search's")
     add("--image-size", type=int, help="pixels (default: the search's)")

@@ -40,23 +40,20 @@ class Plan:
         options = self.options
         seeds = range(FIRST_CONFIRM_SEED, FIRST_CONFIRM_SEED + options.seeds)
         finalists = self.finalists[: options.confirm]
-        return self._jobs(finalists, CONFIRM, options.splits[:1], "validation", seeds, 0)
+        return self._jobs(finalists, CONFIRM, options.splits[:1], "validation", seeds)
 
-    def retrain_jobs(self, labels: list[str], first_number: int) -> list[Job]:
+    def retrain_jobs(self, labels: list[str]) -> list[Job]:
         """Return the models of the finalists with these labels, best first."""
         options = self.options
         by_label = {finalist.label: finalist for finalist in self.finalists}
         finalists = [by_label[label] for label in labels]
-        jobs = self._jobs(
-            finalists, RETRAIN, options.splits, options.part, range(options.seeds), first_number
-        )
-        is_comparison = (
-            self.options.search is None and len(finalists) > 1
-        )  # none of them is the result
+        seeds = range(options.seeds)
+        jobs = self._jobs(finalists, RETRAIN, options.splits, options.part, seeds)
+        # Several configurations of the user's are compared: none of them is the result.
+        is_comparison = options.search is None and len(finalists) > 1
         if options.intervals and options.part == "test" and not is_comparison:
-            number = first_number + len(jobs)
             headline, protocol = finalists[:1], options.splits[:1]
-            jobs += self._jobs(headline, INTERVAL, protocol, "validation", range(1), number)
+            jobs += self._jobs(headline, INTERVAL, protocol, "validation", range(1))
         return jobs
 
     def _jobs(
@@ -66,14 +63,9 @@ class Plan:
         protocols: list[str],
         part: str,
         seeds: range,
-        first_number: int,
     ) -> list[Job]:
-        chosen = [
-            (f, protocol, seed) for f in finalists for protocol in protocols for seed in seeds
-        ]
         return [
             Job(
-                number=number,
                 purpose=purpose,
                 label=finalist.label,
                 protocol=protocol,
@@ -81,7 +73,9 @@ class Plan:
                 seed=seed,
                 config=finalist.config.replace(seed=seed).to_dict(),
             )
-            for number, (finalist, protocol, seed) in enumerate(chosen, first_number)
+            for finalist in finalists
+            for protocol in protocols
+            for seed in seeds
         ]
 
 

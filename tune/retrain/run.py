@@ -1,5 +1,6 @@
 """A retraining from its options to its folder: prepare, train, evaluate."""
 
+import dataclasses
 import time
 from contextlib import ExitStack
 from typing import Any
@@ -90,7 +91,7 @@ class Retraining:
             screen.say(f"validation with fresh seeds ranks: {', '.join(labels)}")
         if not self._interrupted:
             labels = labels[: self.plan.options.top_k] if self.plan.options.search else labels
-            jobs = self.plan.retrain_jobs(labels, len(self.plan.confirm_jobs()))
+            jobs = self.plan.retrain_jobs(labels)
             self._train(jobs, observers, screen, stack)
         return self._finish(screen)
 
@@ -102,10 +103,13 @@ class Retraining:
         stack: ExitStack,
     ) -> None:
         """Train the jobs that are not trained yet."""
-        known = {record.job.number for record in self.records}
-        self.records += [JobRecord(job) for job in jobs if job.number not in known]
-        numbers = {job.number for job in jobs}
-        wanted = [record for record in self.records if record.job.number in numbers]
+        known = {record.job.identity for record in self.records}
+        for job in jobs:
+            if job.identity not in known:
+                numbered = dataclasses.replace(job, number=len(self.records))
+                self.records.append(JobRecord(numbered))
+        identities = {job.identity for job in jobs}
+        wanted = [record for record in self.records if record.job.identity in identities]
         screen.follow(wanted)
         session = RetrainSession(wanted, observers, self._save)
         if not session.has_more:

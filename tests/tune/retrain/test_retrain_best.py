@@ -191,11 +191,14 @@ def test_a_killed_retraining_goes_on_where_it_stood(results, tmp_path):
     done = _epochs(tmp_path)
     assert done
     shutil.rmtree(tmp_path / "quick-1")  # what is retrained is on record
-    again = start_command("--resume", *arguments[4:])
+    again = start_command("--resume", "--seeds", 2, *arguments[4:])  # and one seed more
     output, errors = again.communicate(timeout=500)
     assert again.returncode == 0, output + errors
     assert "goes on after epoch" in output
     record = RetrainFolder.find(tmp_path).record
+    seeds = {(m["job"]["protocol"], m["job"]["seed"]) for m in record["models"]}
+    assert seeds == {(protocol, seed) for protocol in ("grouped", "random") for seed in (0, 1)}
+    assert [model["job"]["number"] for model in record["models"]] == [0, 1, 2, 3, 4]
     for model in record["models"]:
         assert [epoch["epoch"] for epoch in model["epochs"]] == [1, 2, 3, 4, 5, 6]
     kept = {(number, epoch["epoch"]): epoch for number, epoch in done}

@@ -39,6 +39,7 @@ them were not asked. Gender here has two values because the labels have."""
 _USE = """\
 ```python
 from utkface.predict import Predictor
+
 predictor = Predictor.load("model.pt")
 print(predictor(["face.jpg"]))
 ```"""

@@ -72,7 +72,9 @@ def headline_sentence(row: Row) -> str:
     """Say in a sentence how good a row is, on what, and how sure that is."""
     age, gender = MEASURES["age_mae"], MEASURES["gender_accuracy"]
     mae, accuracy = overall(row, "age_mae"), overall(row, "gender_accuracy")
-    unseen = "that it never saw" if row.get("part") == "test" else "of the validation part"
+    unseen = "of the validation part"
+    if row.get("part") == "test":  # at random, a copy of a face may have been trained on
+        unseen = "that it never saw" if row.get("protocol") == "grouped" else "held out at random"
     return (
         f"On {count(row.get('num_faces'), 'photograph')} {unseen} ({row.get('protocol')} split, "
         f"{count(row.get('num_seeds'), 'seed')}) {row.get('label')} is wrong in age by "
