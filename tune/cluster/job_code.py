@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from tune.options import REPOSITORY
+from utkface.errors import UserError
 
 _PACKAGES = ("tune", "utkface", "search_spaces")
 #: Nothing but Python's own files: no faces, caches, results or environment lie in a package.
@@ -16,3 +17,15 @@ def job_code(root: Path = REPOSITORY) -> dict[str, Any]:
     A user's own space stays behind: configurations are made by the driver, and travel as numbers.
     """
     return {"py_modules": [str(root / name) for name in _PACKAGES], "excludes": _EXCLUDES}
+
+
+def check_results(results: Path, root: Path = REPOSITORY) -> None:
+    """Refuse to keep results in the copy of the project that `ray job submit` unpacks for a job.
+
+    Ray deletes that copy when it needs the room, and it is hard to find until then.
+    """
+    if "runtime_resources" in root.parts and results.resolve().is_relative_to(root):
+        raise UserError(
+            f"--results {results} lies in the submitted job's own copy of the code, which Ray "
+            "deletes; name a folder that stays, such as /home/ray/results"
+        )

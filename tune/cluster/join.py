@@ -10,6 +10,7 @@ import ray
 
 from tune.cluster.connect import connect
 from tune.cluster.gpus import largest, measure_cards, trials_per_card
+from tune.cluster.job_code import check_results
 from tune.cluster.nodes import prepare_nodes
 from tune.cluster.resources import Resources, plan_resources
 from tune.cluster.weights import Weights
@@ -55,6 +56,7 @@ def join(
     ``configs`` are examples of what trials will train. Raises `UserError` for what cannot work, so
     call it before anything is written.
     """
+    check_results(options.results)
     stack.callback(ray.shutdown)
     dashboard = connect(options.address)
     images_ref = []
