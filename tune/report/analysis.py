@@ -52,11 +52,15 @@ def rank_finite(
 
 
 def seconds_between(start: str | None, end: str | None) -> float:
-    """Return the seconds from one ISO time to another, NaN where one is missing or unreadable."""
+    """Return the seconds from one ISO time to another, NaN where one is missing or unreadable.
+
+    And where the end comes before the start: the clock was set back, and nobody knows by how much.
+    """
     try:
         # A time without a zone is local; astimezone() makes both comparable.
         first = datetime.fromisoformat(start or "").astimezone()
-        return (datetime.fromisoformat(end or "").astimezone() - first).total_seconds()
+        seconds = (datetime.fromisoformat(end or "").astimezone() - first).total_seconds()
+        return seconds if seconds >= 0 else math.nan
     except ValueError:
         return math.nan
 

@@ -92,6 +92,7 @@ def test_times_may_be_missing_or_have_a_zone():
     assert seconds_between("2026-01-01T10:00:00+00:00", "2026-01-01T12:00:30+02:00") == 30
     assert math.isnan(seconds_between(None, "2026-01-01T10:00:00"))
     assert math.isnan(seconds_between("yesterday", "2026-01-01T10:00:00"))
+    assert math.isnan(seconds_between("2026-01-01T10:00:01", "2026-01-01T10:00:00"))
 
 
 def test_trials_are_compared_after_the_latest_epoch_that_enough_reached(record):
