@@ -9,7 +9,7 @@ results/<space>-<date>-<time>/
     report.html     and the report: figures and tables
     data/           rejected files, copies with conflicting labels, the split
     checkpoints/    the unfinished trials' states and the best trial's (or under --storage)
-    ray/            what Ray Tune logs; its TensorBoard files are ray/trial_NNNN/events.out.tfevents.*
+    ray/            what Ray Tune logs; for TensorBoard: ray/trial_NNNN/events.out.tfevents.*
     wandb/          W&B's runs, one folder for each session, and copies of what is yet to be sent
     backup/         second copies of search.json and study.journal, used where the first is damaged
 """
