@@ -4,6 +4,7 @@ import os
 
 import pytest
 import ray
+import torch
 
 import tune.runner
 from tune import cluster
@@ -95,3 +96,22 @@ def test_a_search_whose_first_trials_all_fail_ends_with_the_first_error(search):
     assert session.first_failure.endswith("cannot begin")
     failed = [record for record in records if record.state == "FAIL"]
     assert len(failed) >= MAX_FAILURES_AT_START
+
+
+@pytest.mark.slow
+def test_a_trial_that_needs_more_gpu_memory_than_there_is_fails_with_a_hint(search):
+    class Hungry(FaceTrainable):
+        def step(self):
+            if self._number == 1:
+                self._training.run_epoch = self._run_out_of_memory
+            return super().step()
+
+        def _run_out_of_memory(self):
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    session = search(Hungry)
+    states = {record.number: record.state for record in session.study.records()}
+    assert states == {0: "COMPLETE", 1: "FAIL", 2: "COMPLETE", 3: "COMPLETE"}
+    reason = session.study.records()[1].reason
+    assert "Tried to allocate 2.00 GiB" in reason
+    assert "fewer trials per GPU (--gpus-per-trial) or a smaller batch_size" in reason

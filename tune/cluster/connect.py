@@ -10,7 +10,7 @@ import ray
 from tune.cluster.job_code import job_code
 from utkface.errors import UserError
 
-CONNECT_TIMEOUT_S = 20
+CONNECT_TIMEOUT_S = 45  # a healthy one answers in 3; a machine at its limit needs 30 to ask
 #: What Ray's errors say where a cluster asks for a token and ours is missing or another one.
 _TOKEN_WORDS = ("AuthToken", "authentication token")
 
@@ -19,7 +19,7 @@ def connect(address: str | None) -> str | None:
     """Start Ray here, or join the cluster at ``address``; return the dashboard's URL if it has one.
 
     A cluster gets this project's code with the job; here workers import it where it lies. Ray binds
-    the dashboard to localhost. Raises `UserError` within half a minute where no cluster answers.
+    the dashboard to localhost. Raises `UserError` within a minute where no cluster answers.
     """
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None:

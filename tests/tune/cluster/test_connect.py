@@ -4,6 +4,7 @@ import time
 import pytest
 
 from tune import cluster
+from tune.cluster.connect import CONNECT_TIMEOUT_S
 from utkface.errors import UserError
 
 
@@ -22,9 +23,9 @@ def test_nobody_listening_is_told_at_once():
 
 
 @pytest.mark.slow
-def test_a_listener_that_is_no_ray_is_told_within_30_s():
+def test_a_listener_that_is_no_ray_is_told_in_bounded_time():
     with socket.create_server(("127.0.0.1", 0)) as server:
         start_s = time.monotonic()
         with pytest.raises(UserError, match="no Ray cluster at"):
             cluster.connect(f"127.0.0.1:{server.getsockname()[1]}")
-        assert time.monotonic() - start_s < 30  # the promise to the user, not a benchmark
+        assert time.monotonic() - start_s < CONNECT_TIMEOUT_S + 15  # the promise to the user, not a benchmark
