@@ -13,10 +13,10 @@ from utkface.errors import UserError
 SAMPLERS = ("tpe", "random", "gp", "nsga2")
 #: Rules of early stopping (`tune.stopping`), and what each is good for.
 SCHEDULERS = {
-    "asha": "saves most, where first epochs tell the end",
-    "hyperband": "asha for most trials, judged later or never for others: safe for slow starters",
-    "median": "stops clearly poor trials alone: for few trials or noisy curves",
-    "none": "trains every trial to its end: shows what first epochs tell",
+    "asha": "saves most: good where a trial's first epochs tell how it ends",
+    "hyperband": "asha for most trials, later or no judgement for some: good for slow starters",
+    "median": "stops clearly poor trials alone: good for few trials and noisy curves",
+    "none": "every trial runs to its end: good for finding out what first epochs tell",
 }
 PROTOCOLS = ("grouped", "random")
 
@@ -145,6 +145,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python tune/run_search.py",
         description="Search hyperparameters with Ray Tune and Optuna.",
+        epilog="schedulers (early stopping):\n"
+        + "\n".join(f"  {name:<10} {use}" for name, use in SCHEDULERS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
     )
     add = parser.add_argument
@@ -194,8 +197,7 @@ def _add_search_options(group: argparse._ArgumentGroup) -> None:
         f"mostly score): {', '.join(OBJECTIVES)}",
     )
     add("--sampler", choices=SAMPLERS, help="default: tpe; nsga2 is for several objectives")
-    uses = "; ".join(f"{name} {use}" for name, use in SCHEDULERS.items())
-    add("--scheduler", choices=SCHEDULERS, help=f"early stopping (default: asha): {uses}")
+    add("--scheduler", choices=SCHEDULERS, help="early stopping, see below (default: asha)")
     add("--grace", type=int, help="the first epoch judged (default: max-epochs / 4)")
     add("--reduction-factor", type=int, help="asha, hyperband: 1 in so many goes on (default: 3)")
     add("--seed", type=int, help="default: 0")
