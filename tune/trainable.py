@@ -88,7 +88,7 @@ class FaceTrainable(tune.Trainable):
         self._begin(config)
 
     def __repr__(self) -> str:
-        """Name the actor on Ray's dashboard, which asks when it is made: after its first trial."""
+        """Name the actor on Ray's dashboard, which asks once, when the first trial begins."""
         return f"trial_{self._number:04d}"
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -125,6 +125,8 @@ class FaceTrainable(tune.Trainable):
 
     def _begin(self, config: dict[str, Any]) -> None:
         self._number = config["number"]
+        # On Ray's dashboard an actor keeps its first trial's name; its log there has them all.
+        print(f"trial_{self._number:04d}: {config['train']}", flush=True)
         self._failure = None
         self._restored_metrics = None
         vars(self).pop("_training", None)  # two at a time might not fit into a GPU's memory

@@ -74,3 +74,23 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path):
     good = CheckpointStore(f"file://{tmp_path}/uri")
     good.check()
     assert list((tmp_path / "uri").iterdir()) == []
+
+
+def test_what_pyarrow_does_not_know_is_looked_for_in_fsspec():
+    store = CheckpointStore("memory://bucket/run")
+    store.save(3, {"epoch": 1})
+    store.save(3, {"epoch": 2})
+    assert store.load(3)["epoch"] == 2
+    store.keep_only(set())
+    assert store.load(3) is None
+
+
+def test_runs_that_share_a_storage_do_not_meet(tmp_path):
+    storage, runs = f"file://{tmp_path}/shared/", [tmp_path / "a-1", tmp_path / "a-2"]
+    first, second = (CheckpointStore.of_run(storage, run) for run in runs)
+    first.save(0, {"epoch": 1})
+    assert second.load(0) is None
+    second.keep_only(set())
+    assert first.load(0)["epoch"] == 1
+    own = CheckpointStore.of_run(None, runs[0])
+    assert own.uri == str(runs[0] / "checkpoints")

@@ -49,3 +49,18 @@ def test_a_resumed_search_keeps_what_makes_its_trials_comparable():
     assert (longer.num_trials, longer.max_epochs) == (9, 8)
     with pytest.raises(UserError, match="--max-epochs 9 differs from 8"):
         options.resumed_with({"max_epochs": 9})
+
+
+def test_a_storage_is_the_same_place_from_every_folder(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    parse = build_parser().parse_args
+    assert parse(["--storage", "shared"]).storage == str(tmp_path / "shared")
+    assert parse(["--storage", "s3://bucket/x"]).storage == "s3://bucket/x"
+
+
+def test_gpus_are_a_number_or_left_to_the_machine():
+    parse = build_parser().parse_args
+    assert parse(["--gpus-per-trial", "auto"]).gpus_per_trial is None
+    assert parse(["--gpus-per-trial", "0.25"]).gpus_per_trial == 0.25
+    with pytest.raises(SystemExit):
+        parse(["--gpus-per-trial", "half"])
