@@ -28,12 +28,10 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def wait_until(condition, what, process=None):
-    """Wait for a condition, in vain if the process ends first."""
+def wait_until(condition, what):
     deadline = time.monotonic() + WAIT_S
     while not condition():
         assert time.monotonic() < deadline, f"still waiting for {what}"
-        assert process is None or process.poll() is None, f"ended before {what}"
         time.sleep(0.1)
 
 
@@ -71,7 +69,7 @@ class LocalCluster:
             self.dashboard_port = free_port()
         self.address = f"127.0.0.1:{port}"
         self.workers, self.numbers = [], itertools.count()
-        self.head = self._ray_start(
+        self.head = self._start_node(
             "head", "--head", f"--port={port}", "--num-cpus=0", "--dashboard-host=127.0.0.1",
             f"--dashboard-port={self.dashboard_port}",
             f"--ray-client-server-port={self.client_port}",
@@ -79,7 +77,7 @@ class LocalCluster:
 
     def add_worker(self):
         name = f"worker{next(self.numbers)}"
-        worker = self._ray_start(
+        worker = self._start_node(
             name, f"--address={self.address}", "--num-cpus=1",
             f"--dashboard-agent-listen-port={free_port()}", hidden=self.hidden,
         )  # fmt: skip
@@ -94,6 +92,15 @@ class LocalCluster:
         for process in [*self.workers, self.head]:
             if process.poll() is None:
                 kill_with_children(process)
+
+    def _start_node(self, name, *arguments, hidden=()):
+        """Start a node; again if need be: on a busy machine Ray's processes miss each other."""
+        for attempt in range(3):
+            process = self._ray_start(f"{name}-{attempt}", *arguments, hidden=hidden)
+            if process.poll() is None:
+                return process
+            kill_with_children(process)
+        raise AssertionError((self.folder / f"{name}-{attempt}.log").read_text())
 
     def _ray_start(self, name, *arguments, hidden=()):
         # Each has a temporary folder of its own: two that start at once take each other's sockets.
@@ -110,7 +117,9 @@ class LocalCluster:
                 command, env=self.env, stdout=output, stderr=subprocess.STDOUT, cwd=self.folder,
                 start_new_session=True,
             )  # fmt: skip
-        wait_until(lambda: "Ray runtime started" in log.read_text(), f"{name} ({log})", process)
+        wait_until(
+            lambda: "Ray runtime started" in log.read_text() or process.poll() is not None, name
+        )
         return process
 
 
