@@ -36,6 +36,7 @@ def describe_search(search: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("epochs per trial", show(search.get("max_epochs"))),
         ("objective", describe_objectives(search_objectives(search))),
         ("sampler", show(search.get("sampler"))),
+        ("from earlier searches", _taken(search)),
         ("early stopping", _stopping(search)),
         ("data", show(data.get("source"))),
         ("faces", faces),
@@ -47,6 +48,11 @@ def describe_search(search: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("versions", show_fields(search.get("versions"))),
         ("commit", show(search.get("commit"))),
     ]
+
+
+def _taken(search: Mapping[str, Any]) -> str:
+    """Return what the search began with, a dash for nothing."""
+    return "; ".join((search.get("warm_start") or {}).get("account", [])) or "–"
 
 
 def _stopping(search: Mapping[str, Any]) -> str:
@@ -98,6 +104,11 @@ def list_commands(folder: Path) -> list[tuple[str, str]]:
     run, journal = shlex.quote(str(folder)), shlex.quote(str(folder / "study.journal"))
     return [
         ("The same study, interactively:", f"optuna-dashboard {journal}"),
+        (
+            "Every trial's curve, once TensorBoard is installed:",
+            f"tensorboard --logdir {shlex.quote(str(folder / 'ray'))}",
+        ),
+        ("This search beside another:", f"python tune/run_search.py --compare {run} OTHER"),
         ("Go on with what is unfinished:", f"python tune/run_search.py --resume {run}"),
         (
             "Train the best with several seeds, and measure them on the test part:",
