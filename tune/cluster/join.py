@@ -8,6 +8,7 @@ from typing import Protocol
 
 import ray
 
+from tune.checkpoints import CheckpointStore
 from tune.cluster.connect import connect
 from tune.cluster.gpus import largest, measure_cards, trials_per_card
 from tune.cluster.job_code import check_results
@@ -57,6 +58,8 @@ def join(
     call it before anything is written.
     """
     check_results(options.results)
+    if options.storage is not None:
+        CheckpointStore(options.storage).check()
     stack.callback(ray.shutdown)
     dashboard = connect(options.address)
     images_ref = []

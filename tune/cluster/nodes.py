@@ -1,5 +1,6 @@
 """A cluster's nodes before a search: each is looked at, told what it lacks, and warmed, once."""
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from tune.cluster.resources import may_grow
 from tune.cluster.storage import Probe
 from tune.cluster.weights import Weights
 from utkface.config import TrainConfig
@@ -71,8 +73,8 @@ def prepare_nodes(
     """Check that every node can take part, and share the faces with those that have none.
 
     Return the packed faces in the object store, in a list, or an empty list where every node has
-    them on its disk. Raises `UserError` that names the nodes which cannot reach the storage, load
-    the weights, or hold the faces.
+    them on its disk, and will. Raises `UserError` that names the nodes which cannot reach the
+    storage, load the weights, or hold the faces.
     """
     nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
     probe = Probe(storage or str(results.resolve()))
@@ -89,14 +91,15 @@ def prepare_nodes(
             if report.storage_problem or not probe.sees(title)
         }
     finally:
-        probe.remove()
+        with contextlib.suppress(OSError):
+            probe.remove()
     if blind:
         raise _no_storage(storage, results, [f"{name} ({why})" for name, why in blind.items()])
     for title, report in seen.items():
         if report.weights_problem:
             raise UserError(f"node {title}: {report.weights_problem}")
     without = [node for node in nodes if not seen[_title(node)].has_faces]
-    return share_faces(faces, without) if without else []
+    return share_faces(faces, without) if without or may_grow() else []
 
 
 def share_faces(faces: Faces, nodes: list[dict[str, Any]]) -> list[ray.ObjectRef]:

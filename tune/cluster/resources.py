@@ -50,9 +50,14 @@ def plan_resources(
     slots = int(cpus / cpus_per_trial)
     if gpu_slots is not None:
         slots = min(slots, gpu_slots)
-    if concurrency is None or not AUTOSCALER_CONFIG.expanduser().exists():
+    if concurrency is None or not may_grow():
         concurrency = min(concurrency or slots, slots)
     return Resources(cpus_per_trial, gpus_per_trial, concurrency)
+
+
+def may_grow() -> bool:
+    """Tell whether the cluster starts nodes while trials wait, or in place of those it lost."""
+    return AUTOSCALER_CONFIG.expanduser().exists()
 
 
 def hardware() -> dict[str, Any]:
