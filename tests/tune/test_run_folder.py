@@ -22,6 +22,23 @@ def test_two_searches_of_one_second_get_a_folder_each(tmp_path):
     assert all(path.name.startswith("loss-") for path in folders)
 
 
+def _create(results, barrier, names):
+    barrier.wait(30)
+    names.put(RunFolder.create(results, "loss").path.name)
+
+
+def test_processes_that_start_at_once_get_a_folder_each(tmp_path):
+    context = multiprocessing.get_context("fork")
+    barrier, names = context.Barrier(6), context.Queue()
+    arguments = (tmp_path / "results", barrier, names)
+    processes = [context.Process(target=_create, args=arguments) for _ in range(6)]
+    for process in processes:
+        process.start()
+    assert len({names.get(timeout=30) for _ in processes}) == 6
+    for process in processes:
+        process.join()
+
+
 def test_runs_are_found_by_path_name_or_age(tmp_path):
     old, new = RunFolder.create(tmp_path, "loss"), RunFolder.create(tmp_path, "baseline")
     old.write_record({"created": "2026-01-01T00:00:00"})

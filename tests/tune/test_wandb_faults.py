@@ -136,7 +136,7 @@ def test_a_wandb_in_trouble_is_neither_waited_for_nor_fatal(tmp_path, answer):
             time.sleep(0.05)
         rest, _ = process.communicate("\n", timeout=240)
     assert process.returncode == 0, told + rest
-    assert rest.splitlines()[-1] == "ended"
+    assert "ended" in rest.splitlines()  # wandb itself may complain after it
     assert (told + rest).count("the search goes on") == 1
     assert KEY not in told + rest
     check_recorded_offline(tmp_path / "run", environment)
