@@ -204,7 +204,7 @@ def test_summary_names_the_best_and_where_to_go_on():
     assert "trial 1: score 0.900, age MAE 4.57 years, gender accuracy 0.931" in summary
     assert "dropout  0.25" in summary
     assert "/runs/oversampling-1/report.html" in summary
-    assert "wandb sync /runs/oversampling-1/wandb/offline-run-*" in summary
+    assert "wandb sync /runs/oversampling-1/wandb\n" in summary
     assert "python tune/retrain_best.py --search /runs/oversampling-1" in summary
     assert "--resume" not in summary
 
