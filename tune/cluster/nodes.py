@@ -18,7 +18,7 @@ from utkface.errors import UserError
 from utkface.model import build_model
 
 #: A node has so long to start a worker, import PyTorch, and download weights where it has none.
-LOOK_TIMEOUT_S = 180
+LOOK_TIMEOUT_S = 300
 DRIVER = "driver"
 
 
