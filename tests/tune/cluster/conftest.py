@@ -62,6 +62,7 @@ class LocalCluster:
         self.hidden = [self.private, *packages] if can_hide() else []
         self.env = {
             **os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "RAY_worker_niceness": "0", "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1",
         }  # fmt: skip
         port, self.client_port, self.dashboard_port = free_port(), free_port(), free_port()
@@ -87,6 +88,18 @@ class LocalCluster:
     def kill(self, worker):
         self.workers.remove(worker)
         kill_with_children(worker)
+
+    def ask_dashboard(self, question):
+        """Return what a process of the cluster's user prints as the answer of its dashboard."""
+        script = (
+            "from ray.job_submission import JobSubmissionClient\n"
+            "from ray.util.state import list_actors\n"
+            f"url = 'http://127.0.0.1:{self.dashboard_port}'\nprint({question})"
+        )
+        command = [sys.executable, "-c", script]
+        return subprocess.run(
+            command, env=self.env, capture_output=True, text=True, check=True, timeout=WAIT_S
+        ).stdout
 
     def stop(self):
         for process in [*self.workers, self.head]:

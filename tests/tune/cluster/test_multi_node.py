@@ -1,12 +1,15 @@
 """Searches across a head and workers of real processes (see conftest.py)."""
 
+import contextlib
 import json
 import time
+from pathlib import Path
 
 import pytest
 
 pytestmark = pytest.mark.slow
 
+SECRET = "local-" + "5ec2e7" * 7  # looks like a W&B key
 NUM_TRIALS, MAX_EPOCHS = 4, 3
 BUDGET = ["--num-trials", NUM_TRIALS, "--max-epochs", MAX_EPOCHS, "--scheduler", "none"]
 
@@ -19,6 +22,19 @@ def wait_for_epochs(search, process, num_epochs):
         time.sleep(0.1)
 
 
+def command_lines():
+    """Return the arguments of every process that we may look at."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            yield path.read_bytes()
+
+
+def files_with(folder, text):
+    """Return the files below a folder that hold some text; sockets and the like hold none."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return [path for path in files if text.encode() in path.read_bytes()]
+
+
 def assert_whole(search):
     """Each trial is complete and has each of its epochs once."""
     records = search.records()
@@ -29,15 +45,30 @@ def assert_whole(search):
     assert "Traceback" not in search.log.read_text()
 
 
-def test_nodes_without_code_and_faces_get_both_and_share_the_storage(search, tmp_path):
+def test_nodes_without_code_and_faces_get_both_and_no_secret(search, local_cluster, tmp_path):
     storage = tmp_path / "storage"
-    process = search.new(*BUDGET, "--storage", storage)
+    process = search.new(
+        *BUDGET, "--storage", storage, "--wandb", "offline", env={"WANDB_API_KEY": SECRET}
+    )
+    while process.poll() is None:
+        assert not any(SECRET.encode() in line for line in command_lines())
+        time.sleep(0.5)
     assert search.wait(process) == 0, search.log.read_text()
     assert_whole(search)
     best = json.loads((search.folder.path / "best.json").read_text())["trial"]
     left = [str(path.relative_to(storage)) for path in storage.rglob("*") if path.is_file()]
     assert left == [f"{search.folder.path.name}/trial_{best:04d}.pt"]
     assert search.folder.record["hardware"]["nodes"] == 3
+
+    actors = local_cluster.ask_dashboard(
+        "{(a.class_name, a.repr_name) for a in list_actors(url, detail=True)}"
+    )
+    assert "('FaceTrainable', 'trial_0000')" in actors
+    jobs = local_cluster.ask_dashboard("JobSubmissionClient(url).list_jobs()")
+    assert "py_modules" in jobs
+    assert SECRET not in jobs
+    for folder in (tmp_path, local_cluster.folder):  # run folder, checkpoints, all of Ray's logs
+        assert files_with(folder, SECRET) == []
 
 
 def test_trials_of_a_node_that_goes_away_go_on_elsewhere(search, local_cluster, tmp_path):
@@ -49,21 +80,15 @@ def test_trials_of_a_node_that_goes_away_go_on_elsewhere(search, local_cluster, 
     assert_whole(search)
 
 
-def test_a_killed_driver_is_resumed_by_another_process(search, tmp_path):
+def test_a_killed_driver_is_resumed_from_outside_the_cluster(search, local_cluster, tmp_path):
     process = search.new(*BUDGET, "--storage", tmp_path / "storage")
     wait_for_epochs(search, process, 3)
     process.kill()
     process.wait()
     before = {r.number: r for r in search.records() if r.state != "RUNNING"}
-    process = search.start("--resume")
+    outside = f"ray://127.0.0.1:{local_cluster.client_port}"
+    process = search.start("--resume", address=outside)
     assert search.wait(process) == 0, search.log.read_text()
     assert_whole(search)
     after = {record.number: record for record in search.records()}
     assert before.items() <= after.items()
-
-
-def test_a_search_is_driven_from_outside_the_cluster(search, local_cluster, tmp_path):
-    address = f"ray://127.0.0.1:{local_cluster.client_port}"
-    process = search.new(*BUDGET, "--storage", tmp_path / "storage", address=address)
-    assert search.wait(process) == 0, search.log.read_text()
-    assert_whole(search)
