@@ -6,6 +6,7 @@ from rich.table import Table
 
 from tune.account import Prepared, prepare
 from tune.options import SearchOptions
+from tune.records import describe_objectives
 from tune.warm_start import plan_warm_start, read_runs
 from utkface.config import TrainConfig
 from utkface.sampling import age_distribution, num_draws
@@ -27,6 +28,7 @@ def explain(options: SearchOptions) -> int:
         f"trials: {options.num_trials} of up to {options.max_epochs} epochs at "
         f"{options.image_size} px; sampler {options.sampler}, scheduler {options.scheduler}"
     )
+    console.print(f"minimised: {describe_objectives(prepared.options.objectives)}")
     for line in plan_warm_start(past_runs, prepared).account:
         console.print(f"warm start: {line}")
     _print_parameters(console, prepared)

@@ -313,4 +313,5 @@ def test_a_dry_run_checks_and_explains_and_starts_nothing(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "oversample_balance" in out
     assert "draws of" in out
+    assert "minimised: score" in out
     assert not results.exists()
