@@ -7,7 +7,7 @@ only a search's small summaries are kept; ``trials.csv`` and ``best.json`` say l
 import json
 import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,13 +59,14 @@ def read_run(results: Path, name: str) -> PastRun:
     return PastRun(folder.path.name, search, records)
 
 
-#: What must be equal for scores to be comparable: how to say it, and where search.json has it.
-_CONDITIONS = {
-    "faces": ("data", "fingerprint"),
-    "split": ("data", "split_hash"),
-    "image size": ("image_size",),
-    "epochs": ("max_epochs",),
-    "first weights": ("weights",),
+#: What must be equal for scores to be comparable: where search.json has it, and how it is named.
+_CONDITIONS: dict[str, tuple[tuple[str, ...], Callable[[Any], str]]] = {
+    "faces": (("data", "fingerprint"), lambda digest: str(digest)[:8]),
+    "split": (("data", "split_hash"), lambda digest: str(digest)[:8]),
+    "image size": (("image_size",), str),
+    "epochs": (("max_epochs",), str),
+    # A file may be reached by several paths.
+    "first weights": (("weights",), lambda weights: Path(str(weights)).name),
 }
 
 
@@ -75,17 +76,13 @@ def list_differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[s
     Both are contents of ``search.json``. A difference is told as "epochs: 8 and 12".
     """
     differences: list[str] = []
-    for what, keys in _CONDITIONS.items():
-        first, second = _look_up(one, keys), _look_up(other, keys)
+    for what, (keys, name) in _CONDITIONS.items():
+        first, second = name(_look_up(one, keys)), name(_look_up(other, keys))
+        if what == "split" and differences:
+            continue  # other faces always make another split
         if first != second:
-            if what == "split" and differences:
-                continue  # other faces always make another split
-            show = _SHOWN.get(what, str)
-            differences.append(f"{what}: {show(first)} and {show(second)}")
+            differences.append(f"{what}: {first} and {second}")
     return differences
-
-
-_SHOWN = {"faces": lambda value: str(value)[:8], "split": lambda value: str(value)[:8]}
 
 
 def _look_up(search: Mapping[str, Any], keys: tuple[str, ...]) -> Any:

@@ -109,8 +109,9 @@ class _Sorted:
         self.known: list[dict[str, Any]] = []
         self.candidates: list[dict[str, Any]] = []  # best first
         self._refused: dict[str, str] = {}  # by what it is about: an example of each
-        self._num_refused, self._num_unfit, self._num_unusable = 0, 0, 0
-        self._constants: list[str] = []  # that differ
+        self._num_refused, self._num_stopped, self._num_unusable = 0, 0, 0
+        self._constants: list[str] = []  # that differ, in so many trials
+        self._num_with_constants = 0
         objectives = prepared.options.objectives
         self._metrics = list(dict.fromkeys(["epoch", "score", *objectives]))
         ranked = rank_complete(run.records, objectives)
@@ -133,6 +134,7 @@ class _Sorted:
         ours = fit.config.to_dict()
         constants = [n for n in ours if n not in SET_BY_COMMAND and ours[n] != theirs[n]]
         self._constants += [name for name in constants if name not in self._constants]
+        self._num_with_constants += bool(constants)
         entry = {"run": self.run.name, "trial": record.number, "params": fit.params}
         if not constants and not self._differences:
             epochs = [{name: epoch[name] for name in self._metrics} for epoch in record.epochs]
@@ -140,7 +142,7 @@ class _Sorted:
         elif record.state == "COMPLETE":
             self.candidates.append({**entry, "score": record.score})
         else:
-            self._num_unfit += 1
+            self._num_stopped += 1
 
     def account(self, points: Sequence[dict[str, Any]]) -> list[str]:
         """Say in a few lines what was taken and what was not."""
@@ -157,11 +159,13 @@ class _Sorted:
         left_out = self._left_out(len(self.candidates) - len(tried))
         if left_out:
             lines.append("not taken: " + "; ".join(left_out))
-        reasons = list(self._differences)
+        if self._differences and (self.candidates or self._num_stopped):
+            lines.append(f"none of its scores count here: {'; '.join(self._differences)}")
         if self._constants:
-            reasons.append(f"constants: {_some(self._constants)}")
-        if reasons and (tried or self._num_unfit or self.candidates):
-            lines.append("its scores do not count here for what differs: " + "; ".join(reasons))
+            num, names = self._num_with_constants, _some(self._constants)
+            lines.append(
+                f"{num} of its trials had other constants, so their scores do not count: {names}"
+            )
         return [f"{self.run.name}: {lines[0] if lines else 'it holds no trial'}", *lines[1:]]
 
     def _left_out(self, num_candidates: int) -> list[str]:
@@ -170,9 +174,9 @@ class _Sorted:
             examples = _some(list(self._refused.values()))
             reasons.append(f"{self._num_refused} that this space would not suggest ({examples})")
         if num_candidates:
-            reasons.append(f"{num_candidates} no better than those tried first, or the same")
-        if self._num_unfit:
-            reasons.append(f"{self._num_unfit} stopped early under other conditions")
+            reasons.append(f"{num_candidates} no better than what is tried first, or the same")
+        if self._num_stopped:
+            reasons.append(f"{self._num_stopped} stopped early, whose scores do not count")
         if self._num_unusable:
             reasons.append(f"{self._num_unusable} failed, unfinished or without their settings")
         return reasons

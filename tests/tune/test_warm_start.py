@@ -165,7 +165,7 @@ def test_under_other_conditions_the_best_few_are_tried_first(earlier, make_prepa
     assert warm.account[0].endswith(
         "the parameters of trial 1 (1.1 there), trial 3 (1.2 there), trial 2 (1.3 there)"
     )
-    assert warm.account[-1] == f"its scores do not count here for what differs: {said}"
+    assert warm.account[-1] == f"none of its scores count here: {said}"
 
 
 def test_points_come_first_once_however_often_the_start_is_cut_short(
@@ -188,7 +188,9 @@ def test_another_constant_makes_scores_meaningless_and_is_named(earlier, make_pr
     warm = plan(earlier, make_prepared(('"weight_decay": 0.01', '"weight_decay": 0.02')))
     assert warm.known == []
     assert len(warm.points) == 3
-    assert warm.account[-1].endswith("for what differs: constants: weight_decay")
+    assert warm.account[-1].endswith(
+        "6 of its trials had other constants, so their scores do not count: weight_decay"
+    )
 
 
 def test_what_was_constant_there_may_be_searched_here(earlier, make_prepared):
