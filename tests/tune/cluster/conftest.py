@@ -28,6 +28,12 @@ def free_port():
         return listener.getsockname()[1]
 
 
+def is_open(port):
+    """Tell whether somebody listens on a port; None stands for no port."""
+    with socket.socket() as caller:
+        return port is None or caller.connect_ex(("127.0.0.1", port)) == 0
+
+
 def wait_until(condition, what):
     deadline = time.monotonic() + WAIT_S
     while not condition():
@@ -73,7 +79,7 @@ class LocalCluster:
         self.head = self._start_node(
             "head", "--head", f"--port={port}", "--num-cpus=0", "--dashboard-host=127.0.0.1",
             f"--dashboard-port={self.dashboard_port}",
-            f"--ray-client-server-port={self.client_port}",
+            f"--ray-client-server-port={self.client_port}", listens_on=self.client_port,
         )  # fmt: skip
 
     def add_worker(self):
@@ -106,16 +112,15 @@ class LocalCluster:
             if process.poll() is None:
                 kill_with_children(process)
 
-    def _start_node(self, name, *arguments, hidden=()):
+    def _start_node(self, name, *arguments, **how):
         """Start a node; again if need be: on a busy machine Ray's processes miss each other."""
         for attempt in range(3):
-            process = self._ray_start(f"{name}-{attempt}", *arguments, hidden=hidden)
+            process = self._ray_start(f"{name}-{attempt}", *arguments, **how)
             if process.poll() is None:
                 return process
-            kill_with_children(process)
         raise AssertionError((self.folder / f"{name}-{attempt}.log").read_text())
 
-    def _ray_start(self, name, *arguments, hidden=()):
+    def _ray_start(self, name, *arguments, hidden=(), listens_on=None):
         # Each has a temporary folder of its own: two that start at once take each other's sockets.
         temporary, log = self.folder / name, self.folder / f"{name}.log"
         command = [
@@ -130,9 +135,11 @@ class LocalCluster:
                 command, env=self.env, stdout=output, stderr=subprocess.STDOUT, cwd=self.folder,
                 start_new_session=True,
             )  # fmt: skip
-        wait_until(
-            lambda: "Ray runtime started" in log.read_text() or process.poll() is not None, name
-        )
+
+        def has_started():  # the last server to come takes a head down with it if it fails
+            return "Ray runtime started" in log.read_text() and is_open(listens_on)
+
+        wait_until(lambda: has_started() or process.poll() is not None, name)
         return process
 
 
