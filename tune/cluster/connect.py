@@ -72,7 +72,9 @@ def _unreachable(address: str, reason: str) -> UserError:
             "here; put what `ray get-auth-token` prints on its head into RAY_AUTH_TOKEN or "
             "~/.ray/auth_token"
         )
+    # Ray's client server keeps silent where the token is wrong.
+    token = ", and the token the right one (RAY_AUTH_TOKEN)" if address.startswith("ray://") else ""
     return UserError(
         f"no Ray cluster at --address {address} ({reason.splitlines()[0]}); is its head running, "
-        "and is the port open? without --address the search runs on this machine"
+        f"the port open{token}? without --address the search runs on this machine"
     )
