@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from search_spaces import list_spaces
 from tune.run_folder import RunFolder
 from tune.run_search import main
 from tune.study import open_study, study_records
@@ -297,21 +296,3 @@ def test_a_refusal_is_one_line_and_status_2():
     assert process.stdout == ""
     assert process.stderr.startswith("error: ")
     assert process.stderr.count("\n") == 1
-
-
-def test_spaces_are_listed_with_their_questions(capsys):
-    assert main(["--list-spaces"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == len(list_spaces()) >= 7
-    assert all("?" in line for line in lines)
-
-
-def test_a_dry_run_checks_and_explains_and_starts_nothing(tmp_path, capsys):
-    arguments = ["--space", "oversampling", "--data", "demo", "--image-size", "32"]
-    results = tmp_path / "results"
-    assert main([*arguments, "--weights", "none", "--results", str(results), "--dry-run"]) == 0
-    out = capsys.readouterr().out
-    assert "oversample_balance" in out
-    assert "draws of" in out
-    assert "minimised: score" in out
-    assert not results.exists()
