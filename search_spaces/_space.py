@@ -83,9 +83,9 @@ class Space:
     def fit(self, values: Mapping[str, Any], fixed: Mapping[str, Any]) -> Fit:
         """Return the trial of this space whose parameters have these values.
 
-        ``values`` has what the space suggests, whether or not it was searched where the values come
-        from; whatever else it has is not looked at. ``fixed`` is as for `config`. Raises `UserError`
-        that names the first parameter whose value this space would not suggest.
+        ``values`` is a whole configuration, of which only what the space suggests is looked at;
+        ``fixed`` is as for `config`. Raises `UserError` that names the first parameter whose value
+        this space would not suggest.
         """
         from search_spaces._recording import RecordingTrial
 
