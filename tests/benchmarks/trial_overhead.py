@@ -14,11 +14,11 @@ import tempfile
 import time
 from collections.abc import Callable
 
+import tune  # noqa: F401  # isort: skip  # before ray: it sets what Ray reads when imported
 import ray
 from ray import tune as ray_tune
 from sleeping import sleeping_search
 
-import tune  # noqa: F401  # sets what Ray reads when it starts
 from tune.observer import Observer
 from tune.records import TrialRecord
 
