@@ -65,7 +65,7 @@ def main() -> None:
     given = parser.parse_args()
     print(f"{'workers':>8} {'trials/h':>9} {'perfect':>8} {'efficiency':>11}")
     for num_workers in given.workers:
-        ray.init(num_cpus=num_workers, include_dashboard=False, log_to_driver=False)
+        ray.init("local", num_cpus=num_workers, include_dashboard=False, log_to_driver=False)
         num_trials = max(10, num_workers * given.trials_per_worker)
         watch = Watch(num_workers)
         sleeping_search(num_trials, given.epochs, given.epoch, num_workers, watch)

@@ -79,7 +79,7 @@ def main() -> None:
         "Ray Tune, a function": lambda watch: plain(given, watch, reuse_actors=False),
         "the same, actors reused": lambda watch: plain(given, watch, reuse_actors=True),
     }
-    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=1, include_dashboard=False, log_to_driver=False)
     work_s, overheads = given.epochs * given.epoch, {}
     for name, search in kinds.items():
         watch = Watch()
