@@ -38,8 +38,9 @@ age MAE / 4.731 and gender error / 0.061, lower is better; two rows whose interv
 are not to be told apart by it. **Published** rows are quoted with their own split of the same data,
 without intervals. **Measured** rows are this project's: means over seeds, each one model without
 averaging; in brackets the 95 % interval for want of faces (bootstrap over groups of copies); after
-± the standard deviation between seeds; bold, the configuration that a search chose on validation
-faces. Baselines are scikit-learn on features of the frozen backbone, or no model at all."""
+± the standard deviation between seeds; bold, a run's headline, which was settled before
+its test faces were looked at: what a search chose on validation faces, or the only one there was.
+Baselines are scikit-learn on features of the frozen backbone, or no model at all."""
 
 
 #: Where a row comes in the table, then its cells.

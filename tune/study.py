@@ -196,9 +196,8 @@ def open_study(path: Path, objectives: tuple[str, ...] = ("score",)) -> optuna.S
         directions=["minimize"] * len(objectives),
         load_if_exists=True,
     )
-    if (
-        len(study.directions) == len(objectives) > 1 and study.metric_names is None
-    ):  # what optuna-dashboard calls them
+    # What optuna-dashboard calls them; a study of another search has no place for them.
+    if len(study.directions) == len(objectives) and study.metric_names is None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             study.set_metric_names(list(objectives))

@@ -35,6 +35,15 @@ class Plan:
         labels = {finalist.label.partition(":")[0] for finalist in self.finalists}
         return f"retrain-{labels.pop()}" if len(labels) == 1 else "retrain-configurations"
 
+    @property
+    def question(self) -> str:
+        """What is trained, in a line for people."""
+        first = self.finalists[0].config
+        labels = [finalist.label for finalist in self.finalists]
+        splits = " and ".join(self.options.splits)
+        size, epochs = f"{first.image_size} px", f"epochs: {first.epochs}"
+        return ", ".join([*labels, f"{splits} split", f"seeds: {self.options.seeds}", size, epochs])
+
     def confirm_jobs(self) -> list[Job]:
         """Return the models that let validation choose between the finalists."""
         options = self.options

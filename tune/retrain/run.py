@@ -48,7 +48,7 @@ def resume(folder: RetrainFolder, given: dict[str, Any]) -> int:
         record = folder.record
         options = RetrainOptions(**record["options"]).resumed_with(given)
         plan = prepare_resumed(options, record)
-        record["options"] = options.to_dict()
+        record |= {"options": options.to_dict(), "question": plan.question}
         return Retraining(plan, folder, record).run(stack)
 
 
@@ -176,19 +176,9 @@ def _ranking(records: list[JobRecord], labels: list[str]) -> list[str]:
 
 def _describe(plan: Plan, folder: RetrainFolder) -> dict[str, Any]:
     """Return the content of ``retrain.json`` for a retraining that is about to begin."""
-    first = plan.finalists[0].config
-    labels = [finalist.label for finalist in plan.finalists]
     return {
         "name": folder.path.name,
-        "question": ", ".join(
-            [
-                *labels,
-                f"{' and '.join(plan.options.splits)} split",
-                f"seeds: {plan.options.seeds}",
-                f"{first.image_size} px",
-                f"epochs: {first.epochs}",
-            ]
-        ),
+        "question": plan.question,
         "search": plan.options.search,
         "command": command_line(),
         "commit": commit(),
