@@ -9,12 +9,13 @@ starting Ray and its processes does not count. Efficiency is against as many per
 """
 
 import argparse
+import statistics
 import time
 
+import tune  # noqa: F401  # isort: skip  # before ray: it sets what Ray reads when imported
 import ray
 from sleeping import sleeping_search
 
-import tune  # noqa: F401  # sets what Ray reads when it starts
 from tune.observer import Observer
 from tune.records import TrialRecord
 
@@ -22,8 +23,8 @@ from tune.records import TrialRecord
 class Watch(Observer):
     """Counts the trials that end while all workers are busy."""
 
-    def __init__(self, num_workers: int, num_trials: int) -> None:
-        self.num_workers, self.num_trials = num_workers, num_trials
+    def __init__(self, num_workers: int) -> None:
+        self.num_workers = num_workers
         self.started: list[float] = []
         self.busy: set[int] = set()
         self.ended: list[float] = []
@@ -44,9 +45,14 @@ class Watch(Observer):
         self.ended.append(time.monotonic())
 
     def trials_per_hour(self) -> float:
-        """Return the rate between the first and the last moment at which all were busy."""
+        """Return the rate from the moment when all were busy until the last trial was handed out.
+
+        From the time between a trial's end and that of the trial as many ends later as there are
+        workers, on average one worker's next: ends come in bursts, which plain counting overrates.
+        """
         counted = [s for s in self.ended if self.all_busy_s < s <= self.started[-1]]
-        return 3600 * (len(counted) - 1) / (counted[-1] - counted[0])
+        cycles = [b - a for a, b in zip(counted, counted[self.num_workers :], strict=False)]
+        return 3600 * self.num_workers / statistics.mean(cycles)
 
 
 def main() -> None:
@@ -59,9 +65,9 @@ def main() -> None:
     given = parser.parse_args()
     print(f"{'workers':>8} {'trials/h':>9} {'perfect':>8} {'efficiency':>11}")
     for num_workers in given.workers:
-        ray.init(num_cpus=num_workers, include_dashboard=False, log_to_driver=False)
+        ray.init("local", num_cpus=num_workers, include_dashboard=False, log_to_driver=False)
         num_trials = max(10, num_workers * given.trials_per_worker)
-        watch = Watch(num_workers, num_trials)
+        watch = Watch(num_workers)
         sleeping_search(num_trials, given.epochs, given.epoch, num_workers, watch)
         ray.shutdown()
         rate, perfect = watch.trials_per_hour(), 3600 * num_workers / (given.epoch * given.epochs)

@@ -1,5 +1,6 @@
 """A search whose trials only sleep, through the product's own study, session and runner."""
 
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -7,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import ray
 from ray import tune as ray_tune
 
 import tune.runner
@@ -50,6 +52,8 @@ def sleeping_search(
     num_trials: int, num_epochs: int, epoch_s: float, concurrency: int, observer: Observer
 ) -> None:
     """Run a search on a Ray that is there; every trial runs to its end."""
+    # Workers are not to import this file, nor the torch behind it, only to sleep.
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     tune.runner.FaceTrainable = SleepingTrainable
     fixed = {"epochs": num_epochs, "image_size": 32, "seed": 0}
     with tempfile.TemporaryDirectory() as results:

@@ -14,11 +14,11 @@ import tempfile
 import time
 from collections.abc import Callable
 
+import tune  # noqa: F401  # isort: skip  # before ray: it sets what Ray reads when imported
 import ray
 from ray import tune as ray_tune
 from sleeping import sleeping_search
 
-import tune  # noqa: F401  # sets what Ray reads when it starts
 from tune.observer import Observer
 from tune.records import TrialRecord
 
@@ -79,7 +79,7 @@ def main() -> None:
         "Ray Tune, a function": lambda watch: plain(given, watch, reuse_actors=False),
         "the same, actors reused": lambda watch: plain(given, watch, reuse_actors=True),
     }
-    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=1, include_dashboard=False, log_to_driver=False)
     work_s, overheads = given.epochs * given.epoch, {}
     for name, search in kinds.items():
         watch = Watch()
