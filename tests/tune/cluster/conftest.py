@@ -79,6 +79,7 @@ class LocalCluster:
         self.head = self._start_node(
             "head", "--head", f"--port={port}", "--num-cpus=0", "--dashboard-host=127.0.0.1",
             f"--dashboard-port={self.dashboard_port}",
+            f"--dashboard-agent-listen-port={free_port()}",  # submitted jobs start there
             f"--ray-client-server-port={self.client_port}", listens_on=self.client_port,
         )  # fmt: skip
 

@@ -45,8 +45,9 @@ def test_a_submitted_job_leaves_faces_results_and_environments_behind(tmp_path):
     assert packed(project, job["excludes"], tmp_path / "job.zip", False) == kept
 
 
-def test_results_must_not_lie_in_a_submitted_jobs_copy_of_the_code(tmp_path):
+def test_in_a_submitted_jobs_copy_of_the_code_nothing_is_sent_again_or_kept(tmp_path):
     copy = tmp_path / "session" / "runtime_resources" / "working_dir_files" / "_ray_pkg_1"
+    assert job_code(copy) == {}  # Ray would refuse to send the code twice
     with pytest.raises(UserError, match="name a folder that stays"):
         check_results(copy / "results", root=copy)
     check_results(tmp_path / "results", root=copy)
