@@ -35,7 +35,7 @@ def run_trials(job: TrialJob, folder: RunFolder, session: Session, resources: Re
             num_samples=-1,  # the searcher says when it is finished
             max_concurrent_trials=resources.concurrency,
             reuse_actors=True,
-            max_failures=2,  # of workers and nodes
+            max_failures=5,  # of workers and nodes: a spot node goes more than once
             raise_on_failed_trial=False,
             checkpoint_config=ray_tune.CheckpointConfig(checkpoint_at_end=False),  # see trainable
             trial_name_creator=_trial_name,

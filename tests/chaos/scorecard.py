@@ -80,7 +80,8 @@ def judge_run_folder(path: Path, testimony: Testimony, kills: Counter[str]) -> S
             [m["epoch"] for m in r.epochs] == list(range(1, len(r.epochs) + 1)) for r in records
         ),
         "trials.csv differs from the study": [
-            (int(row["number"]), row["state"], float(row["score"])) for row in rows
+            (int(row["number"]), row["state"], float(row["score"]) if row["score"] else None)
+            for row in rows
         ] == [(r.number, r.state, r.score) for r in records],
         "best.json differs from the study": complete.get(best["trial"]) == min(complete.values()),
         "the report differs from the study": all(
