@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+import time
 from typing import Any
 
 import ray
@@ -11,6 +12,9 @@ from tune.cluster.job_code import job_code
 from utkface.errors import UserError
 
 CONNECT_TIMEOUT_S = 45  # a healthy one answers in 3; a machine at its limit needs 30 to ask
+CLIENT_ATTEMPTS, CLIENT_PAUSE_S = 3, 5
+#: How Ray's error begins where a head was reached but could not start a server for a client.
+_NO_CLIENT_SERVER = "Initialization failure from server"
 #: What Ray's errors say where a cluster asks for a token and ours is missing or another one.
 _TOKEN_WORDS = ("AuthToken", "authentication token")
 
@@ -28,12 +32,25 @@ def connect(address: str | None) -> str | None:
         )
     else:
         _check_reachable(address)
-        try:
-            context = ray.init(address=address, runtime_env=job_code(), **quiet)
-        except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
-            raise _unreachable(address, str(error)) from error
+        context = _join(address, runtime_env=job_code(), **quiet)
     url = context.dashboard_url
     return f"http://{url}" if url else None
+
+
+def _join(address: str, **options: Any) -> Any:
+    """Return Ray's context of a cluster that was seen to be there.
+
+    A busy head may fail to start the server process that it gives to each client; it is asked
+    again a few times, as the next attempt gets another process.
+    """
+    for attempt in range(1, CLIENT_ATTEMPTS + 1):
+        try:
+            return ray.init(address=address, **options)
+        except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
+            if attempt == CLIENT_ATTEMPTS or _NO_CLIENT_SERVER not in str(error):
+                raise _unreachable(address, str(error)) from error
+            time.sleep(CLIENT_PAUSE_S)
+    raise AssertionError
 
 
 def _check_reachable(address: str) -> None:
@@ -74,7 +91,10 @@ def _unreachable(address: str, reason: str) -> UserError:
         )
     # Ray's client server keeps silent where the token is wrong.
     token = ", and the token the right one (RAY_AUTH_TOKEN)" if address.startswith("ray://") else ""
+    lines = [line.strip() for line in reason.splitlines() if line.strip()] or ["no reason given"]
+    # Where a head sends its traceback, what went wrong stands at the end.
+    told = lines[-1] if lines[0].startswith(_NO_CLIENT_SERVER) else lines[0]
     return UserError(
-        f"no Ray cluster at --address {address} ({reason.splitlines()[0]}); is its head running, "
+        f"no Ray cluster at --address {address} ({told}); is its head running, "
         f"the port open{token}? without --address the search runs on this machine"
     )
