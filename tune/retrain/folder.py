@@ -12,6 +12,9 @@ results/retrain-<search>-<date>-<time>/
     checkpoints/, data/, ray/, wandb/  as in a search's folder
 """
 
+import json
+from typing import Any
+
 from tune.run_folder import RunFolder
 
 
@@ -20,3 +23,8 @@ class RetrainFolder(RunFolder):
 
     RECORD = "retrain.json"
     KIND, HOW_TO_START = "retraining", "start one with tune/retrain_best.py"
+
+    @property
+    def evaluation(self) -> dict[str, Any]:
+        """The content of ``evaluation.json``, once there is one."""
+        return json.loads((self.path / "evaluation.json").read_text(encoding="utf-8"))

@@ -61,6 +61,7 @@ class Retraining:
         self.checkpoints = CheckpointStore.of_run(plan.options.storage, folder.path)
         self._wall_s = record["wall_s"] - time.monotonic()
         self._weights = cluster.Weights.read(plan.weights)
+        self._tracker: WandbTracker | None = None
         self._joined: cluster.Joined | None = None
         self._interrupted = False
 
@@ -71,7 +72,7 @@ class Retraining:
         observers: list[Observer] = [screen]
         mode, wandb_line = resolve_mode(self.plan.options.wandb)
         if mode != "disabled":
-            tracker = WandbTracker(
+            tracker = self._tracker = WandbTracker(
                 mode,
                 self.folder.path,
                 say=screen.say,
@@ -162,6 +163,8 @@ class Retraining:
             screen.say(line)
         self.record |= {"status": FINISHED, "ended": now()}
         self._save()
+        if self._tracker is not None:
+            self._tracker.evaluation_ended(self.folder.evaluation)
         return 1 if failed else 0
 
 

@@ -1,10 +1,8 @@
 """One W&B run that sums up a search: its trials as a table, its report and its best model."""
 
-import contextlib
-import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ from tune.checkpoints import CheckpointStore
 from tune.records import TrialRecord, rank_complete, search_objectives
 from tune.report.analysis import last_metrics
 from tune.report.tables import trials_table
+from tune.tracking.files import copies_in, log_file
 from tune.tracking.runs import RunOpener
 
 #: What the run says of the search in its configuration, by the names of search.json.
@@ -19,7 +18,6 @@ _FACTS = (
     "space", "question", "command", "seed", "num_trials", "max_epochs", "image_size", "sampler",
     "scheduler", "rungs", "split", "weights", "data", "hardware", "versions", "commit",
 )  # fmt: skip
-_DATA_DIR = "WANDB_DATA_DIR"  # W&B's own variable
 
 
 def log_summary(
@@ -41,35 +39,19 @@ def log_summary(
         run.tags = (*opener.tags, "finished" if finished else "unfinished")
         best = next(iter(rank_complete(records, search_objectives(search))), None)
         run.summary.update(_figures(ended, best))
-        with _copies_in(opener.wandb_folder), tempfile.TemporaryDirectory() as folder:
+        with copies_in(opener.wandb_folder), tempfile.TemporaryDirectory() as folder:
             # At a step of its own by the number of trials: a search that is resumed only to end
             # again adds nothing.
             run.log({"trials": _table(records)}, step=len(ended), commit=True)
             if report is not None:
-                _log_file(run, f"{opener.id_prefix}-report", "report", report, {})
+                log_file(run, f"{opener.id_prefix}-report", "report", report, {})
             if best is not None and checkpoints is not None:
                 path = _write_model(Path(folder), search, best, checkpoints)
                 about = {"trial": best.number, "score": best.score, **best.config}
                 if path is not None:
-                    _log_file(run, f"{opener.id_prefix}-model", "model", path, about)
+                    log_file(run, f"{opener.id_prefix}-model", "model", path, about)
     finally:
         run.finish(exit_code=0)
-
-
-@contextlib.contextmanager
-def _copies_in(wandb_folder: Path) -> Iterator[None]:
-    """Have W&B keep its copies of what is to be sent in the run folder, as it keeps all else.
-
-    It would leave them in the user's home, where those of offline runs pile up for ever.
-    """
-    if _DATA_DIR in os.environ:
-        yield
-        return
-    os.environ[_DATA_DIR] = str(wandb_folder)
-    try:
-        yield
-    finally:
-        del os.environ[_DATA_DIR]
 
 
 def _figures(ended: Sequence[TrialRecord], best: TrialRecord | None) -> dict[str, Any]:
@@ -88,14 +70,6 @@ def _table(records: Sequence[TrialRecord]) -> Any:
     table = trials_table(records)
     cells = table.astype(object).where(table.notna(), None)
     return wandb.Table(columns=list(cells.columns), data=cells.to_numpy(), allow_mixed_types=True)
-
-
-def _log_file(run: Any, name: str, kind: str, path: Path, about: Mapping[str, Any]) -> None:
-    import wandb
-
-    artifact = wandb.Artifact(name, type=kind, metadata=dict(about))
-    artifact.add_file(str(path))  # W&B takes a copy
-    run.log_artifact(artifact)
 
 
 def _write_model(

@@ -9,6 +9,7 @@ from tune.checkpoints import CheckpointStore
 from tune.observer import Observer
 from tune.records import TrialRecord
 from tune.tracking.background import CLOSE_TIMEOUT_S, BackgroundTasks
+from tune.tracking.evaluation import log_evaluation
 from tune.tracking.mode import sync_command
 from tune.tracking.runs import RunOpener
 from tune.tracking.summary import log_summary
@@ -30,7 +31,8 @@ class WandbTracker(Observer):
     Parameters: ``mode``, online or offline; the ``folder`` of the search, where wandb/ is made;
     ``say`` prints a line for the user and may be called from another thread; ``job_type`` is W&B's;
     ``run_name`` names a run by its trial's number; ``checkpoints`` has the best trial's model, for
-    the summary run. `close` ends it; `search_ended` writes the summary run and closes it too.
+    the summary run. `close` ends it; `search_ended` and `evaluation_ended` write a run
+    that sums all up, and close it too.
     """
 
     def __init__(
@@ -82,6 +84,12 @@ class WandbTracker(Observer):
         self._background.put(
             lambda: log_summary(opener, self._search, records, report, checkpoints)
         )
+        self.close()
+
+    def evaluation_ended(self, evaluation: dict[str, Any]) -> None:
+        """Write the run of an evaluation, the content of evaluation.json, and close."""
+        opener = self._opener
+        self._background.put(lambda: log_evaluation(opener, evaluation, self._folder))
         self.close()
 
     def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:

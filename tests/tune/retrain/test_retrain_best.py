@@ -86,6 +86,15 @@ def test_the_search_s_best_is_trained_with_every_seed_on_both_protocols(retraine
     assert all(len(model["epochs"]) == CONFIG.epochs for model in record["models"])
 
 
+def test_wandb_has_a_run_for_each_model_and_one_for_the_evaluation(retrained):
+    folder, _ = retrained
+    kept = [path.name for path in (folder.path / "wandb").glob("offline-run-*")]
+    assert len(kept) == len(folder.record["models"]) + 1
+    (summary,) = [name for name in kept if name.endswith("-evaluation")]
+    (written,) = (folder.path / "wandb" / summary).glob("run-*.wandb")
+    assert written.stat().st_size > 0
+
+
 def test_the_evaluation_says_what_the_predictions_say(retrained, faces):
     folder, output = retrained
     evaluation = json.loads((folder.path / "evaluation.json").read_text())
