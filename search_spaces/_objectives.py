@@ -11,6 +11,7 @@ from utkface.errors import UserError
 
 #: Names as in `utkface.metrics`, lower is better, and what each is in words.
 OBJECTIVES = {
+    "smooth_score": "smooth score",
     "score": "score",
     "age_mae": "age MAE, years",
     "gender_error": "gender error",

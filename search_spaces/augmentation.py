@@ -16,8 +16,13 @@ POINTS = [{**REFERENCE, **CONSTANTS}, {**BEST_GUESS, **CONSTANTS}]
 
 
 def suggest(trial: BaseTrial) -> dict[str, Any]:
-    """Suggest the geometry, the colour and what is taken out of a face."""
+    """Suggest the learning rate, and the augmentation of every face."""
     trial.suggest_float("max_lr", 5e-4, 3e-2, log=True)
+    return {**CONSTANTS, **suggest_augmentation(trial)}
+
+
+def suggest_augmentation(trial: BaseTrial) -> dict[str, Any]:
+    """Suggest the geometry, the colour and what is taken out of a face."""
     trial.suggest_categorical("flip_p", [0.0, 0.5])
     trial.suggest_float("rotation_degrees", 0.0, 30.0)
     trial.suggest_float("translate", 0.0, 0.15)
@@ -27,4 +32,4 @@ def suggest(trial: BaseTrial) -> dict[str, Any]:
     jitter = trial.suggest_float("brightness", 0.0, 0.5)
     trial.suggest_float("grey_p", 0.0, 0.3)
     trial.suggest_float("erasing_p", 0.0, 0.5)
-    return {**CONSTANTS, "contrast": jitter, "saturation": jitter}
+    return {"contrast": jitter, "saturation": jitter}

@@ -27,8 +27,14 @@ POINTS = [
 
 
 def suggest(trial: BaseTrial) -> dict[str, Any]:
-    """Suggest the age loss with its own parameters, and what is added to it."""
+    """Suggest the learning rate and the losses."""
     trial.suggest_float("max_lr", 5e-4, 3e-2, log=True)
+    suggest_losses(trial)
+    return {}
+
+
+def suggest_losses(trial: BaseTrial) -> None:
+    """Suggest the age loss with its own parameters, and what is added to it."""
     age_loss = trial.suggest_categorical("age_loss", ["l1", "huber", "dldl"])
     if age_loss == "huber":
         trial.suggest_float("huber_delta_years", 1.0, 20.0, log=True)
@@ -39,4 +45,3 @@ def suggest(trial: BaseTrial) -> dict[str, Any]:
     trial.suggest_float("gender_weight", 0.1, 0.98)
     trial.suggest_float("label_smoothing", 0.0, 0.2)
     trial.suggest_float("head_l1", 0.0, 1e-3)
-    return {}

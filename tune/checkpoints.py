@@ -6,14 +6,17 @@ that was killed: whoever starts the trial again, wherever, finds what was done.
 """
 
 import contextlib
+import io
 import re
 from pathlib import Path
 from typing import Self
 
+import numpy as np
 from pyarrow import fs
 
 from utkface import checkpoint
 from utkface.errors import UserError
+from utkface.inference import Predictions
 
 
 class CheckpointStore:
@@ -50,25 +53,34 @@ class CheckpointStore:
 
     def save(self, number: int, state: dict) -> None:
         """Replace a trial's checkpoint; the old one stands until the new one is whole."""
-        filesystem, folder = self._open()
-        name = self._name(folder, number)
-        try:
-            with filesystem.open_output_stream(f"{name}.tmp") as stream:
-                stream.write(checkpoint.dump(state))
-            filesystem.move(f"{name}.tmp", name)
-        except OSError:  # a full disk: the study, small as it is, may need what is left
-            with contextlib.suppress(OSError):
-                filesystem.delete_file(f"{name}.tmp")
-            raise
+        self._write(self._name(number), checkpoint.dump(state))
 
     def load(self, number: int) -> dict | None:
         """Return a trial's latest state, or None where there is none."""
-        filesystem, folder = self._open()
-        name = self._name(folder, number)
-        if filesystem.get_file_info(name).type == fs.FileType.NotFound:
+        name = self._name(number)
+        content = self._read(name)
+        return None if content is None else checkpoint.parse(content, name)
+
+    def save_predictions(self, number: int, predictions: Predictions) -> None:
+        """Replace what a trial's last epoch predicts for the validation faces."""
+        buffer = io.BytesIO()
+        np.savez(
+            buffer,
+            age_years=predictions.age_years,
+            gender_probability=predictions.gender_probability,
+        )
+        self._write(self._predictions_name(number), buffer.getvalue())
+
+    def load_predictions(self, number: int) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return ages in years and probabilities of being female, each (N,), of a trial's last epoch.
+
+        None where there are none.
+        """
+        content = self._read(self._predictions_name(number))
+        if content is None:
             return None
-        with filesystem.open_input_stream(name) as stream:
-            return checkpoint.parse(stream.read(), name)
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return arrays["age_years"], arrays["gender_probability"]
 
     def keep_only(self, numbers: set[int]) -> None:
         """Delete the checkpoints, also half-written ones, of all trials but these."""
@@ -87,12 +99,37 @@ class CheckpointStore:
                 found[int(match[1])] = info.size
         return found
 
+    def _write(self, name: str, content: bytes) -> None:
+        """Replace a file, whole or not at all."""
+        filesystem, folder = self._open()
+        path = f"{folder}/{name}"
+        try:
+            with filesystem.open_output_stream(f"{path}.tmp") as stream:
+                stream.write(content)
+            filesystem.move(f"{path}.tmp", path)
+        except OSError:  # a full disk: the study, small as it is, may need what is left
+            with contextlib.suppress(OSError):
+                filesystem.delete_file(f"{path}.tmp")
+            raise
+
+    def _read(self, name: str) -> bytes | None:
+        filesystem, folder = self._open()
+        path = f"{folder}/{name}"
+        if filesystem.get_file_info(path).type == fs.FileType.NotFound:
+            return None
+        with filesystem.open_input_stream(path) as stream:
+            return stream.read()
+
     def _open(self) -> tuple[fs.FileSystem, str]:
         return open_storage(self.uri)
 
     @staticmethod
-    def _name(folder: str, number: int) -> str:
-        return f"{folder}/trial_{number:04d}.pt"
+    def _name(number: int) -> str:
+        return f"trial_{number:04d}.pt"
+
+    @staticmethod
+    def _predictions_name(number: int) -> str:
+        return f"trial_{number:04d}_predictions.npz"
 
 
 def open_storage(uri: str) -> tuple[fs.FileSystem, str]:

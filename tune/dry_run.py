@@ -9,7 +9,7 @@ from tune.options import SearchOptions
 from tune.records import describe_objectives
 from tune.warm_start import plan_warm_start, read_runs
 from utkface.config import TrainConfig
-from utkface.sampling import age_distribution, num_draws
+from utkface.sampling import age_distribution
 
 
 def explain(options: SearchOptions) -> int:
@@ -62,4 +62,3 @@ def _print_ages(console: Console, prepared: Prepared, config: TrainConfig) -> No
         before, after = f"{row.share_before:.1%}", f"{row.share_after:.1%}"
         table.add_row(str(row.bin), str(row.faces), f"{row.draws:.0f}", before, after)
     console.print(table)
-    console.print(f"  {num_draws(age, gender, race, config)} draws of {len(rows)} faces per epoch")

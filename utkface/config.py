@@ -19,6 +19,11 @@ from utkface.errors import UserError
 #: that differed in them could not be compared rung by rung, so no search space may suggest them.
 SET_BY_COMMAND = {"epochs": "--max-epochs", "image_size": "--image-size", "seed": "--seed"}
 
+#: Raised when the same configuration comes to mean another training: runs of different versions
+#: cannot be compared. 2: an epoch is as many draws as there are training faces, whatever is
+#: oversampled.
+TRAINING_VERSION = 2
+
 #: One part of `TrainConfig.group_weights`, which `utkface.group_weights` reads.
 _GROUP_WEIGHT = (
     r"(?:\d{1,3}-\d{1,3}|\d{1,3}\+|all)(?: (?:male|female))?"
@@ -111,8 +116,9 @@ class TrainConfig:
     noise_std: float = _between(0.0, 0.0, 0.5)  # of pixel values in [0, 1]
     erasing_p: float = _between(0.1, 0.0, 1.0)
 
-    # Oversampling: a group with n faces gets (largest - n) * balance + largest * extra more draws,
-    # all of them through the intensive augmentation. By weights, it is drawn weight ** power times.
+    # Oversampling: beside one draw of every face, a group with n faces gets (largest - n) * balance
+    # + largest * extra more, all of them through the intensive augmentation. By weights, it is
+    # drawn weight ** power times. An epoch stays as long as there are faces (`utkface.sampling`).
     oversample_by: str = _one_of("none", "none", "age", "age_gender", "age_race", "weights")
     oversample_balance: float = _between(0.3, 0.0, 1.0)  # 1: every group as often as the largest
     oversample_extra: float = _between(0.0, 0.0, 1.0)
@@ -123,7 +129,7 @@ class TrainConfig:
         "as in '80+ female=1.62, 0-3=1.5, all black=1.2'",
     )
     group_weights_power: float = _between(1.0, 0.0, 4.0)  # 0: every face once
-    oversample_max_repeats: float = _between(20.0, 1.0, 1000.0)  # draws of one face per epoch
+    oversample_max_repeats: float = _between(20.0, 1.0, 1000.0)  # draws of one face for one of others
     intensive_strength: float = _between(1.0, 0.0, 2.0)  # 1: the reference's intensive pipeline
 
     def __post_init__(self) -> None:

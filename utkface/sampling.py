@@ -1,10 +1,12 @@
-"""How often each face is drawn in an epoch, and which draws get the intensive augmentation.
+"""How often each face is drawn, and which draws get the intensive augmentation.
 
-Every face is drawn once with the basic augmentation. The faces of rare groups are drawn again, with
-the intensive one: a group of n faces gets ``(largest - n) * balance + largest * extra`` more draws,
-as in the reference, whose groups are the nine decades of age, with 0.3 and 0.1. Or the faces of
-groups where a model is weak are drawn ``weight ** power`` times (`utkface.group_weights`). Pure
-NumPy: labels in, row numbers out.
+Faces are drawn in rounds. A round draws every face once with the basic augmentation, and the faces
+of rare groups again with the intensive one: a group of n faces gets ``(largest - n) * balance +
+largest * extra`` more draws, as in the reference, whose groups are the nine decades of age, with
+0.3 and 0.1. Or the faces of groups where a model is weak are drawn ``weight ** power`` times
+(`utkface.group_weights`). An epoch is the next as many draws of the rounds as there are faces,
+whatever is oversampled: it is the same amount of training in every configuration. Pure NumPy:
+labels in, row numbers out.
 """
 
 import math
@@ -17,6 +19,9 @@ from utkface.config import TrainConfig
 from utkface.data.bins import DECADE_BINS, age_bin, bin_labels
 from utkface.group_weights import face_weights, parse_weights
 
+#: Tells the rounds' random numbers from those of `utkface.randomness.epoch_rng`.
+_STREAM = 1
+
 
 @dataclass(frozen=True)
 class _Groups:
@@ -24,7 +29,12 @@ class _Groups:
 
     of_face: np.ndarray  # (n,) group numbers from 0
     num_faces: np.ndarray  # (groups,)
-    num_extra: np.ndarray  # (groups,)
+    num_extra: np.ndarray  # (groups,) in a round
+
+    @property
+    def round_length(self) -> int:
+        """The number of draws in a round."""
+        return len(self.of_face) + int(self.num_extra.sum())
 
 
 def epoch_draws(
@@ -32,18 +42,39 @@ def epoch_draws(
     gender: np.ndarray,
     race: np.ndarray,
     config: TrainConfig,
-    rng: np.random.Generator,
+    epoch: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return one epoch's draws, shuffled: positions in the arrays, and which are intensive.
+    """Return an epoch's draws, shuffled: positions in the arrays, and which are intensive.
 
-    age, gender, race: (n,). Returns int64 (D,) and bool (D,), where D is `num_draws`, the same in
-    every epoch. The extra draws of a group go evenly round its faces: no face is drawn again before
-    each of the group was, and which faces get one more than others is random.
+    age, gender, race: (n,); epochs are counted from 0. Returns int64 (n,) and bool (n,), a function
+    of the seed and the epoch alone: the next n draws of an endless row of rounds.
+    """
+    num_faces, num_draws = len(age), _group(age, gender, race, config).round_length
+    first, last = epoch * num_faces, (epoch + 1) * num_faces
+    numbers = range(first // num_draws, (last - 1) // num_draws + 1)
+    rounds = [round_draws(age, gender, race, config, number) for number in numbers]
+    positions, intensive = (np.concatenate(parts) for parts in zip(*rounds, strict=True))
+    part = slice(first - numbers[0] * num_draws, last - numbers[0] * num_draws)
+    return positions[part], intensive[part]
+
+
+def round_draws(
+    age: np.ndarray,
+    gender: np.ndarray,
+    race: np.ndarray,
+    config: TrainConfig,
+    number: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a round's draws, D of them, shuffled, as `epoch_draws` does those of an epoch.
+
+    The extra draws of a group go evenly round its faces: no face is drawn again before each of the
+    group was, and which faces get one more than others is random. D is the same in every round.
     """
     groups = _group(age, gender, race, config)
+    rng = np.random.default_rng([config.seed, number, _STREAM])
     extra = [
-        _spread(np.flatnonzero(groups.of_face == number), num_extra, rng)
-        for number, num_extra in enumerate(groups.num_extra)
+        _spread(np.flatnonzero(groups.of_face == group), num_extra, rng)
+        for group, num_extra in enumerate(groups.num_extra)
     ]
     positions = np.concatenate([np.arange(len(age)), *extra])
     order = rng.permutation(len(positions))
@@ -53,14 +84,10 @@ def epoch_draws(
 def expected_draws(
     age: np.ndarray, gender: np.ndarray, race: np.ndarray, config: TrainConfig
 ) -> np.ndarray:
-    """Return the mean number of draws of each face in an epoch, as float (n,)."""
+    """Return the mean number of draws of each face in an epoch, as float (n,), which sum to n."""
     groups = _group(age, gender, race, config)
-    return 1 + (groups.num_extra / groups.num_faces)[groups.of_face]
-
-
-def num_draws(age: np.ndarray, gender: np.ndarray, race: np.ndarray, config: TrainConfig) -> int:
-    """Return the exact number of draws of every epoch."""
-    return len(age) + int(_group(age, gender, race, config).num_extra.sum())
+    in_a_round = 1 + (groups.num_extra / groups.num_faces)[groups.of_face]
+    return in_a_round * len(age) / groups.round_length
 
 
 def age_distribution(

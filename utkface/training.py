@@ -27,7 +27,7 @@ from utkface.model import build_model
 from utkface.optim import Schedule, WeightAverage, build_optimiser
 from utkface.randomness import epoch_rng, seeded, torch_seed
 from utkface.resize import shrink, training_size
-from utkface.sampling import epoch_draws, num_draws
+from utkface.sampling import epoch_draws
 
 _AMP_DTYPES = {"off": None, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -56,6 +56,7 @@ class Training:
         self.device = torch.device(device)
         self.epoch = 0  # epochs finished
         self.metrics: dict[str, float] = {}  # of the last of them
+        self.val_predictions: Predictions | None = None  # of this process's last epoch
         rng = epoch_rng(config.seed, 0)
         with seeded(torch_seed(rng), self.device):
             model = build_model(config, weights)
@@ -69,9 +70,8 @@ class Training:
         self.gender = to_device(data.gender.astype(np.int64), self.device)
         train = data.train
         self.train_labels = (data.age[train], data.gender[train], data.race[train])
-        self.num_draws = num_draws(*self.train_labels, config)
-        self.batchnorm_rows = train[epoch_draws(*self.train_labels, config, rng)[0][:NUM_FACES]]
-        num_steps = num_batches(self.num_draws, config.batch_size)
+        self.batchnorm_rows = train[epoch_draws(*self.train_labels, config, 0)[0][:NUM_FACES]]
+        num_steps = num_batches(len(train), config.batch_size)
         num_epochs = schedule_epochs or config.epochs
         self.schedule = Schedule(self.optimiser, config, num_steps, num_epochs)
         on_gpu = self.device.type == "cuda"
@@ -90,7 +90,7 @@ class Training:
         Raises `FloatingPointError`, naming the epoch and the learning rate, for a loss or a
         prediction that is not finite; the object is then of no further use.
         """
-        start_s = time.perf_counter()
+        start_s, start_cpu_s = time.perf_counter(), time.process_time()
         rng = epoch_rng(self.config.seed, self.epoch + 1)
         with seeded(torch_seed(rng), self.device):
             train_metrics = self._train_epoch(rng)
@@ -106,8 +106,9 @@ class Training:
             "epoch": self.epoch,
             **val_metrics,
             **train_metrics,
-            "images_per_s": self.num_draws / train_time_s,
+            "images_per_s": len(self.data.train) / train_time_s,
             "time_s": time.perf_counter() - start_s,
+            "cpu_time_s": time.process_time() - start_cpu_s,
         }
         return dict(self.metrics)
 
@@ -152,8 +153,7 @@ class Training:
         self.model.train()
         # Frozen BatchNorm uses the statistics it has, and leaves them as they are.
         self.model.features.requires_grad_(not self._frozen).train(not self._frozen)
-        indices, intensive = epoch_draws(*self.train_labels, self.config, rng)
-        assert len(indices) == self.num_draws
+        indices, intensive = epoch_draws(*self.train_labels, self.config, self.epoch)
         rows = self.data.train[indices]
         generator = torch.Generator(self.device).manual_seed(torch_seed(rng))
         log = LossLog(self.epoch + 1)
@@ -188,7 +188,8 @@ class Training:
     def _validate(self, lr: float) -> dict[str, float]:
         """Return the metrics of the validation faces."""
         data = self.data
-        age_years, gender_probability, _ = self.predict(data.val)
+        self.val_predictions = self.predict(data.val)
+        age_years, gender_probability, _ = self.val_predictions
         if not (np.isfinite(age_years).all() and np.isfinite(gender_probability).all()):
             raise FloatingPointError(
                 f"predictions are not finite after epoch {self.epoch + 1}, "

@@ -25,6 +25,25 @@ def test_gender_log_loss_is_the_mean_surprise_and_never_infinite() -> None:
     assert metrics.gender_log_loss(gender, np.array([0.0, 1.0])) == pytest.approx(-math.log(1e-7))
 
 
+def test_the_calibrated_log_loss_does_not_depend_on_how_sure_a_model_is() -> None:
+    rng = np.random.default_rng(0)
+    gender = rng.integers(0, 2, 4000)
+    logits = rng.normal(0, 2, 4000) + np.where(gender == 1, 2, -2)
+
+    def probability(temperature: float) -> np.ndarray:
+        return 1 / (1 + np.exp(-logits / temperature))
+
+    losses = [
+        metrics.calibrated_gender_log_loss(gender, probability(t)) for t in (0.8, 1.0, 2.0, 4.0)
+    ]
+    assert losses == pytest.approx([losses[0]] * 4, rel=1e-3)
+    raw = [metrics.gender_log_loss(gender, probability(t)) for t in (1.0, 2.0, 4.0)]
+    assert losses[0] <= min(raw) + 1e-6
+    assert metrics.calibrated_gender_log_loss(gender, np.full(4000, 0.5)) == pytest.approx(
+        math.log(2)
+    )
+
+
 def test_the_worst_group_is_found_and_small_groups_are_ignored() -> None:
     age = np.array([25] * 12 + [85] * 10 + [2] * 9)
     predicted = age + np.array([1.0] * 12 + [6.0] * 10 + [40.0] * 9)
@@ -40,6 +59,13 @@ def test_the_score_of_the_reference_is_one_and_halving_both_errors_halves_it() -
     assert metrics.score(4.731, 0.061) == pytest.approx(1.0)
     assert metrics.score(4.731 / 2, 0.061 / 2) == pytest.approx(0.5)
     assert metrics.score(0.0, 0.061) == pytest.approx(0.5)
+
+
+def test_the_smooth_score_weighs_both_tasks_in_units_of_the_reference() -> None:
+    loss = metrics.REFERENCE_GENDER_LOG_LOSS
+    assert metrics.smooth_score(4.731, loss) == pytest.approx(1.0)
+    assert metrics.smooth_score(0.0, loss) == pytest.approx(0.5)
+    assert metrics.smooth_score(4.731, 0.0) == pytest.approx(0.5)
 
 
 def test_all_metrics_are_plain_numbers_and_agree_with_each_other() -> None:

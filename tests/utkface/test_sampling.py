@@ -3,7 +3,7 @@ import pytest
 
 from utkface.config import TrainConfig
 from utkface.data.bins import DECADE_BINS, age_bin
-from utkface.sampling import age_distribution, epoch_draws, expected_draws, num_draws
+from utkface.sampling import age_distribution, epoch_draws, expected_draws, round_draws
 
 #: UTKFace's own decades, in tens, as far as nine decades go.
 NUM_BY_DECADE = np.array([306, 153, 734, 454, 225, 230, 132, 70, 67])
@@ -24,11 +24,16 @@ def config(**changes):
 
 
 def draws_of(labels, settings, seed=0):
-    return epoch_draws(*labels, settings, np.random.default_rng(seed))
+    return round_draws(*labels, settings.replace(seed=seed), 0)
 
 
 def times_drawn(labels, settings, seed=0):
     return np.bincount(draws_of(labels, settings, seed)[0], minlength=len(labels[0]))
+
+
+def expected_in_a_round(labels, settings):
+    num_draws = len(draws_of(labels, settings)[0])
+    return expected_draws(*labels, settings) * num_draws / len(labels[0])
 
 
 def by_decade(labels, values):
@@ -65,18 +70,47 @@ def test_full_balance_draws_every_group_as_often_as_the_largest(labels, by):
 
 @pytest.mark.parametrize("by", ["age", "age_gender", "age_race"])
 @pytest.mark.parametrize("repeats", [1000.0, 3.5])
-def test_invariants_of_an_epoch(labels, by, repeats):
+def test_invariants_of_a_round(labels, by, repeats):
     settings = config(oversample_by=by, oversample_extra=0.07, oversample_max_repeats=repeats)
     positions, intensive = draws_of(labels, settings)
     assert positions.dtype == np.int64
     assert intensive.dtype == bool
-    assert len(positions) == len(intensive) == num_draws(*labels, settings)
+    assert len(positions) == len(intensive) > len(labels[0])
     # Each face once through the basic pipeline; everything else is intensive.
     np.testing.assert_array_equal(np.sort(positions[~intensive]), np.arange(len(labels[0])))
     drawn = np.bincount(positions)
     assert drawn.max() <= repeats
-    assert np.abs(drawn - expected_draws(*labels, settings)).max() < 1, "spread evenly"
-    assert expected_draws(*labels, settings).sum() == pytest.approx(len(positions))
+    assert np.abs(drawn - expected_in_a_round(labels, settings)).max() < 1, "spread evenly"
+
+
+@pytest.mark.parametrize("by", ["none", "age", "age_gender", "age_race"])
+def test_an_epoch_is_as_many_draws_as_there_are_faces(labels, by):
+    settings = config(oversample_by=by, oversample_extra=0.07)
+    for epoch in range(4):
+        positions, intensive = epoch_draws(*labels, settings, epoch)
+        assert len(positions) == len(intensive) == len(labels[0])
+    assert expected_draws(*labels, settings).sum() == pytest.approx(len(labels[0]))
+
+
+def test_epochs_follow_each_other_through_the_rounds(labels):
+    settings = config(oversample_balance=1.0, seed=3)
+    epochs = [epoch_draws(*labels, settings, epoch) for epoch in range(7)]
+    rounds = [round_draws(*labels, settings, number) for number in range(4)]
+    for of_epochs, of_rounds in zip(
+        map(np.concatenate, zip(*epochs, strict=True)),
+        map(np.concatenate, zip(*rounds, strict=True)),
+        strict=True,
+    ):
+        assert len(of_rounds) > len(of_epochs) > len(rounds[0][0])
+        np.testing.assert_array_equal(of_epochs, of_rounds[: len(of_epochs)])
+
+
+def test_every_epoch_of_a_run_without_oversampling_draws_all_faces_in_another_order(labels):
+    settings = config(oversample_by="none")
+    first, second = (epoch_draws(*labels, settings, epoch)[0] for epoch in (0, 1))
+    np.testing.assert_array_equal(np.sort(first), np.arange(len(labels[0])))
+    np.testing.assert_array_equal(np.sort(second), np.arange(len(labels[0])))
+    assert (first != second).mean() > 0.99
 
 
 def test_the_cap_counts_whole_draws_and_one_means_no_oversampling(labels):
@@ -86,7 +120,7 @@ def test_the_cap_counts_whole_draws_and_one_means_no_oversampling(labels):
         assert times_drawn(labels, settings).max() == most
 
 
-def test_epochs_differ_in_order_and_in_who_gets_the_odd_draw_but_not_in_length(labels):
+def test_rounds_differ_in_order_and_in_who_gets_the_odd_draw_but_not_in_length(labels):
     settings = config()
     first, again, other = (draws_of(labels, settings, seed)[0] for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
@@ -100,7 +134,8 @@ def test_epochs_differ_in_order_and_in_who_gets_the_odd_draw_but_not_in_length(l
 
 def test_the_mean_over_epochs_is_what_is_expected(labels):
     settings = config(oversample_extra=0.1)
-    mean = np.mean([times_drawn(labels, settings, seed) for seed in range(200)], axis=0)
+    drawn = [epoch_draws(*labels, settings, epoch)[0] for epoch in range(200)]
+    mean = np.bincount(np.concatenate(drawn), minlength=len(labels[0])) / 200
     assert np.abs(mean - expected_draws(*labels, settings)).max() < 0.2
 
 
@@ -123,7 +158,7 @@ def test_age_distribution_before_and_after(labels):
     np.testing.assert_array_equal(even["faces"], NUM_BY_DECADE)
     np.testing.assert_allclose(even["share_before"], NUM_BY_DECADE / NUM_BY_DECADE.sum())
     np.testing.assert_allclose(even["share_after"], 1 / 9)
-    assert even["draws"].sum() == pytest.approx(num_draws(*labels, config(oversample_balance=1.0)))
+    assert even["draws"].sum() == pytest.approx(len(labels[0]))
 
 
 def test_age_distribution_lists_decades_without_faces():
@@ -148,8 +183,9 @@ def test_weights_say_how_often_a_group_is_drawn(labels):
     assert drawn[young].mean() == pytest.approx(2.5, abs=0.5 / young.sum())
     assert set(drawn[~old & ~young]) == {1}
     expected = np.where(old, 3, np.where(young, 2.5, 1))
-    np.testing.assert_allclose(expected_draws(*labels, settings), expected, atol=0.5 / young.sum())
-    assert len(draws_of(labels, settings)[0]) == num_draws(*labels, settings) == drawn.sum()
+    np.testing.assert_allclose(
+        expected_in_a_round(labels, settings), expected, atol=0.5 / young.sum()
+    )
 
 
 @pytest.mark.parametrize(("power", "times"), [(0.0, 1), (0.5, 2), (1.0, 4), (2.0, 16)])
@@ -166,4 +202,4 @@ def test_weights_obey_the_cap_too(labels):
 
 def test_a_weighted_group_without_a_face_is_no_harm(labels):
     settings = by_weights("110-116 male=9")
-    assert num_draws(*labels, settings) == len(labels[0])
+    assert len(draws_of(labels, settings)[0]) == len(labels[0])
