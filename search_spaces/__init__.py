@@ -9,11 +9,11 @@ another by calling its functions. ``--space`` takes a name from this folder or a
 
 from search_spaces._catalogue import list_spaces
 from search_spaces._loader import load_space
-from search_spaces._objectives import OBJECTIVES, check_objectives
+from search_spaces._objectives import DEFAULT_OBJECTIVES, OBJECTIVES, check_objectives
 from search_spaces._signature import describe_change
 from search_spaces._space import Fit, Space
 
 __all__ = [
-    "OBJECTIVES", "Fit", "Space", "check_objectives", "describe_change", "list_spaces",
-    "load_space",
+    "DEFAULT_OBJECTIVES", "OBJECTIVES", "Fit", "Space", "check_objectives", "describe_change",
+    "list_spaces", "load_space",
 ]  # fmt: skip

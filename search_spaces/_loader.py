@@ -7,7 +7,7 @@ from typing import Any
 
 from search_spaces._catalogue import find_space
 from search_spaces._file import SpaceFile
-from search_spaces._objectives import check_objectives
+from search_spaces._objectives import DEFAULT_OBJECTIVES, check_objectives
 from search_spaces._space import Space, Suggest
 from utkface.errors import UserError
 
@@ -66,7 +66,7 @@ def _contents(file: SpaceFile, module: ModuleType) -> tuple[Suggest, list[dict[s
 
 
 def _objectives(file: SpaceFile, module: ModuleType) -> tuple[str, ...]:
-    objectives = getattr(module, "OBJECTIVES", ("score",))
+    objectives = getattr(module, "OBJECTIVES", DEFAULT_OBJECTIVES)
     line = file.line_of_assignment("OBJECTIVES")
     if not isinstance(objectives, list | tuple):
         what = f"OBJECTIVES={objectives!r} is {type(objectives).__name__}"

@@ -9,6 +9,9 @@ from collections.abc import Sequence
 
 from utkface.errors import UserError
 
+#: What a search minimises unless its space or its command says otherwise.
+DEFAULT_OBJECTIVES = ("smooth_score",)
+
 #: Names as in `utkface.metrics`, lower is better, and what each is in words.
 OBJECTIVES = {
     "smooth_score": "smooth score",
@@ -16,6 +19,7 @@ OBJECTIVES = {
     "age_mae": "age MAE, years",
     "gender_error": "gender error",
     "gender_log_loss": "gender log loss, nats",
+    "calibrated_gender_log_loss": "calibrated gender log loss, nats",
     "worst_group_mae": "worst age group's MAE, years",
 }
 

@@ -18,6 +18,9 @@ from utkface import checkpoint
 from utkface.errors import UserError
 from utkface.inference import Predictions
 
+#: Within a store: what trials predict for the validation faces.
+_PREDICTIONS = "predictions"
+
 
 class CheckpointStore:
     """Checkpoints of a search's trials under ``uri``, as in `open_storage`.
@@ -72,7 +75,7 @@ class CheckpointStore:
         self._write(self._predictions_name(number), buffer.getvalue())
 
     def load_predictions(self, number: int) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return ages in years and probabilities of being female, each (N,), of a trial's last epoch.
+        """Return ages (N,) in years and probabilities (N,) of being female of a trial's last epoch.
 
         None where there are none.
         """
@@ -82,13 +85,14 @@ class CheckpointStore:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return arrays["age_years"], arrays["gender_probability"]
 
-    def keep_only(self, numbers: set[int]) -> None:
-        """Delete the checkpoints, also half-written ones, of all trials but these."""
+    def keep_only(self, numbers: set[int], with_predictions: set[int]) -> None:
+        """Delete all checkpoints and predictions, half-written ones too, but of these trials."""
         filesystem, folder = self._open()
-        for info in filesystem.get_file_info(fs.FileSelector(folder)):
-            match = re.match(r"trial_(\d+)\.pt", info.base_name)
-            if match and int(match[1]) not in numbers:
-                filesystem.delete_file(info.path)
+        for place, kept in ((folder, numbers), (f"{folder}/{_PREDICTIONS}", with_predictions)):
+            for info in filesystem.get_file_info(fs.FileSelector(place, allow_not_found=True)):
+                match = re.match(r"trial_(\d+)\.", info.base_name)
+                if match and int(match[1]) not in kept:
+                    filesystem.delete_file(info.path)
 
     def sizes(self) -> dict[int, int]:
         """Return the bytes of each trial's checkpoint, by the trial's number."""
@@ -103,6 +107,7 @@ class CheckpointStore:
         """Replace a file, whole or not at all."""
         filesystem, folder = self._open()
         path = f"{folder}/{name}"
+        filesystem.create_dir(path.rpartition("/")[0], recursive=True)
         try:
             with filesystem.open_output_stream(f"{path}.tmp") as stream:
                 stream.write(content)
@@ -129,7 +134,7 @@ class CheckpointStore:
 
     @staticmethod
     def _predictions_name(number: int) -> str:
-        return f"trial_{number:04d}_predictions.npz"
+        return f"{_PREDICTIONS}/trial_{number:04d}.npz"
 
 
 def open_storage(uri: str) -> tuple[fs.FileSystem, str]:

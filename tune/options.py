@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from search_spaces import OBJECTIVES, check_objectives
+from search_spaces import DEFAULT_OBJECTIVES, OBJECTIVES, check_objectives
 from utkface.errors import UserError
 
 # Named here and not imported: a command line is to be checked before Optuna or pandas load.
@@ -91,8 +91,9 @@ class SearchOptions:
     @property
     def objectives(self) -> tuple[str, ...]:
         """What is minimised, by names of metrics."""
-        text = "score" if self.objective is None else self.objective
-        return tuple(name.strip() for name in text.split(","))
+        if self.objective is None:
+            return DEFAULT_OBJECTIVES
+        return tuple(name.strip() for name in self.objective.split(","))
 
     @property
     def grace_epochs(self) -> int:
@@ -194,7 +195,7 @@ def _add_search_options(group: argparse._ArgumentGroup) -> None:
         "--objective",
         metavar="A[,B]",
         help="what to minimise, several for a Pareto front (default: what the space declares, "
-        f"mostly score): {', '.join(OBJECTIVES)}",
+        f"mostly smooth_score): {', '.join(OBJECTIVES)}",
     )
     add("--sampler", choices=SAMPLERS, help="default: tpe; nsga2 is for several objectives")
     add("--scheduler", choices=SCHEDULERS, help="early stopping, see below (default: asha)")

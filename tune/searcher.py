@@ -106,11 +106,14 @@ class SearchSession:
         self._ended(number)
 
     def tidy(self, records: Sequence[TrialRecord]) -> None:
-        """Keep no checkpoints but of unfinished trials and the best, so that few are ever there."""
+        """Keep no checkpoints but of unfinished trials and the best, so that few are ever there.
+
+        The predictions of complete trials are small and stay.
+        """
         unfinished = {record.number for record in records if record.state == "RUNNING"}
-        best = {record.number for record in rank_complete(records, self.study.objectives)[:1]}
+        complete = [record.number for record in rank_complete(records, self.study.objectives)]
         with contextlib.suppress(OSError):  # the next trial's end is another chance
-            self.checkpoints.keep_only(unfinished | best)
+            self.checkpoints.keep_only(unfinished | {*complete[:1]}, unfinished | {*complete})
 
     def _ended(self, number: int) -> None:
         """Clean up and tell the observers."""

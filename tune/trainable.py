@@ -114,9 +114,7 @@ class FaceTrainable(tune.Trainable):
         try:
             self._job.checkpoints.save(self._number, self._training.state_dict())
             if self._training.val_predictions is not None:
-                self._job.checkpoints.save_predictions(
-                    self._number, self._training.val_predictions
-                )
+                self._job.checkpoints.save_predictions(self._number, self._training.val_predictions)
         except OSError as error:
             return {UNSAVED: str(cannot_write(self._job.checkpoints.uri, error))}
         return {}

@@ -24,7 +24,12 @@ from utkface.evaluation.report.text import show, show_duration, show_fixed
 DEMO_WARNING = "demo faces: these numbers say nothing about real ones"
 #: Names of metrics with their columns' headings and digits: always shown, and where minimised.
 _COLUMNS = {"score": ("score", 3), "age_mae": ("age MAE", 2), "gender_accuracy": ("gender", 3)}
-_MORE_COLUMNS = {"gender_log_loss": ("log loss", 3), "worst_group_mae": ("worst group", 2)}
+_MORE_COLUMNS = {
+    "smooth_score": ("smooth score", 3),
+    "gender_log_loss": ("log loss", 3),
+    "calibrated_gender_log_loss": ("log loss", 3),
+    "worst_group_mae": ("worst group", 2),
+}
 _MAX_FRONT_SHOWN = 8
 _LABEL = "{:<11}{}"  # of the lines around the table
 

@@ -14,8 +14,8 @@ from utkface.errors import UserError
 
 FIXED = {"epochs": 8, "image_size": 64, "seed": 3}
 NAMES = [
-    "augmentation", "baseline", "fairness", "loss", "oversampling", "quick", "schedule", "scratch",
-    "weak_groups",
+    "augmentation", "baseline", "everything", "fairness", "loss", "oversampling", "quick",
+    "schedule", "scratch", "weak_groups",
 ]  # fmt: skip
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -146,7 +146,7 @@ def test_weak_groups_refuses_what_is_no_file_of_weights(weights_file, content, m
 def test_fairness_alone_asks_for_several_objectives():
     objectives = {name: load_space(name, FIXED).objectives for name in NAMES}
     assert objectives.pop("fairness") == ("age_mae", "gender_error", "worst_group_mae")
-    assert set(objectives.values()) == {("score",)}
+    assert set(objectives.values()) == {("smooth_score",)}
 
 
 def test_colour_knobs_share_one_strength():

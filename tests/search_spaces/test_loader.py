@@ -70,7 +70,7 @@ def test_a_changed_file_is_read_again(write):
     ("name", "hint"),
     [
         ("oversampel", "did you mean oversampling?"),
-        ("zzz", "allowed: augmentation, baseline, fairness, loss"),
+        ("zzz", "allowed: augmentation, baseline, everything, fairness"),
         ("nowhere/space.py", "no search space at nowhere/space.py"),
         ("common", "unknown search space 'common'"),  # a shared piece, not a space
     ],
@@ -119,7 +119,7 @@ def test_a_defect_of_the_file(write, text, line, what):
 OBJECTIVES = {
     "unknown": (
         '("age_mea",)',
-        "objective 'age_mea' is unknown; did you mean age_mae? allowed: score",
+        "objective 'age_mea' is unknown; did you mean age_mae? allowed: smooth_score",
     ),
     "a list in it": ('(["score"],)', "objective ['score'] is unknown"),
     "twice": ('("score", "score")', "objectives score, score are not possible"),
@@ -135,7 +135,7 @@ def test_a_defect_of_the_objectives(write, value, what):
 
 
 def test_a_space_may_say_what_to_minimise(write):
-    assert load_space(write(SOUND)).objectives == ("score",)
+    assert load_space(write(SOUND)).objectives == ("smooth_score",)
     text = SOUND.replace("POINTS", 'OBJECTIVES = ["worst_group_mae"]\nPOINTS')
     assert load_space(write(text)).objectives == ("worst_group_mae",)
 

@@ -1,10 +1,12 @@
 import resource
 
+import numpy as np
 import pytest
 import torch
 
 from tune.checkpoints import CheckpointStore
 from utkface.errors import UserError
+from utkface.inference import Predictions
 
 
 @pytest.fixture
@@ -56,7 +58,7 @@ def test_only_the_named_are_kept(store, tmp_path):
     (folder / "trial_0002.pt.tmp").write_bytes(b"half")
     (folder / "notes.txt").write_text("not ours")
     assert store.sizes().keys() == {0, 1, 2, 3}
-    store.keep_only({0, 3})
+    store.keep_only({0, 3}, set())
     assert sorted(p.name for p in folder.iterdir()) == [
         "notes.txt",
         "trial_0000.pt",
@@ -81,7 +83,7 @@ def test_what_pyarrow_does_not_know_is_looked_for_in_fsspec():
     store.save(3, {"epoch": 1})
     store.save(3, {"epoch": 2})
     assert store.load(3)["epoch"] == 2
-    store.keep_only(set())
+    store.keep_only(set(), set())
     assert store.load(3) is None
 
 
@@ -90,7 +92,22 @@ def test_runs_that_share_a_storage_do_not_meet(tmp_path):
     first, second = (CheckpointStore.of_run(storage, run) for run in runs)
     first.save(0, {"epoch": 1})
     assert second.load(0) is None
-    second.keep_only(set())
+    second.keep_only(set(), set())
     assert first.load(0)["epoch"] == 1
     own = CheckpointStore.of_run(None, runs[0])
     assert own.uri == str(runs[0] / "checkpoints")
+
+
+def test_predictions_come_back_and_are_kept_apart_from_checkpoints(tmp_path):
+    store = CheckpointStore(str(tmp_path / "checkpoints"))
+    assert store.load_predictions(4) is None
+    for number in (4, 5):
+        ages = np.array([1.5, 80.25], np.float32)
+        store.save_predictions(number, Predictions(ages, np.array([0.125, 1.0], np.float32), None))
+    store.save(4, {"epoch": 1})
+    store.keep_only(set(), {4})
+    ages, probabilities = store.load_predictions(4)
+    assert ages.tolist() == [1.5, 80.25]
+    assert probabilities.tolist() == [0.125, 1.0]
+    assert store.load_predictions(5) is None
+    assert store.load(4) is None

@@ -17,6 +17,6 @@ def test_a_dry_run_checks_and_explains_and_starts_nothing(tmp_path, capsys):
     assert main([*arguments, "--weights", "none", "--results", str(results), "--dry-run"]) == 0
     out = capsys.readouterr().out
     assert "oversample_balance" in out
-    assert "draws of" in out
-    assert "minimised: score" in out
+    assert "draws per epoch" in out
+    assert "minimised: smooth_score" in out
     assert not results.exists()

@@ -103,11 +103,14 @@ def test_nothing_temporary_is_left(shared):
     checkpoints = list((folder.path / "checkpoints").glob("trial_*"))
     best = json.loads((folder.path / "best.json").read_text())
     assert [path.name for path in checkpoints] == [f"trial_{best['trial']:04d}.pt"]
+    kept = (folder.path / "checkpoints" / "predictions").iterdir()
+    complete = [f"trial_{entry['trial']:04d}.npz" for entry in best["finalists"]]
+    assert sorted(path.name for path in kept) == sorted(complete)
 
 
 def test_the_space_that_checkpoints_take_is_bounded_and_told(shared):
     folder, process, _ = shared
-    (checkpoint,) = (folder.path / "checkpoints").iterdir()
+    (checkpoint,) = (folder.path / "checkpoints").glob("trial_*")
     search = folder.record
     assert search["checkpoints"] == {
         "num": 1, "bytes": checkpoint.stat().st_size, "at_most": search["concurrency"] + 1

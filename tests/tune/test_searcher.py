@@ -132,7 +132,7 @@ def test_what_a_killed_driver_left_is_cleaned_up(begin, tmp_path):
 
 
 def test_an_ending_that_cannot_clean_up_is_an_ending(begin, monkeypatch):
-    def refuse(numbers):
+    def refuse(*numbers):
         raise OSError("the storage does not answer")
 
     session = begin()

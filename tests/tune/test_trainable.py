@@ -14,7 +14,7 @@ from utkface.config import TrainConfig
 CONFIG = TrainConfig(
     epochs=2, image_size=32, batch_size=16, ema_decay=0.9, pretrained=False, oversample_by="age"
 )
-TIMINGS = {"time_s", "images_per_s"}
+TIMINGS = {"time_s", "cpu_time_s", "images_per_s"}
 
 
 @pytest.fixture
