@@ -1,16 +1,17 @@
-"""Lets a sampler learn from trials of earlier searches, which the study itself never holds.
+"""What a sampler is shown: not the study itself, but what it should learn from.
 
-A trial that is added to a study counts in it: it could be its best, fill its rungs and appear in
-its tables. So the sampler is shown another study, in memory: the real one's trials, under their own
-numbers, and the earlier ones after them.
+Trials of earlier searches are not in the study: a trial that is added to one counts in it, could be
+its best, fill its rungs and appear in its tables. And trials that diverged have no value in it,
+from which no sampler would learn to stay away. So the sampler is shown another study, in memory:
+the real one's trials, under their own numbers, and the earlier ones after them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler
+from optuna.samplers import BaseSampler, GPSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -18,11 +19,17 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 class InformedSampler(BaseSampler):
     """Asks ``sampler`` for suggestions as if the study had had the ``known`` trials too.
 
-    Made anew for each suggestion: what it shows is the study of that moment.
+    The trials numbered in ``diverged`` are shown as worse than any. Made anew for each suggestion:
+    what it shows is the study of that moment.
     """
 
-    def __init__(self, sampler: BaseSampler, known: Sequence[FrozenTrial]) -> None:
-        self._sampler, self._known = sampler, known
+    def __init__(
+        self,
+        sampler: BaseSampler,
+        known: Sequence[FrozenTrial] = (),
+        diverged: Container[int] = (),
+    ) -> None:
+        self._sampler, self._known, self._diverged = sampler, known, diverged
         self._shown: Study | None = None
 
     def infer_relative_search_space(
@@ -53,9 +60,32 @@ class InformedSampler(BaseSampler):
     def _show(self, study: Study) -> Study:
         # Samplers find the trial that they sample for by its number: all must stand at their place.
         shown = optuna.create_study(directions=study.directions)
-        own = [_without_attributes(trial) for trial in study.get_trials(deepcopy=False)]
+        trials = study.get_trials(deepcopy=False)
+        complete = [t.values for t in [*trials, *self._known] if t.state == TrialState.COMPLETE]
+        worst = [max(values) for values in zip(*complete, strict=True)]
+        own = [
+            _as_worst(trial, self._sampler, worst)
+            if trial.number in self._diverged
+            else _without_attributes(trial)
+            for trial in trials
+        ]
         shown.add_trials([*own, *self._known])
         return shown
+
+
+def _as_worst(trial: FrozenTrial, sampler: BaseSampler, worst: list[float]) -> FrozenTrial:
+    """Return a trial that diverged as a sampler takes it for the worst of all.
+
+    TPE ranks complete trials first, then those stopped early by how far they came, those without
+    any value last. A Gaussian process looks at complete trials alone, and needs a number.
+    """
+    complete = isinstance(sampler, GPSampler) and bool(worst)
+    return create_trial(
+        state=TrialState.COMPLETE if complete else TrialState.PRUNED,
+        values=worst if complete else None,
+        params=trial.params,
+        distributions=trial.distributions,
+    )
 
 
 def _without_attributes(trial: FrozenTrial) -> FrozenTrial:

@@ -22,6 +22,9 @@ class Observer:
     def epoch_finished(self, number: int, metrics: dict[str, Any]) -> None:
         """Take note of one epoch's metrics."""
 
+    def trial_retried(self, number: int, reason: str) -> None:
+        """Take note that a trial's machine failed it, and that it is tried again."""
+
     def trial_ended(self, record: TrialRecord) -> None:
         """Take note of how a trial ended."""
 

@@ -20,9 +20,14 @@ class TrialRecord:
     params: dict[str, Any]  # what the search space suggested
     config: dict[str, Any]  # the whole `TrainConfig`
     epochs: list[dict[str, Any]]  # the metrics of each finished epoch, in order
-    reason: str | None  # why a FAIL failed
+    reason: str | None  # why a FAIL failed, or how a PRUNED diverged
     started: str | None  # ISO 8601, local time
     ended: str | None
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the trial was ended because its loss or its predictions were not finite."""
+        return self.state == "PRUNED" and self.reason is not None
 
 
 #: What is minimised unless a search says otherwise.
@@ -35,9 +40,10 @@ def search_objectives(search: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def judged_metric(objectives: Sequence[str]) -> str:
-    """Return the metric that early stopping judges by, and that trials are compared by on the way.
+    """Return the metric that trials are compared by on the way, for people.
 
-    It is the objective itself, or the score where there are several.
+    It is the objective itself, or the score where there are several; early stopping then judges by
+    all of them.
     """
     return objectives[0] if len(objectives) == 1 else "score"
 
@@ -46,7 +52,7 @@ def describe_objectives(objectives: Sequence[str]) -> str:
     """Return what a search minimises, in words."""
     if len(objectives) == 1:
         return objectives[0]
-    return f"the Pareto front of {', '.join(objectives)}; early stopping and order by score"
+    return f"the Pareto front of {', '.join(objectives)}, in the order of the score"
 
 
 def objective_values(record: TrialRecord, objectives: Sequence[str]) -> list[float]:

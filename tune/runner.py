@@ -11,7 +11,7 @@ from tune.checkpoints import CheckpointStore
 from tune.cluster import Resources, Weights, staged_here
 from tune.disk import told_in_one_line
 from tune.run_folder import RunFolder
-from tune.searcher import Session, SessionStopper, StudyScheduler, StudySearcher
+from tune.searcher import MAX_RETRIES, Session, SessionStopper, StudyScheduler, StudySearcher
 from tune.trainable import FaceTrainable, TrialJob
 from utkface.data import Faces
 
@@ -35,7 +35,7 @@ def run_trials(job: TrialJob, folder: RunFolder, session: Session, resources: Re
             num_samples=-1,  # the searcher says when it is finished
             max_concurrent_trials=resources.concurrency,
             reuse_actors=True,
-            max_failures=5,  # of workers and nodes: a spot node goes more than once
+            max_failures=MAX_RETRIES,
             raise_on_failed_trial=False,
             checkpoint_config=ray_tune.CheckpointConfig(checkpoint_at_end=False),  # see trainable
             trial_name_creator=_trial_name,

@@ -122,6 +122,11 @@ class Screen(Observer):
             self.say(wording.status_line(self._progress))
 
     @_harmless
+    def trial_retried(self, number: int, reason: str) -> None:
+        """Say that a trial is tried again, and why."""
+        self.say(f"trial {number} is tried again in a fresh worker: {reason}")
+
+    @_harmless
     def trial_ended(self, record: TrialRecord) -> None:
         """Count the trial; say how it ended if it failed, or if there is no table to show it."""
         with self._lock:

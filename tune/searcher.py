@@ -19,12 +19,15 @@ from ray.tune.utils.util import unflatten_dict
 from tune.checkpoints import CheckpointStore
 from tune.observer import Observer
 from tune.records import TrialRecord, rank_complete
-from tune.study import SearchStudy
-from tune.trainable import FAILURE, METRICS, SEARCH_ROWS, UNSAVED
+from tune.study import Assignment, SearchStudy
+from tune.trainable import DIVERGED, FAILURE, METRICS, SEARCH_ROWS, UNSAVED
 from utkface.errors import UserError
 
-#: A search whose first trials all fail before their first epoch is wrong as a whole.
+#: A search whose first trials all fail before their first epoch is wrong as a whole; so is one
+#: that fails as often as it was asked for trials.
 MAX_FAILURES_AT_START = 3
+#: A trial that its machine failed is tried so many times more, each time in a fresh worker.
+MAX_RETRIES = 2
 
 
 class Session(Protocol):
@@ -41,11 +44,15 @@ class Session(Protocol):
     def take_failure(self, number: int, reason: str) -> None:
         """Record that a trial failed."""
 
+    def take_retry(self, number: int, reason: str) -> None:
+        """Take note that a trial's machine failed it, and that it is tried again."""
+
 
 class SearchSession:
     """One run of a search's driver: what has been asked of it and how it stands.
 
-    ``num_trials`` counts all trials of the study, also those of earlier sessions.
+    ``num_trials`` counts all trials of the study that have a result, also those of earlier
+    sessions; one that failed says nothing, and another takes its place.
     """
 
     def __init__(
@@ -60,24 +67,22 @@ class SearchSession:
         self.stop_requested = threading.Event()  # Ctrl-C, the time budget, or hopeless
         self.interrupted = False  # by Ctrl-C or SIGTERM
         self.first_failure: str | None = None
+        self.hopeless = False  # so many trials failed that the search as a whole must be wrong
         self._num_failures, self._any_epoch = 0, any(r.epochs for r in study.records())
-
-    @property
-    def hopeless(self) -> bool:
-        """Whether the first trials all failed and none ever finished an epoch."""
-        return not self._any_epoch and self._num_failures >= MAX_FAILURES_AT_START
 
     @property
     def has_more(self) -> bool:
         """Whether there is a trial to begin or to go on with."""
-        started, unfinished = self.study.num_started(), self.study.num_unfinished()
-        return unfinished > 0 or started < self.num_trials
+        with_result = self.study.num_started() - self.study.num_failed()
+        return self.study.num_unfinished() > 0 or with_result < self.num_trials
 
     def next_config(self) -> dict[str, Any] | None:
         """Return the next trial's Ray configuration, or None when the search has had them all."""
         if not self.has_more or self.stop_requested.is_set():
             return None
-        assignment = self.study.next_trial()
+        assignment = self._next_assignment()
+        if assignment is None:
+            return None
         for observer in self.observers:
             observer.trial_started(assignment.number, assignment.config, assignment.epochs_done)
         return {"number": assignment.number, "train": assignment.config, "rows": SEARCH_ROWS}
@@ -86,6 +91,10 @@ class SearchSession:
         """Record one epoch or failure; return whether the trial goes on."""
         if FAILURE in result:
             self.take_failure(number, result[FAILURE])
+            return False
+        if DIVERGED in result:
+            self.study.diverge(number, result[DIVERGED])
+            self._ended(number)
             return False
         metrics = result[METRICS]
         self._any_epoch = True
@@ -99,11 +108,12 @@ class SearchSession:
     def take_failure(self, number: int, reason: str) -> None:
         """Record that a trial failed; ask the search to stop where all of the first did."""
         self.study.fail(number, reason)
-        self._num_failures += 1
-        self.first_failure = self.first_failure or reason
-        if self.hopeless:
-            self.stop_requested.set()
-        self._ended(number)
+        self._count_failure(number, reason)
+
+    def take_retry(self, number: int, reason: str) -> None:
+        """Say that a trial's machine failed it, and that it is tried again."""
+        for observer in self.observers:
+            observer.trial_retried(number, reason)
 
     def tidy(self, records: Sequence[TrialRecord]) -> None:
         """Keep no checkpoints but of unfinished trials and the best, so that few are ever there.
@@ -114,6 +124,30 @@ class SearchSession:
         complete = [record.number for record in rank_complete(records, self.study.objectives)]
         with contextlib.suppress(OSError):  # the next trial's end is another chance
             self.checkpoints.keep_only(unfinished | {*complete[:1]}, unfinished | {*complete})
+
+    def _next_assignment(self) -> Assignment | None:
+        """Return the next trial; suggestions that failed on the way count as failed trials."""
+        failed_before = self.study.num_failed()
+        assignment = self.study.next_trial()
+        if self.study.num_failed() > failed_before:
+            failed = [r for r in self.study.records() if r.state == "FAIL"][failed_before:]
+            for record in failed:
+                self._count_failure(record.number, record.reason or "")
+        if assignment is None:
+            self._give_up()
+        return assignment
+
+    def _count_failure(self, number: int, reason: str) -> None:
+        self._num_failures += 1
+        self.first_failure = self.first_failure or reason
+        at_most = self.num_trials if self._any_epoch else MAX_FAILURES_AT_START
+        if self._num_failures >= max(MAX_FAILURES_AT_START, at_most):
+            self._give_up()
+        self._ended(number)
+
+    def _give_up(self) -> None:
+        self.hopeless = True
+        self.stop_requested.set()
 
     def _ended(self, number: int) -> None:
         """Clean up and tell the observers."""
@@ -157,10 +191,7 @@ class StudySearcher(_OfSession, Searcher):
     def on_trial_complete(
         self, trial_id: str, result: dict | None = None, error: bool = False
     ) -> None:
-        """Record a trial that Ray gave up on; every other ending is recorded by the scheduler."""
-        if error:
-            reason = "its worker was lost again and again; Ray's logs say why"
-            self._session.take_failure(self._numbers[trial_id], reason)
+        """Take note of the end: those that are results, and failures, the scheduler records."""
 
     def save(self, checkpoint_path: str) -> None:
         """Write nothing: the study is on disk already."""
@@ -185,6 +216,16 @@ class StudyScheduler(_OfSession, FIFOScheduler):
         """Each epoch is judged, and on record, before the next one begins."""
         return False
 
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """Record a trial that its machine failed once too often; before, Ray tries it again."""
+        error = trial.get_pickled_error()
+        reason = describe_machine_failure(error)
+        if trial.num_failures > MAX_RETRIES:
+            times = f"failed {trial.num_failures} times, each in a fresh worker; the last: "
+            self._session.take_failure(trial.config["number"], times + reason)
+        else:
+            self._session.take_retry(trial.config["number"], reason)
+
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict) -> str:
         """Record the epoch and pass on the study's decision."""
         result = unflatten_dict(result)
@@ -208,3 +249,15 @@ class SessionStopper(_OfSession, Stopper):
     def stop_all(self) -> bool:
         """Say whether Ctrl-C, the time budget or repeated failures ended the search."""
         return self._session.stop_requested.is_set()
+
+
+def describe_machine_failure(error: BaseException | None) -> str:
+    """Return one line on why a trial's worker was given up, with a hint where there is one."""
+    cause = getattr(error, "cause", None) or error
+    if cause is None:
+        return "its worker was lost; Ray's logs say why"
+    hint = ""
+    if type(cause).__name__ == "OutOfMemoryError":
+        hint = "; fewer trials per GPU (--gpus-per-trial) or a smaller batch_size would fit"
+    first_line = next(filter(None, map(str.strip, str(cause).splitlines())), "")
+    return f"{type(cause).__name__}: {first_line}{hint}"

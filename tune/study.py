@@ -18,15 +18,17 @@ from optuna.samplers import BaseSampler
 from optuna.storages.journal import JournalStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from search_spaces import Space
+from search_spaces import DEFAULT_OBJECTIVES, Space
 from tune.informed_sampler import InformedSampler
 from tune.journal import TwinJournal
-from tune.records import TrialRecord, judged_metric
+from tune.records import TrialRecord
 from tune.samplers import make_sampler
 from tune.stopping import make_rule
+from tune.stopping.fronts import to_places
 from tune.study_trials import (
     ARRIVAL,
     CONFIG,
+    DIVERGED,
     OVERRIDES,
     REASON,
     curves_until,
@@ -34,10 +36,12 @@ from tune.study_trials import (
     recorded_epochs,
     study_records,
 )
-from utkface.errors import UserError
+from utkface.errors import describe_error
 
-#: The one study of a journal.
+#: The study of a journal that the search is.
 STUDY_NAME = "search"
+#: After so many suggestions in a row that were no configuration, the space is at fault.
+MAX_BAD_SUGGESTIONS = 3
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,8 @@ class SearchStudy:
     and ``known`` trials of earlier searches, which the sampler alone learns from (see
     `tune.warm_start`).
 
-    Early stopping judges by the objective, by `score` where there are several. Used by one process
-    at a time (see `tune.run_folder.RunFolder.lock`).
+    Early stopping judges by the objective, by the place among all fronts where there are several.
+    Used by one process at a time (see `tune.run_folder.RunFolder.lock`).
     """
 
     def __init__(
@@ -68,7 +72,7 @@ class SearchStudy:
         space: Space,
         fixed: dict[str, Any],
         *,
-        objectives: tuple[str, ...] = ("score",),
+        objectives: tuple[str, ...] = DEFAULT_OBJECTIVES,
         sampler: str = "tpe",
         scheduler: str = "asha",
         grace_epochs: int = 1,
@@ -78,23 +82,27 @@ class SearchStudy:
         known: Sequence[FrozenTrial] = (),
     ) -> None:
         self.space, self.fixed, self.objectives = space, fixed, objectives
-        self._judged_metric = judged_metric(objectives)
         self._sampler_name, self._num_startup_trials = sampler, num_startup_trials
         self._rule = make_rule(scheduler, fixed["epochs"], grace_epochs, reduction_factor)
         self.study = open_study(path, objectives)
         self._known = known
         self._live: dict[int, Trial] = {}
         self._unfinished = [t.number for t in self._trials(TrialState.RUNNING)]
-        self._num_reports = sum(len(recorded_epochs(t)) for t in self._trials())
+        self._num_reports = sum(
+            len(recorded_epochs(t)) + (DIVERGED in t.user_attrs) for t in self._trials()
+        )
         # Points carry the attribute, so that a start cut short in mid-loop adds none twice.
         num_enqueued = sum(OVERRIDES in trial.user_attrs for trial in self._trials())
         for point in [*first_points, *space.points][num_enqueued:]:
             params, overrides = space.split_point(point)
             self.study.enqueue_trial(params, {OVERRIDES: overrides})
 
-    def next_trial(self) -> Assignment:
-        """Hand out an unfinished trial, else the next point to try first, else a new suggestion."""
-        while True:
+    def next_trial(self) -> Assignment | None:
+        """Hand out an unfinished trial, else the next point to try first, else a new suggestion.
+
+        None where the space itself fails again and again: each such trial is on record as failed.
+        """
+        for _ in range(MAX_BAD_SUGGESTIONS):
             self.study.sampler = self._make_sampler()
             if self._unfinished:
                 frozen = self.study.trials[self._unfinished.pop(0)]
@@ -102,25 +110,29 @@ class SearchStudy:
             else:
                 trial = self.study.ask()
             self._live[trial.number] = trial
+            if DIVERGED in trial.user_attrs:  # the driver was killed before it could tell
+                self._tell_diverged(trial.number)
+                continue
             try:
                 config = self.space.config(trial, self.fixed, trial.user_attrs.get(OVERRIDES))
-            except UserError as error:  # a combination that the space's own check did not meet
-                self.fail(trial.number, str(error))
+            except Exception as error:  # a user's code, met by a draw that its check did not make
+                self.fail(trial.number, describe_error(error))
                 continue
             trial.set_user_attr(CONFIG, config.to_dict())
             epochs_done = len(recorded_epochs(self._frozen(trial.number)))
             return Assignment(trial.number, config.to_dict(), epochs_done)
+        return None
 
     def report(self, number: int, metrics: dict[str, Any]) -> TrialState:
-        """Record an epoch and say how the trial stands: RUNNING (go on), PRUNED, COMPLETE or FAIL.
+        """Record an epoch and say how the trial stands: RUNNING (go on), PRUNED or COMPLETE.
 
         An epoch that is on record already (a trial restored from its checkpoint reports its last
         one again) is judged again but not recorded twice.
         """
         epoch = metrics["epoch"]
-        for name in dict.fromkeys(["score", *self.objectives]):
+        for name in self.objectives:
             if not math.isfinite(metrics[name]):
-                return self.fail(number, f"{name} is {metrics[name]} after epoch {epoch}")
+                return self.diverge(number, f"{name} is {metrics[name]} after epoch {epoch}")
         self._record(number, epoch, metrics)
         if epoch >= self.fixed["epochs"]:
             self.study.tell(number, [metrics[name] for name in self.objectives])
@@ -133,15 +145,32 @@ class SearchStudy:
         del self._live[number]
         return state
 
+    def diverge(self, number: int, reason: str) -> TrialState:
+        """Record that a trial diverged: it ends as PRUNED, worse than any for sampler and rungs."""
+        epoch = 1 + max(recorded_epochs(self._frozen(number)), default=0)
+        account = {"reason": reason, "epoch": epoch, ARRIVAL: self._num_reports}
+        self._num_reports += 1
+        self._live[number].set_user_attr(DIVERGED, account)
+        self._tell_diverged(number)
+        return TrialState.PRUNED
+
     def fail(self, number: int, reason: str) -> TrialState:
-        """Record that a trial failed, and why."""
+        """Record that a trial failed, and why: neither sampler nor rungs learn anything from it."""
         self._live.pop(number).set_user_attr(REASON, reason)
         self.study.tell(number, state=TrialState.FAIL)
         return TrialState.FAIL
 
+    def _tell_diverged(self, number: int) -> None:
+        self.study.tell(number, state=TrialState.PRUNED)
+        del self._live[number]
+
     def num_started(self) -> int:
         """Return how many trials have been handed out, finished or not, in all sessions."""
         return len(self._trials()) - len(self._trials(TrialState.WAITING))
+
+    def num_failed(self) -> int:
+        """Return how many of them failed, and so say nothing."""
+        return len(self._trials(TrialState.FAIL))
 
     def num_unfinished(self) -> int:
         """Return how many trials of an earlier session wait to go on."""
@@ -159,14 +188,18 @@ class SearchStudy:
             self._num_reports += 1
         # For the sampler and for optuna-dashboard; Optuna has no such values of several objectives.
         if len(self.objectives) == 1 and epoch not in frozen.intermediate_values:
-            trial.report(metrics[self._judged_metric], epoch)
+            trial.report(metrics[self.objectives[0]], epoch)
 
     def _is_stopped(self, number: int, epoch: int) -> bool:
         """Say whether the rule of early stopping ends a trial after this epoch."""
         if epoch not in self._rule.epochs:  # spares the reading of all curves
             return False
-        curves = curves_until(self._trials(), number, epoch, self._judged_metric)
-        return self._rule.stops(curves, number)
+        trials = self._trials()
+        curves = curves_until(trials, number, epoch, self.objectives, self._rule.epochs)
+        places = to_places(curves)
+        if len(self.objectives) > 1 and places[number][epoch] == 0:
+            return False  # no other trial is better in all objectives
+        return self._rule.stops(places, number)
 
     def _make_sampler(self) -> BaseSampler:
         # A fresh sampler per suggestion, seeded by the search's seed and the number of trials:
@@ -174,7 +207,10 @@ class SearchStudy:
         num_trials = len(self._known) + len(self.study.get_trials(deepcopy=False))
         seed = (self.fixed["seed"] * 1_000_003 + num_trials) % 2**31
         sampler = make_sampler(self._sampler_name, seed, self._num_startup_trials)
-        return InformedSampler(sampler, self._known) if self._known else sampler
+        diverged = {t.number for t in self._trials() if DIVERGED in t.user_attrs}
+        if self._known or diverged:
+            return InformedSampler(sampler, self._known, diverged)
+        return sampler
 
     def _frozen(self, number: int) -> FrozenTrial:
         return self.study.get_trials(deepcopy=False)[number]
@@ -183,7 +219,9 @@ class SearchStudy:
         return self.study.get_trials(deepcopy=False, states=states or None)
 
 
-def open_study(path: Path, objectives: tuple[str, ...] = ("score",)) -> optuna.Study:
+def open_study(
+    path: Path, objectives: tuple[str, ...] = DEFAULT_OBJECTIVES, name: str = STUDY_NAME
+) -> optuna.Study:
     """Open the study of a journal file, or start one; mends what a killed writer left behind.
 
     ``objectives`` matter to a new study alone. The caller holds the run folder's lock, so nobody
@@ -192,7 +230,7 @@ def open_study(path: Path, objectives: tuple[str, ...] = ("score",)) -> optuna.S
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(
         storage=JournalStorage(TwinJournal(path)),
-        study_name=STUDY_NAME,
+        study_name=name,
         directions=["minimize"] * len(objectives),
         load_if_exists=True,
     )

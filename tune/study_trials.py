@@ -5,18 +5,21 @@ reports. Optuna's own intermediate values hold one number each, and none where t
 objectives, so nothing is read from them.
 """
 
-from collections.abc import Iterable
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from tune.records import TrialRecord
-from tune.stopping.rule import Curves
+from tune.stopping.rule import VectorCurves
 
 OVERRIDES = "overrides"  # user attribute: what an enqueued point sets beyond the space
 CONFIG = "config"  # user attribute: the whole TrainConfig
 REASON = "reason"  # user attribute: why a trial failed
+#: User attribute: how a trial diverged: ``reason``, the ``epoch`` it did not finish, `ARRIVAL`.
+DIVERGED = "diverged"
 #: In an epoch's attribute, beside the metrics: its place in the order of all reports.
 ARRIVAL = "arrival"
 
@@ -34,14 +37,30 @@ def recorded_epochs(trial: FrozenTrial) -> dict[int, dict[str, Any]]:
     return {int(key.removeprefix(_EPOCH)): trial.user_attrs[key] for key in keys}
 
 
-def curves_until(trials: Iterable[FrozenTrial], number: int, epoch: int, metric: str) -> Curves:
-    """Return one metric of all epochs that arrived up to this one of trial ``number``."""
-    recorded = {trial.number: recorded_epochs(trial) for trial in trials}
-    last = recorded[number][epoch][ARRIVAL]
-    return {
-        trial: {e: row[metric] for e, row in rows.items() if row[ARRIVAL] <= last}
-        for trial, rows in recorded.items()
-    }
+def curves_until(
+    trials: Sequence[FrozenTrial],
+    number: int,
+    epoch: int,
+    metrics: Sequence[str],
+    rungs: Sequence[int] = (),
+) -> VectorCurves:
+    """Return some metrics of all epochs that arrived up to this one of trial ``number``.
+
+    A trial that diverged by then is at each later one of the ``rungs``, infinitely bad.
+    """
+    last = recorded_epochs(trials[number])[epoch][ARRIVAL]
+    curves: dict[int, dict[int, tuple[float, ...]]] = {}
+    for trial in trials:
+        curve = curves[trial.number] = {
+            e: tuple(row[name] for name in metrics)
+            for e, row in recorded_epochs(trial).items()
+            if row[ARRIVAL] <= last
+        }
+        diverged = trial.user_attrs.get(DIVERGED)
+        if diverged and diverged[ARRIVAL] <= last:
+            worst = (math.inf,) * len(metrics)
+            curve.update({rung: worst for rung in rungs if rung >= diverged["epoch"]})
+    return curves
 
 
 def study_records(study: optuna.Study) -> list[TrialRecord]:
@@ -60,11 +79,11 @@ def to_record(trial: FrozenTrial) -> TrialRecord:
     return TrialRecord(
         number=trial.number,
         state=trial.state.name,
-        score=epochs[-1]["score"] if epochs else None,
+        score=epochs[-1].get("score") if epochs else None,
         params=dict(trial.params),
         config=dict(trial.user_attrs.get(CONFIG, {})),
         epochs=epochs,
-        reason=trial.user_attrs.get(REASON),
+        reason=trial.user_attrs.get(REASON) or trial.user_attrs.get(DIVERGED, {}).get("reason"),
         started=start.isoformat(timespec="seconds") if start else None,
         ended=end.isoformat(timespec="seconds") if end else None,
     )

@@ -1,11 +1,11 @@
 """The Ray Trainable around `utkface.training`: one step is one epoch.
 
 Actors are reused: the process, its imports and the memory-mapped faces outlive a trial, the
-`Training` does not. Anything that goes wrong inside a trial becomes a result that says so, because
-Ray would start a trial that raised again (it retries for lost workers and nodes, where it should).
+`Training` does not. What goes wrong inside a trial by its own fault becomes a result that says so.
+What its machine did to it is raised: Ray then gives up the process, which may be poisoned for good,
+as after a CUDA error, and starts the trial again in a fresh one.
 """
 
-import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,12 @@ from tune.checkpoints import CheckpointStore
 from tune.cluster import Weights, open_packed
 from tune.disk import cannot_write
 from utkface.config import TrainConfig
-from utkface.errors import UserError
+from utkface.errors import UserError, describe_error
 from utkface.training import Training, TrainingData
 
-#: The kinds of result: an epoch's metrics; why the trial cannot go on; why nothing can, as its
-#: checkpoint could not be written.
-METRICS, FAILURE, UNSAVED = "metrics", "failure", "unsaved"
+#: The kinds of result: an epoch's metrics; that the trial diverged; why it cannot go on; why
+#: nothing can, as its checkpoint could not be written.
+METRICS, DIVERGED, FAILURE, UNSAVED = "metrics", "diverged", "failure", "unsaved"
 #: The name of a search's rows in `TrialJob.rows`.
 SEARCH_ROWS = "search"
 
@@ -75,7 +75,7 @@ class FaceTrainable(tune.Trainable):
 
     _number: int
     _training: Training
-    _failure: str | None  # what ended the trial
+    _failure: Exception | None  # what ended the trial
     _restored_metrics: dict[str, Any] | None  # of the checkpoint's epoch, still to be reported
 
     def setup(  # type: ignore[override]  # tune.with_parameters adds the job
@@ -106,8 +106,11 @@ class FaceTrainable(tune.Trainable):
                 metrics = self._training.run_epoch()
                 return self._save() or {METRICS: metrics}
             except Exception as error:
-                self._failure = describe_failure(error)
-        return {FAILURE: self._failure}
+                self._failure = error
+        if is_of_the_machine(self._failure):
+            raise self._failure
+        kind = DIVERGED if isinstance(self._failure, FloatingPointError) else FAILURE
+        return {kind: describe_error(self._failure)}
 
     def _save(self) -> dict[str, Any]:
         """Write the checkpoint; return the result that tells why that was not possible."""
@@ -146,7 +149,7 @@ class FaceTrainable(tune.Trainable):
                 self._training.load_state_dict(state)
                 self._restored_metrics = self._training.metrics
         except Exception as error:
-            self._failure = describe_failure(error)
+            self._failure = error
 
     def _load_state(self) -> dict | None:
         try:
@@ -156,11 +159,14 @@ class FaceTrainable(tune.Trainable):
             return None
 
 
-def describe_failure(error: Exception) -> str:
-    """Return one line on what went wrong and where, with a hint where there is one."""
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    hint = ""
-    if isinstance(error, torch.cuda.OutOfMemoryError):
-        hint = "; fewer trials per GPU (--gpus-per-trial) or a smaller batch_size would fit"
-    message = " ".join(str(error).split())
-    return f"{type(error).__name__}: {message} ({Path(where.filename).name}:{where.lineno}){hint}"
+def is_of_the_machine(error: Exception) -> bool:
+    """Say whether an error may be gone in another process: of the device, or for want of memory.
+
+    Memory may have been short because of a neighbour on the same card.
+    """
+    if isinstance(error, torch.OutOfMemoryError | torch.AcceleratorError | MemoryError):
+        return True
+    # What libraries raise on top of the driver has no class of its own.
+    return isinstance(error, RuntimeError) and any(
+        name in str(error) for name in ("CUDA error", "cuDNN error", "CUBLAS_STATUS")
+    )

@@ -80,6 +80,8 @@ def ending_line(record: TrialRecord, progress: Progress) -> str:
     max_epochs = progress.max_epochs
     if record.state == "FAIL":
         return f"trial {record.number} failed: {_first_line(record.reason) or 'no reason given'}"
+    if record.diverged:
+        return f"trial {record.number} diverged: {_first_line(record.reason)}"
     budget = f" of {max_epochs}" if max_epochs else ""
     ending = f"{STATES[record.state]} after {len(record.epochs)}{budget} epochs"
     metrics = metrics_line(last_metrics(record), progress.objectives)

@@ -129,9 +129,7 @@ class TrainConfig:
         "as in '80+ female=1.62, 0-3=1.5, all black=1.2'",
     )
     group_weights_power: float = _between(1.0, 0.0, 4.0)  # 0: every face once
-    oversample_max_repeats: float = _between(
-        20.0, 1.0, 1000.0
-    )  # draws of a face for one of others
+    oversample_max_repeats: float = _between(20.0, 1.0, 1000.0)  # draws of a face for one of others
     intensive_strength: float = _between(1.0, 0.0, 2.0)  # 1: the reference's intensive pipeline
 
     def __post_init__(self) -> None:

@@ -60,7 +60,7 @@ def test_one_trial_that_raises_does_not_stop_the_search(search):
 
     session = search(Raising)
     states = {record.number: record.state for record in session.study.records()}
-    assert states == {0: "COMPLETE", 1: "FAIL", 2: "COMPLETE", 3: "COMPLETE"}
+    assert states == {0: "COMPLETE", 1: "FAIL", 2: "COMPLETE", 3: "COMPLETE", 4: "COMPLETE"}
     assert "AttributeError" in session.study.records()[1].reason
     assert not session.hopeless
 
@@ -88,14 +88,30 @@ def test_a_search_whose_first_trials_all_fail_ends_with_the_first_error(search):
     class Broken(FaceTrainable):
         def _begin(self, config):
             super()._begin(config)
-            self._failure = f"trial {config['number']} cannot begin"
+            self._failure = ValueError(f"trial {config['number']} cannot begin")
 
     session = search(Broken)
     records = session.study.records()
     assert session.hopeless
-    assert session.first_failure.endswith("cannot begin")
+    assert "cannot begin" in session.first_failure
     failed = [record for record in records if record.state == "FAIL"]
     assert len(failed) >= MAX_FAILURES_AT_START
+
+
+@pytest.mark.slow
+def test_a_trial_that_ran_out_of_memory_goes_on_in_a_fresh_worker(search, tmp_path):
+    class Crowded(FaceTrainable):
+        def step(self):
+            marker = tmp_path / f"starved-in-{os.getpid()}"
+            if self._number == 1 and not list(tmp_path.glob("starved-in-*")):
+                marker.touch()
+                raise_once = torch.OutOfMemoryError("CUDA out of memory")
+                self._training.run_epoch = lambda: (_ for _ in ()).throw(raise_once)
+            return super().step()
+
+    session = search(Crowded)
+    assert len(list(tmp_path.glob("starved-in-*"))) == 1
+    assert [record.state for record in session.study.records()] == ["COMPLETE"] * NUM_TRIALS
 
 
 @pytest.mark.slow
@@ -111,7 +127,8 @@ def test_a_trial_that_needs_more_gpu_memory_than_there_is_fails_with_a_hint(sear
 
     session = search(Hungry)
     states = {record.number: record.state for record in session.study.records()}
-    assert states == {0: "COMPLETE", 1: "FAIL", 2: "COMPLETE", 3: "COMPLETE"}
+    assert states == {0: "COMPLETE", 1: "FAIL", 2: "COMPLETE", 3: "COMPLETE", 4: "COMPLETE"}
     reason = session.study.records()[1].reason
+    assert "failed 3 times" in reason
     assert "Tried to allocate 2.00 GiB" in reason
     assert "fewer trials per GPU (--gpus-per-trial) or a smaller batch_size" in reason

@@ -4,9 +4,9 @@ from ray.tune.search import Searcher
 from search_spaces import load_space
 from tune.checkpoints import CheckpointStore
 from tune.observer import Observer
-from tune.searcher import MAX_FAILURES_AT_START, SearchSession, StudySearcher
+from tune.searcher import MAX_FAILURES_AT_START, SearchSession, StudyScheduler, StudySearcher
 from tune.study import SearchStudy
-from tune.trainable import FAILURE, METRICS
+from tune.trainable import DIVERGED, FAILURE, METRICS
 
 FIXED = {"epochs": 3, "image_size": 32, "seed": 0}
 
@@ -20,6 +20,9 @@ class Recorder(Observer):
 
     def epoch_finished(self, number, metrics):
         self.seen.append(("epoch", number, metrics["epoch"]))
+
+    def trial_retried(self, number, reason):
+        self.seen.append(("retried", number, reason))
 
     def trial_ended(self, record):
         self.seen.append(("ended", record.number, record.state))
@@ -43,7 +46,7 @@ def begin(tmp_path, recorder):
 
 
 def result(epoch, score=1.0):
-    return {METRICS: {"epoch": epoch, "score": score}}
+    return {METRICS: {"epoch": epoch, "score": score, "smooth_score": score}}
 
 
 def test_a_search_hands_out_as_many_trials_as_were_asked_for(begin, recorder):
@@ -93,13 +96,28 @@ def test_one_crash_does_not_stop_a_search_but_crashes_from_the_start_do(begin):
     assert session.first_failure == "ValueError: crash 0"
 
 
-def test_after_one_good_epoch_no_number_of_crashes_ends_a_search(begin):
-    session = begin(num_trials=20)
+def test_after_one_good_epoch_a_search_ends_when_it_failed_as_often_as_it_was_to_try(begin):
+    session = begin(num_trials=7)
     session.take_result(session.next_config()["number"], result(1))
-    for _ in range(2 * MAX_FAILURES_AT_START):
+    for _ in range(6):
         session.take_failure(session.next_config()["number"], "crash")
-    assert not session.stop_requested.is_set()
+        assert not session.stop_requested.is_set()
+    session.take_failure(session.next_config()["number"], "crash")
+    assert session.hopeless
     assert begin(num_trials=20).hopeless is False
+
+
+def test_a_failed_trial_is_replaced_and_one_that_diverged_is_a_result(begin):
+    session = begin(num_trials=3)
+    first, second, third = (session.next_config()["number"] for _ in range(3))
+    assert session.next_config() is None
+    session.take_failure(first, "its card fell over three times")
+    replacement = session.next_config()["number"]
+    assert replacement == 3
+    assert not session.take_result(second, {DIVERGED: "the loss is nan in epoch 1"})
+    assert session.next_config() is None
+    states = {record.number: record.state for record in session.study.records()}
+    assert states == {first: "FAIL", second: "PRUNED", third: "RUNNING", replacement: "RUNNING"}
 
 
 def test_checkpoints_of_unfinished_trials_and_of_the_best_are_kept(begin, tmp_path):
@@ -124,7 +142,7 @@ def test_what_a_killed_driver_left_is_cleaned_up(begin, tmp_path):
         session.checkpoints.save(number, {"epoch": 3})
         for epoch in (1, 2, 3):
             # And then the driver was killed.
-            session.study.report(number, {"epoch": epoch, "score": 0.5 - 0.1 * number})
+            session.study.report(number, result(epoch, 0.5 - 0.1 * number)[METRICS])
     again = begin(num_trials=2)
     assert not again.has_more
     again.tidy(again.study.records())
@@ -146,6 +164,28 @@ def test_ray_is_told_when_there_are_no_more(begin):
     config = searcher.suggest("ray-id")
     assert config["number"] == 0
     assert searcher.suggest("another") == Searcher.FINISHED
-    searcher.on_trial_complete("ray-id", error=True)  # its worker died too often
-    (record,) = searcher._session.study.records()
+
+
+class LostTrial:
+    """As much of Ray's trial as the scheduler looks at."""
+
+    def __init__(self, number, error, num_failures):
+        self.config, self.num_failures, self._error = {"number": number}, num_failures, error
+
+    def get_pickled_error(self):
+        return self._error
+
+
+def test_a_trial_that_its_machine_failed_is_tried_again_and_fails_the_third_time(begin, recorder):
+    session = begin()
+    number = session.next_config()["number"]
+    scheduler = StudyScheduler(session)
+    error = MemoryError("Tried to allocate 2.00 GiB")
+    for num_failures in (1, 2):
+        scheduler.on_trial_error(None, LostTrial(number, error, num_failures))
+    assert session.study.records()[0].state == "RUNNING"
+    assert recorder.seen[1:] == [("retried", number, "MemoryError: Tried to allocate 2.00 GiB")] * 2
+    scheduler.on_trial_error(None, LostTrial(number, error, 3))
+    (record,) = session.study.records()
     assert record.state == "FAIL"
+    assert record.reason.startswith("failed 3 times, each in a fresh worker; the last: MemoryError")

@@ -36,7 +36,7 @@ def reopen(tmp_path, space):
 
 
 def epoch(number, score):
-    return {"epoch": number, "score": score, "age_mae": 5 * score}
+    return {"epoch": number, "score": score, "smooth_score": score, "age_mae": 5 * score}
 
 
 def run(study, score, epochs=9):
@@ -63,16 +63,18 @@ def test_endings_are_told_as_they_were(reopen):
     study = reopen()
     assert run(study, 1.0)[1] == TrialState.COMPLETE
     assert run(study, 2.0)[1] == TrialState.PRUNED
-    assert run(study, float("nan"))[1] == TrialState.FAIL
+    assert run(study, float("nan"))[1] == TrialState.PRUNED
     trial = study.next_trial()
     study.fail(trial.number, "CUDA fell over")
 
     complete, pruned, nan, failed = reopen().records()
     assert (complete.state, complete.score, len(complete.epochs)) == ("COMPLETE", 1.0, 9)
     assert (pruned.state, pruned.score, len(pruned.epochs)) == ("PRUNED", 2.0, 1)
-    assert (nan.state, nan.score, nan.reason) == ("FAIL", None, "score is nan after epoch 1")
+    assert (nan.state, nan.score, nan.diverged) == ("PRUNED", None, True)
+    assert nan.reason == "smooth_score is nan after epoch 1"
+    assert not pruned.diverged
     assert (failed.state, failed.reason) == ("FAIL", "CUDA fell over")
-    assert complete.epochs[2] == {"epoch": 3, "score": 1.0, "age_mae": 5.0}
+    assert complete.epochs[2] == epoch(3, 1.0)
     assert complete.config["max_lr"] == 0.005
 
 
@@ -132,3 +134,87 @@ def test_a_start_cut_short_enqueues_each_point_once(reopen, tmp_path, space):
         study = reopen()
     waiting = study.study.get_trials(states=[TrialState.WAITING])
     assert len(waiting) == len(space.points) == 2
+
+
+def test_a_trial_that_diverged_is_worse_than_any_at_every_later_rung(reopen):
+    study = reopen(reduction_factor=2)
+    number = study.next_trial().number
+    assert study.report(number, epoch(1, 1.0)) == TrialState.RUNNING
+    study.diverge(number, "the loss is inf in epoch 2")
+    study = reopen(reduction_factor=2)
+    # Alone, it would be the only arrival at the rung after two epochs: the second of two passes
+    # only if it is better, and any number is better than none.
+    number = study.next_trial().number
+    states = [study.report(number, epoch(e, 0.5)) for e in (1, 2, 3)]
+    assert states == [TrialState.RUNNING] * 3
+    number = study.next_trial().number
+    assert study.report(number, epoch(1, 0.9)) == TrialState.PRUNED
+
+
+def test_a_driver_killed_while_it_told_of_a_divergence_has_told_it(reopen, monkeypatch):
+    study = reopen()
+    number = study.next_trial().number
+    monkeypatch.setattr(study, "_tell_diverged", lambda number: None)
+    study.diverge(number, "the loss is nan")
+    assert reopen().records()[0].state == "RUNNING"
+    again = reopen()
+    assert again.next_trial().number == number + 1
+    (first, _) = again.records()
+    assert (first.state, first.reason) == ("PRUNED", "the loss is nan")
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp"])
+def test_a_sampler_stays_away_from_where_trials_diverge(tmp_path, sampler):
+    """Rates above 8e-3 diverge: of the last 18 of 24 trials, few still try one."""
+    path = tmp_path / "rates.py"
+    path.write_text(
+        '"""Which rate?"""\n\ndef suggest(trial):\n'
+        '    trial.suggest_float("max_lr", 1e-4, 1e-1, log=True)\n    return {}\n'
+    )
+    space = load_space(path, fixed=FIXED)
+
+    def num_diverged(seed, tell):
+        study = SearchStudy(
+            tmp_path / f"{tell}-{seed}.journal", space, {**FIXED, "epochs": 1, "seed": seed},
+            sampler=sampler, scheduler="none", num_startup_trials=5,
+        )  # fmt: skip
+        diverged = []
+        for _ in range(24):
+            trial = study.next_trial()
+            rate = trial.config["max_lr"]
+            diverged.append(rate > 8e-3)
+            if diverged[-1]:
+                getattr(study, tell)(trial.number, "the loss is nan")
+            else:
+                study.report(trial.number, epoch(1, 2 - rate * 100))  # up to there, more is better
+        return sum(diverged[6:])
+
+    told = [num_diverged(seed, "diverge") for seed in range(3)]
+    print(sampler, told, [num_diverged(seed, "fail") for seed in range(3)])
+    assert max(told) <= 12
+    assert sum(told) < sum(num_diverged(seed, "fail") for seed in range(3))
+
+
+def test_a_space_that_fails_gives_failed_trials_with_the_line_and_then_no_more(tmp_path):
+    path = tmp_path / "broken.py"
+    path.write_text(
+        SPACE.replace(
+            '    trial.suggest_float("max_lr"',
+            '    trial.suggest_float("dropout", 0, 0.5)\n    trial.suggest_float("max_lr"',
+        )
+        .replace('{"max_lr": 0.005', '{"dropout": 0.2, "age_loss": "dldl", "max_lr": 0.005')
+        .replace(', "dropout": 0.7}', "}")
+    )
+    space = load_space(path, fixed=FIXED)
+
+    def fails(trial):
+        trial.suggest_float("dropout", 0, 0.5)
+        raise ZeroDivisionError("division by zero")
+
+    object.__setattr__(space, "suggest", fails)
+    study = SearchStudy(tmp_path / "study.journal", space, FIXED)
+    assert study.next_trial() is None
+    assert study.num_failed() == 3
+    assert "ZeroDivisionError: division by zero" in study.records()[0].reason
+    again = SearchStudy(tmp_path / "study.journal", load_space(path, fixed=FIXED), FIXED)
+    assert again.next_trial().number == 3

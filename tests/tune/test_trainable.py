@@ -5,10 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 import ray
+import torch
 
 from tune.checkpoints import CheckpointStore
 from tune.cluster import Weights
-from tune.trainable import FAILURE, METRICS, SEARCH_ROWS, UNSAVED, FaceTrainable, TrialJob
+from tune.trainable import DIVERGED, FAILURE, METRICS, SEARCH_ROWS, UNSAVED, FaceTrainable, TrialJob
 from utkface.config import TrainConfig
 
 CONFIG = TrainConfig(
@@ -99,13 +100,37 @@ def test_a_checkpoint_that_cannot_be_written_is_nobodys_failure(worker, job, tmp
 def test_what_fails_becomes_a_result_with_the_reason_and_the_worker_lives(worker):
     one = worker(0, CONFIG.replace(max_lr=1.0, clip_norm=0.0, age_loss="l1", schedule="constant"))
     one._training.model.age_head.weight.data.fill_(float("nan"))
-    (failure,) = one.step().values()
+    failure = one.step()[DIVERGED]
     assert "epoch 1" in failure
     assert "learning rate" in failure
     one.reset_config(trial(1, backbone="no_such"))
     assert "no_such" in one.step()[FAILURE]
     one.reset_config(trial(2))
     assert one.step()[METRICS]["epoch"] == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        torch.AcceleratorError("CUDA error: device-side assert triggered", 710),
+        RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"),
+        MemoryError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_the_machine_did_is_raised_so_that_ray_takes_a_fresh_worker(
+    worker, monkeypatch, error
+):
+    one = worker(0)
+
+    def broken():
+        raise error
+
+    monkeypatch.setattr(one._training, "run_epoch", broken)
+    for _ in range(2):  # whatever Ray asks of it, a poisoned worker has no results
+        with pytest.raises(type(error)):
+            one.step()
 
 
 def test_a_node_without_the_faces_says_so(worker, job):

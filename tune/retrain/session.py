@@ -8,7 +8,7 @@ from typing import Any
 from tune.observer import Observer
 from tune.records import TrialRecord
 from tune.retrain.jobs import Job
-from tune.trainable import FAILURE, METRICS
+from tune.trainable import DIVERGED, FAILURE, METRICS
 
 
 @dataclass
@@ -97,9 +97,10 @@ class RetrainSession:
 
     def take_result(self, number: int, result: dict[str, Any]) -> bool:
         """Record one epoch or failure; return whether the job goes on."""
-        if FAILURE in result:
-            self.take_failure(number, result[FAILURE])
-            return False
+        for kind in (FAILURE, DIVERGED):
+            if kind in result:
+                self.take_failure(number, result[kind])
+                return False
         record, metrics = self._records[number], result[METRICS]
         # A lost worker's successor repeats epochs that may be on record.
         earlier = [epoch for epoch in record.epochs if epoch["epoch"] < metrics["epoch"]]
@@ -110,6 +111,11 @@ class RetrainSession:
         if record.state == "COMPLETE":
             self._ended(record)
         return record.state == "RUNNING"
+
+    def take_retry(self, number: int, reason: str) -> None:
+        """Say that a job's machine failed it, and that it is tried again."""
+        for observer in self._observers:
+            observer.trial_retried(number, reason)
 
     def take_failure(self, number: int, reason: str) -> None:
         """Record that a job failed; the others go on."""

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 
 #: Values, lower is better, by trial number and epoch.
 Curves = Mapping[int, Mapping[int, float]]
+#: The same for several objectives.
+VectorCurves = Mapping[int, Mapping[int, tuple[float, ...]]]
 
 
 class StoppingRule(ABC):

@@ -10,6 +10,7 @@ from optuna.trial import TrialState
 from search_spaces import load_space
 from tune.options import SCHEDULERS
 from tune.stopping import make_rule
+from tune.stopping.fronts import to_places
 from tune.study import SearchStudy
 from tune.study_trials import ARRIVAL, curves_until, recorded_epochs
 
@@ -28,7 +29,12 @@ def curve(number):
 
 def scores(number, epoch):
     score = curve(number)[epoch - 1]
-    return {"epoch": epoch, "score": score, "age_mae": 5 * score, "gender_error": 0.1 / score}
+    return {
+        "epoch": epoch,
+        "score": score,
+        "age_mae": 5 * score,
+        "gender_error": score + number % 3,
+    }
 
 
 @pytest.fixture(params=SCHEDULERS)
@@ -80,18 +86,20 @@ def test_a_search_that_is_restarted_decides_as_one_that_is_not(reopen, scheduler
     assert bool(stopped) == (scheduler != "none")
 
 
-def test_a_decision_depends_on_earlier_arrivals_alone(reopen, scheduler):
+def test_a_decision_depends_on_earlier_arrivals_alone(reopen, scheduler, objectives):
     """Asked again when all is over, each judgement is what it was; so it is without the later."""
     search(reopen, "study")
     rule = make_rule(scheduler, MAX_EPOCHS, grace_epochs=2, reduction_factor=2)
     trials = reopen().study.get_trials()
     for trial in trials:
         for epoch, row in recorded_epochs(trial).items():
-            curves = curves_until(trials, trial.number, epoch, "score")
+            curves = curves_until(trials, trial.number, epoch, objectives)
             ends_here = epoch == max(recorded_epochs(trial))
             if epoch < MAX_EPOCHS:
                 stopped = ends_here and trial.state == TrialState.PRUNED
-                assert rule.stops(curves, trial.number) == stopped
+                places = to_places(curves)
+                undominated = len(objectives) > 1 and places[trial.number][epoch] == 0
+                assert (rule.stops(places, trial.number) and not undominated) == stopped
             num_seen = sum(map(len, curves.values()))
             assert num_seen == row[ARRIVAL] + 1
 
@@ -102,10 +110,10 @@ def test_a_trial_that_fails_later_was_there_when_others_were_judged(reopen, sche
         study.next_trial()
         study.report(number, scores(number, 1))
         study.report(number, scores(number, 2))
-    before = json.dumps(curves_until(study.study.trials, 3, 2, "score"))
+    before = json.dumps(curves_until(study.study.trials, 3, 2, ["score"]))
     for number in [t.number for t in study.study.get_trials(states=[TrialState.RUNNING])]:
         study.fail(number, "a lost worker")
-    assert json.dumps(curves_until(study.study.trials, 3, 2, "score")) == before
+    assert json.dumps(curves_until(study.study.trials, 3, 2, ["score"])) == before
 
 
 def test_the_last_epoch_ends_a_trial_as_complete_however_poor(reopen, scheduler):
