@@ -23,11 +23,13 @@ from tune.report import write_report
 from tune.run_folder import INTERRUPTED, RUNNING, RunFolder
 from tune.stopping import make_rule
 from tune.study import SearchStudy
-from utkface.config import TrainConfig
+from utkface.config import TRAINING_VERSION, TrainConfig
 from utkface.data import Faces, Split, find_source, load_faces, make_split, take_fraction
 from utkface.errors import UserError
 from utkface.model import build_model
 
+#: Versions that decide which numbers come out.
+_DECISIVE = ("torch", "ray", "optuna")
 _PACKAGES = ("ray", "optuna", "torch", "torchvision", "wandb", "numpy", "pandas", "pillow")
 
 
@@ -111,6 +113,7 @@ def describe_search(
         "hardware": {"machine": platform.machine(), **hardware},
         "versions": versions(),
         "commit": commit(),
+        "training_version": TRAINING_VERSION,
     }
 
 
@@ -173,6 +176,28 @@ def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that results depend on."""
     packages = {package: metadata.version(package) for package in _PACKAGES}
     return {"python": platform.python_version(), **packages}
+
+
+def list_code_changes(record: dict[str, Any]) -> list[str]:
+    """Name what a run that goes on is carried out with now that it was not when it began."""
+    now_ = {"commit": commit(), **{name: versions()[name] for name in _DECISIVE}}
+    then = {"commit": record.get("commit"), **record.get("versions", {})}
+    return [
+        f"{name} {then.get(name)} then, {value} now"
+        for name, value in now_.items()
+        if then.get(name) != value
+    ]
+
+
+def refuse_other_training(record: dict[str, Any], what_to_do: str) -> None:
+    """Raise `UserError` where a run's epochs are not what they are now."""
+    version = record.get("training_version", 1)
+    if version != TRAINING_VERSION:
+        raise UserError(
+            f"{record.get('name')} was made when an epoch meant another amount of training "
+            f"(training version {version}, now {TRAINING_VERSION}), so nothing new can be compared "
+            f"with it; {what_to_do}"
+        )
 
 
 def commit() -> str | None:

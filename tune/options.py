@@ -162,6 +162,11 @@ def build_parser() -> argparse.ArgumentParser:
         help="go on with an interrupted search: its name or folder (default: the newest)",
     )
     add(
+        "--resume-anyway",
+        action="store_true",
+        help="with --resume: also on another kind of device than the search began on",
+    )
+    add(
         "--compare",
         nargs="+",
         metavar="RUN",

@@ -71,7 +71,7 @@ class RunFolder:
 
     @classmethod
     def find(cls, results: Path, name: str = "") -> Self:
-        """Open a run by path, or by name under ``results``; without a name, the newest.
+        """Open a run by path or by name under ``results``; without a name, one's own newest.
 
         Raises `UserError` where there is no such run.
         """
@@ -83,10 +83,20 @@ class RunFolder:
                 f"there is no {cls.KIND} at {name!r}, nor in {results}; "
                 f"give one of: {', '.join(cls.names(results)) or 'none has been made yet'}"
             )
-        names = cls.names(results)
-        if not names:
-            raise UserError(f"there is no {cls.KIND} in {results} yet; {cls.HOW_TO_START}")
-        return cls(max((results / name for name in names), key=lambda p: cls(p).record["created"]))
+        folders = cls.own(results)
+        if not folders:
+            raise UserError(f"there is no {cls.KIND} of yours in {results} yet; {cls.HOW_TO_START}")
+        return folders[-1]
+
+    @classmethod
+    def own(cls, results: Path) -> list[Self]:
+        """Return the runs that were made here, the newest last: not those that came with the code.
+
+        Those are summaries alone, without what a run goes on from.
+        """
+        folders = [cls(results / name) for name in cls.names(results)]
+        own = [folder for folder in folders if folder.can_go_on]
+        return sorted(own, key=lambda folder: folder.record["created"])
 
     @classmethod
     def names(cls, results: Path) -> list[str]:
@@ -97,6 +107,16 @@ class RunFolder:
     def journal(self) -> Path:
         """The study's file."""
         return self.path / "study.journal"
+
+    @property
+    def best(self) -> Path:
+        """The file of the best configurations, there once a trial is complete."""
+        return self.path / "best.json"
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether the truth about the run is here, and not its summaries alone."""
+        return self.journal.is_file()
 
     @property
     def record(self) -> dict[str, Any]:

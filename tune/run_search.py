@@ -25,7 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
     dry_run = given.pop("dry_run", False)
     # Ray and torch take seconds to import: a wrong command line is told before.
     if "resume" in given:
-        return _resume(given.pop("resume"), given)
+        return _resume(given.pop("resume"), given, given.pop("resume_anyway", False))
+    if given.pop("resume_anyway", False):
+        raise UserError("--resume-anyway goes with --resume; leave it out for a new search")
     if "space" not in given:
         raise UserError(f"--space is missing; one of: {', '.join(list_spaces())}, or a .py file")
     options = SearchOptions(**given)
@@ -48,11 +50,12 @@ def _compare(given: dict) -> int:
     return compare(results, names, output)
 
 
-def _resume(name: str, given: dict) -> int:
+def _resume(name: str, given: dict, anyway: bool) -> int:
     from tune.run_folder import RunFolder
     from tune.search import resume
 
-    return resume(RunFolder.find(given.get("results", SearchOptions.results), name), given)
+    folder = RunFolder.find(given.get("results", SearchOptions.results), name)
+    return resume(folder, given, anyway=anyway)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,14 @@ import ray
 
 from search_spaces import describe_change
 from tune import cluster
-from tune.account import Prepared, RunningAccount, describe_search, prepare
+from tune.account import (
+    Prepared,
+    RunningAccount,
+    describe_search,
+    list_code_changes,
+    prepare,
+    refuse_other_training,
+)
 from tune.checkpoints import CheckpointStore
 from tune.interrupt import interruptible
 from tune.observer import Observer
@@ -50,16 +57,23 @@ def start(options: SearchOptions) -> int:
         return _run(stack, prepared, folder, search, joined)
 
 
-def resume(folder: RunFolder, given: dict[str, Any]) -> int:
-    """Go on with an interrupted search, or extend a finished one; return the exit status."""
+def resume(folder: RunFolder, given: dict[str, Any], *, anyway: bool = False) -> int:
+    """Go on with an interrupted search, or extend a finished one; return the exit status.
+
+    ``anyway``: also on another kind of device, whose numbers are not quite the same.
+    """
     with ExitStack() as stack:
         stack.enter_context(folder.lock())
         search = folder.record
+        refuse_other_training(search, "start a new search")
         options = SearchOptions.from_dict(search["options"]).resumed_with(given)
         prepared = prepare(options)
         _refuse_changes(search, prepared)
         _write_inputs(prepared, folder)  # says in seconds that the disk is still full
         joined = _join(stack, prepared)
+        _refuse_another_device(search, joined.resources, anyway)
+        for change in list_code_changes(search):
+            print(labelled("changed", change))
         search |= {"options": options.to_dict(), "num_trials": options.num_trials}
         return _run(stack, prepared, folder, search, joined)
 
@@ -172,6 +186,20 @@ def _refuse_changes(search: dict[str, Any], prepared: Prepared) -> None:
         raise UserError(
             f"the space has changed since {search['name']} began: {change}; "
             "change it back, or start a new search"
+        )
+
+
+def _refuse_another_device(
+    search: dict[str, Any], resources: cluster.Resources, anyway: bool
+) -> None:
+    """Raise `UserError` where trials of one study would come from CPUs and from GPUs."""
+    then, now_ = ("GPU" if gpus else "CPU" for gpus in (
+        search.get("gpus_per_trial"), resources.gpus_per_trial
+    ))  # fmt: skip
+    if then != now_ and not anyway:
+        raise UserError(
+            f"the trials of {search['name']} ran on a {then}, these would run on a {now_}, whose "
+            f"numbers differ; go on on a {then}, or mix them with --resume-anyway"
         )
 
 

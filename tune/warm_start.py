@@ -21,7 +21,7 @@ from typing import Any, Self
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search_spaces import Fit, Space
-from tune.account import Prepared
+from tune.account import Prepared, refuse_other_training
 from tune.past_runs import PastRun, list_differences, read_run
 from tune.records import TrialRecord, rank_complete
 from utkface.config import SET_BY_COMMAND, TrainConfig
@@ -74,6 +74,8 @@ def read_runs(results: Path, names: str | None) -> list[PastRun]:
     runs = [read_run(results, name.strip()) for name in (names or "").split(",") if name.strip()]
     if names is not None and not runs:
         raise UserError(f"--warm-start {names!r} names no run; give one or more, as in RUN,RUN")
+    for run in runs:
+        refuse_other_training(run.search, "leave it out of --warm-start")
     for name, count in Counter(run.name for run in runs).items():
         if count > 1:
             raise UserError(f"--warm-start names {name} twice; give each run once")

@@ -43,7 +43,12 @@ def test_runs_are_found_by_path_name_or_age(tmp_path):
     old, new = RunFolder.create(tmp_path, "loss"), RunFolder.create(tmp_path, "baseline")
     old.write_record({"created": "2026-01-01T00:00:00"})
     new.write_record({"created": "2026-01-02T00:00:00"})
-    assert RunFolder.find(tmp_path).path == new.path
+    example = RunFolder.create(tmp_path, "example")
+    example.write_record({"created": "2026-01-03T00:00:00"})
+    for own in (old, new):
+        own.journal.touch()
+    assert RunFolder.find(tmp_path).path == new.path  # not the one that came with the code
+    assert RunFolder.find(tmp_path, example.path.name).path == example.path
     assert RunFolder.find(tmp_path, old.path.name).path == old.path
     assert RunFolder.find(tmp_path / "elsewhere", str(old.path)).path == old.path
     with pytest.raises(UserError, match=new.path.name):

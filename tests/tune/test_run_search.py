@@ -274,7 +274,8 @@ def test_an_unreachable_cluster_is_told(tmp_path):
 
 def test_a_run_that_is_not_there_cannot_be_resumed(tmp_path):
     refused("--resume", "nonesuch", "--results", tmp_path, message="nonesuch")
-    refused("--resume", "--results", tmp_path, message="no search in")
+    refused("--resume", "--results", tmp_path, message="no search of yours in")
+    refused("--space", "quick", "--resume-anyway", message="--resume-anyway goes with --resume")
 
 
 def test_resuming_with_other_data_another_space_or_budget_says_what_changed(shared, tmp_path):
@@ -291,6 +292,24 @@ def test_resuming_with_other_data_another_space_or_budget_says_what_changed(shar
         refused(*run, message=r"space has changed .*dropout.*0\.5.*0\.6")
     finally:
         space.write_text(SPACE)
+
+
+def test_a_resume_on_other_code_is_told_and_on_another_device_refused(shared, tmp_path):
+    folder, _, _ = shared
+    record = folder.record
+    try:
+        folder.write_record({**record, "gpus_per_trial": 0.5, "commit": "0123456"})
+        refused(
+            *("--resume", folder.path),
+            message="ran on a GPU, these would run on a CPU.*--resume-anyway",
+        )
+        process = run_command("--resume", folder.path, "--resume-anyway")
+        assert process.returncode == 0, process.stderr
+        assert "changed    commit 0123456 then" in process.stdout
+        folder.write_record({**record, "training_version": 1})
+        refused("--resume", folder.path, message="training version 1, now 2.*start a new search")
+    finally:
+        folder.write_record(record)
 
 
 def test_a_refusal_is_one_line_and_status_2():

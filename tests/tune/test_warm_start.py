@@ -13,6 +13,7 @@ from tune.past_runs import read_run
 from tune.run_folder import RunFolder
 from tune.study import SearchStudy
 from tune.warm_start import WarmStart, plan_warm_start, read_runs
+from utkface.config import TRAINING_VERSION
 from utkface.errors import UserError
 
 SPACE = '''"""Does the learning rate matter?"""
@@ -79,6 +80,7 @@ def earlier(tmp_path, make_prepared):
     options = prepared.options
     folder.write_record(
         {"name": folder.path.name, "created": "2026-01-01T00:00:00", "data": DATA,
+         "training_version": TRAINING_VERSION,
          "image_size": options.image_size, "max_epochs": options.max_epochs,
          "weights": options.weights}
     )  # fmt: skip
@@ -96,7 +98,9 @@ def plan(earlier, prepared):
 def test_under_equal_conditions_every_score_is_known_to_the_sampler(earlier, make_prepared):
     prepared = make_prepared()
     warm = plan(earlier, prepared)
-    records = {record.number: record for record in read_run(earlier.path.parent, "").records}
+    records = {
+        record.number: record for record in read_run(earlier.path.parent, str(earlier.path)).records
+    }
     assert sorted(entry["trial"] for entry in warm.known) == [0, 1, 2, 3, 4, 5]
     assert warm.points == []
     trials = warm.known_trials(prepared)
@@ -206,7 +210,7 @@ def test_what_was_constant_there_may_be_searched_here(earlier, make_prepared):
 
 
 def test_values_that_the_new_space_does_not_have_are_left_out_and_told(earlier, make_prepared):
-    records = read_run(earlier.path.parent, "").records[:6]
+    records = read_run(earlier.path.parent, str(earlier.path)).records[:6]
     inside = {r.number for r in records if r.params["age_loss"] == "dldl"}
     assert 0 < len(inside) < 6
     warm = plan(earlier, make_prepared(('"dldl", "huber"', '"dldl", "l1"')))
@@ -230,20 +234,28 @@ def test_runs_are_read_while_they_are_written(earlier):
         file.write(b'{"op_code": 5, "worker')
     before = earlier.journal.read_bytes()
     with earlier.lock():
-        assert len(read_run(earlier.path.parent, "").records) == 7
+        assert len(read_run(earlier.path.parent, str(earlier.path)).records) == 7
     assert earlier.journal.read_bytes() == before
 
 
 def test_a_checkout_has_the_finalists_alone(earlier, make_prepared):
-    records = read_run(earlier.path.parent, "").records
+    records = read_run(earlier.path.parent, str(earlier.path)).records
     earlier.write_tables(records)
     earlier.journal.unlink()
-    assert [r.score for r in read_run(earlier.path.parent, "").records[:6]] == [
+    assert [r.score for r in read_run(earlier.path.parent, str(earlier.path)).records[:6]] == [
         r.score for r in records[:6]
     ]
     warm = plan(earlier, make_prepared())
     assert sorted(entry["trial"] for entry in warm.known) == [0, 1, 2, 3, 4]
     assert warm.account[-1].startswith("not taken: 2 failed, unfinished or without")
+
+
+def test_a_run_of_epochs_that_meant_something_else_is_refused_in_one_line(earlier):
+    record = earlier.record
+    del record["training_version"]
+    earlier.write_record(record)
+    with pytest.raises(UserError, match=r"training version 1, now 2.*leave it out of --warm-start"):
+        read_runs(earlier.path.parent, str(earlier.path))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from search_spaces.common import REFERENCE_SETTINGS
 from tune.retrain.options import RetrainOptions
 from tune.run_folder import FINISHED, RunFolder
@@ -23,36 +25,59 @@ class Finalist:
 
 
 def find_search(options: RetrainOptions) -> RunFolder | None:
-    """Return the search to take finalists from, by default the newest finished one.
+    """Return the search to take finalists from: by default the newest of one's own that has any.
 
-    None where configurations were given instead. Raises `UserError` where there is none, or it is
-    unfinished, or none of its trials had the full budget.
+    It may have been interrupted: the best of what there is can be retrained. None where
+    configurations were given instead. Raises `UserError` where there is no such search.
     """
     if options.config:
         return None
     if options.search is not None:
         folder = RunFolder.find(options.results, options.search)
-        status = folder.record.get("status")
-        if status != FINISHED:
+        if not folder.best.is_file():
             raise UserError(
-                f"{folder.path.name} is {status}, and its best trial may be yet to come; finish "
-                f"it first: python tune/run_search.py --resume {folder.path.name}"
+                f"no trial of {folder.path.name} has run all its epochs, so it has no best "
+                f"configuration; let it go on with python tune/run_search.py --resume "
+                f"{folder.path.name}, or give a configuration with --config"
             )
-    else:
-        folder = _newest_finished(options.results)
-    if not (folder.path / "best.json").is_file():
+        return folder
+    own = RunFolder.own(options.results)
+    with_best = [folder for folder in own if folder.best.is_file()]
+    if with_best:
+        return with_best[-1]
+    if own:
         raise UserError(
-            f"no trial of {folder.path.name} ran all its epochs, so it has no best configuration; "
-            "search with more trials, or give one with --config"
+            f"no trial of your searches in {options.results} has run all its epochs yet; let the "
+            "newest go on with python tune/run_search.py --resume"
         )
-    return folder
+    examples = RunFolder.names(options.results)
+    hint = f" ({len(examples)} came with the code: --search {examples[-1]})" if examples else ""
+    raise UserError(
+        f"there is no search of yours in {options.results}{hint}; run this first: "
+        "python tune/run_search.py --space oversampling"
+    )
+
+
+def describe_search(folder: RunFolder) -> str:
+    """Return in one line which search is retrained, and how far it came."""
+    record = folder.record
+    table = pd.read_csv(folder.path / "trials.csv")
+    num_complete = int((table["state"] == "COMPLETE").sum())
+    ended = int((table["state"] != "RUNNING").sum())
+    how_far = f"{ended} of {record['num_trials']} trials ended, {num_complete} of them complete"
+    if record["status"] == FINISHED:
+        return f"{folder.path.name}, finished: {how_far}"
+    return (
+        f"{folder.path.name}, {record['status']}: {how_far}; its best may be yet to come "
+        "(python tune/run_search.py --resume)"
+    )
 
 
 def find_finalists(options: RetrainOptions, search: RunFolder | None) -> list[Finalist]:
     """Return the configurations to retrain, best first; ``search`` as from `find_search`."""
     if search is None:
         return [_from_name(name) for name in options.config or []]
-    path = search.path / "best.json"
+    path = search.best
     try:
         found = json.loads(path.read_text())["finalists"]
         finalists = [
@@ -70,18 +95,6 @@ def find_finalists(options: RetrainOptions, search: RunFolder | None) -> list[Fi
             "with --top-k or --confirm"
         )
     return finalists[:wanted]
-
-
-def _newest_finished(results: Path) -> RunFolder:
-    folders = [RunFolder(results / name) for name in RunFolder.names(results)]
-    finished = [folder for folder in folders if folder.record.get("status") == FINISHED]
-    if not finished:
-        there_are = f"{len(folders)} unfinished" if folders else "no searches"
-        raise UserError(
-            f"there is no finished search in {results} ({there_are}); run "
-            "tune/run_search.py, finish one with --resume, or give --config"
-        )
-    return max(finished, key=lambda folder: folder.record["created"])
 
 
 def _from_name(name: str) -> Finalist:

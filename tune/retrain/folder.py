@@ -15,7 +15,7 @@ results/retrain-<search>-<date>-<time>/
 import json
 from typing import Any
 
-from tune.run_folder import RunFolder
+from tune.run_folder import FINISHED, RunFolder
 
 
 class RetrainFolder(RunFolder):
@@ -23,6 +23,11 @@ class RetrainFolder(RunFolder):
 
     RECORD = "retrain.json"
     KIND, HOW_TO_START = "retraining", "start one with tune/retrain_best.py"
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether the models are here, and not the summaries alone."""
+        return (self.path / "checkpoints").is_dir() or self.record["status"] != FINISHED
 
     @property
     def evaluation(self) -> dict[str, Any]:

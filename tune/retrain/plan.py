@@ -2,12 +2,14 @@
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from tune.retrain.finalists import Finalist, find_finalists, find_search
+from tune.retrain.finalists import Finalist, describe_search, find_finalists, find_search
 from tune.retrain.jobs import CONFIRM, INTERVAL, RETRAIN, Job
 from tune.retrain.options import RetrainOptions
 from tune.run_folder import RunFolder
+from tune.wording import labelled
 from utkface.config import TrainConfig
 from utkface.data import Faces, Split, find_source, load_faces, make_split
 from utkface.errors import UserError
@@ -102,9 +104,11 @@ def prepare(options: RetrainOptions) -> Plan:
     decided = dataclasses.replace(
         options,
         search=searched.get("name"),
-        weights=options.weights or then.get("weights", "imagenet"),
-        data=options.data or then.get("data"),
+        weights=options.weights or _weights_here(then.get("weights"), finalists[0].config),
+        data=options.data or _data_here(then.get("data")),
     )
+    if search is not None:
+        print(labelled("search", describe_search(search)))
     plan = _load(decided, finalists)
     if search is not None:
         _refuse_other_faces(search, plan.faces)
@@ -144,6 +148,33 @@ def _load(options: RetrainOptions, finalists: list[Finalist]) -> Plan:
     faces = load_faces(options.data or find_source(), sizes.pop())
     splits = {protocol: make_split(faces.table, protocol) for protocol in options.splits}
     return Plan(options, finalists, faces, splits, weights)
+
+
+def _weights_here(recorded: str | None, config: TrainConfig) -> str:
+    """Return the weights that a search began with, or torchvision's where its file is not here."""
+    if recorded in (None, "imagenet", "none") or Path(recorded).is_file():
+        return recorded or "imagenet"
+    try:
+        build_model(config, "imagenet")
+    except UserError as error:
+        raise UserError(
+            f"the weights {recorded} that the search began with are not on this machine; give "
+            "them with --weights PATH"
+        ) from error
+    print(labelled("weights", f"{recorded} of the search is not here; torchvision's are taken"))
+    return "imagenet"
+
+
+def _data_here(recorded: list[str] | None) -> list[str] | None:
+    """Return where a search had its faces from, or None, for this machine's, if that is gone."""
+    if recorded is None or recorded in (["demo"], ["kaggle"]) or all(map(_exists, recorded)):
+        return recorded
+    print(labelled("data", f"{' '.join(recorded)} of the search is not here; this machine's then"))
+    return None
+
+
+def _exists(path: str) -> bool:
+    return Path(path).exists()
 
 
 def _with_options(config: TrainConfig, options: RetrainOptions) -> TrainConfig:

@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 
 from tune import cluster
-from tune.account import command_line, commit, describe_faces, now, versions
+from tune.account import (
+    command_line,
+    commit,
+    describe_faces,
+    list_code_changes,
+    now,
+    refuse_other_training,
+    versions,
+)
 from tune.checkpoints import CheckpointStore
 from tune.interrupt import interruptible
 from tune.observer import Observer
@@ -23,6 +31,7 @@ from tune.run_folder import FAILED, FINISHED, INTERRUPTED, RUNNING
 from tune.runner import run_trials, trial_job
 from tune.tracking import WandbTracker, resolve_mode
 from tune.wording import labelled
+from utkface.config import TRAINING_VERSION
 from utkface.data.account import write_account
 
 
@@ -46,6 +55,9 @@ def resume(folder: RetrainFolder, given: dict[str, Any]) -> int:
     with ExitStack() as stack:
         stack.enter_context(folder.lock())
         record = folder.record
+        refuse_other_training(record, "start a new retraining")
+        for change in list_code_changes(record):
+            print(labelled("changed", change))
         options = RetrainOptions(**record["options"]).resumed_with(given)
         plan = prepare_resumed(options, record)
         record |= {"options": options.to_dict(), "question": plan.question}
@@ -186,6 +198,7 @@ def _describe(plan: Plan, folder: RetrainFolder) -> dict[str, Any]:
         "command": command_line(),
         "commit": commit(),
         "versions": versions(),
+        "training_version": TRAINING_VERSION,
         "hardware": {},
         "options": plan.options.to_dict(),
         # Kept here: by the time that this goes on, the search may have found a better one.

@@ -3,18 +3,26 @@ import json
 import pytest
 
 from search_spaces.common import REFERENCE, REFERENCE_SETTINGS
-from tune.retrain.finalists import find_finalists, find_search
+from tune.retrain.finalists import describe_search, find_finalists, find_search
 from tune.retrain.options import RetrainOptions
 from tune.run_folder import RunFolder
 from utkface.config import TrainConfig
 from utkface.errors import UserError
 
 
-def write_search(results, name, *, status="finished", created="2026-01-01", scores=(1.1, 1.2)):
-    """Write what retraining reads of a search."""
+def write_search(
+    results, name, *, status="finished", created="2026-01-01", scores=(1.1, 1.2), own=True
+):
+    """Write what retraining reads of a search; one that came with the code has no journal."""
     path = results / name
     path.mkdir(parents=True)
-    RunFolder(path).write_record({"name": name, "status": status, "created": created})
+    RunFolder(path).write_record(
+        {"name": name, "status": status, "created": created, "num_trials": 5}
+    )
+    states = ["COMPLETE"] * len(scores) + ["PRUNED", "RUNNING"]
+    (path / "trials.csv").write_text("\n".join(["state", *states]))
+    if own:
+        RunFolder(path).journal.touch()
     finalists = [
         {"trial": number, "score": score, "config": TrainConfig(max_lr=score / 1000).to_dict()}
         for number, score in enumerate(scores)
@@ -28,35 +36,50 @@ def options(results, **values):
     return RetrainOptions(results=results, **values)
 
 
-def test_by_default_it_is_the_newest_finished_search(tmp_path):
+def test_by_default_it_is_the_newest_of_ones_own_that_has_a_best(tmp_path):
     write_search(tmp_path, "old", created="2026-01-01")
-    newest = write_search(tmp_path, "new", created="2026-01-02")
-    write_search(tmp_path, "running", created="2026-01-03", status="running")
+    newest = write_search(tmp_path, "new", created="2026-01-02", status="interrupted")
+    write_search(tmp_path, "just-begun", created="2026-01-03", status="running", scores=())
+    write_search(tmp_path, "example", created="2026-01-04", own=False)
     found = find_search(options(tmp_path))
     assert found is not None
     assert found.path == newest.path
 
 
+def test_it_is_said_which_search_it_is_and_how_far_it_came(tmp_path):
+    done = write_search(tmp_path, "done", scores=(1.0, 1.1, 1.2, 1.3))
+    assert describe_search(done) == "done, finished: 5 of 5 trials ended, 4 of them complete"
+    part = write_search(tmp_path, "part", status="interrupted")
+    assert describe_search(part) == (
+        "part, interrupted: 3 of 5 trials ended, 2 of them complete; its best may be yet to come "
+        "(python tune/run_search.py --resume)"
+    )
+
+
 @pytest.mark.parametrize(
-    ("status", "scores", "wish", "message"),
+    ("scores", "wish", "message"),
     [
-        ("running", (1.0,), {"search": "run"}, "run is running.*--resume run"),
-        ("interrupted", (1.0,), {"search": "run"}, "run is interrupted"),
-        ("interrupted", (1.0,), {}, "no finished search.*1 unfinished"),
-        ("finished", (), {}, "no trial of run ran all its epochs"),
-        ("finished", (), {"search": "run"}, "no trial of run ran all its epochs"),
-        ("finished", (1.0,), {"search": "walk"}, "no search at 'walk'.*run"),
+        ((), {}, "no trial of your searches.*--resume"),
+        ((), {"search": "run"}, "no trial of run has run all its epochs"),
+        ((1.0,), {"search": "walk"}, "no search at 'walk'.*run"),
     ],
 )
-def test_a_search_without_a_best_trial_is_refused(tmp_path, status, scores, wish, message):
-    write_search(tmp_path, "run", status=status, scores=scores)
+def test_a_search_without_a_best_trial_is_refused(tmp_path, scores, wish, message):
+    write_search(tmp_path, "run", scores=scores)
     with pytest.raises(UserError, match=message):
         find_search(options(tmp_path, **wish))
 
 
-def test_an_empty_results_folder_says_where_to_begin(tmp_path):
-    with pytest.raises(UserError, match=r"no finished search .*no searches.*run_search\.py"):
+def test_without_a_search_of_ones_own_it_is_said_where_to_begin(tmp_path):
+    first = r"no search of yours in .*run this first: python tune/run_search\.py"
+    with pytest.raises(UserError, match=first):
         find_search(options(tmp_path))
+    write_search(tmp_path, "example", own=False)
+    with pytest.raises(
+        UserError, match=r"1 came with the code: --search example\).*run this first"
+    ):
+        find_search(options(tmp_path))
+    assert find_search(options(tmp_path, search="example")) is not None
 
 
 def test_the_best_trials_come_in_the_order_of_validation(tmp_path):

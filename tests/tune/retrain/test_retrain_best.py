@@ -44,8 +44,11 @@ def results(tmp_path_factory, faces):
     options = {"data": ["demo"], "weights": "none"}
     data = {"fingerprint": faces.fingerprint, "source": "demo", "num_faces": len(faces.table)}
     RunFolder(path).write_record(
-        {"name": "quick-1", "status": FINISHED, "created": "then", "options": options, "data": data}
-    )
+        {"name": "quick-1", "status": FINISHED, "created": "then", "options": options, "data": data,
+         "num_trials": 5}
+    )  # fmt: skip
+    RunFolder(path).journal.touch()
+    (path / "trials.csv").write_text("state\nCOMPLETE\nPRUNED\nCOMPLETE\nPRUNED\nCOMPLETE\n")
     finalists = [
         {"trial": number, "score": score, "config": CONFIG.replace(dropout=score).to_dict()}
         for number, score in ((4, 0.1), (2, 0.2))
