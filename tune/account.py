@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import metadata
@@ -16,6 +17,7 @@ from typing import Any
 
 from search_spaces import Space, load_space
 from tune.cluster import Resources
+from tune.confirm import confirmation_of
 from tune.observer import Observer
 from tune.options import REPOSITORY, SearchOptions
 from tune.records import TrialRecord
@@ -135,10 +137,15 @@ class RunningAccount(Observer):
             self._folder.write_record(self._search)
             self._folder.write_tables(self._study.records(), self._study.objectives)
 
-    def give_up(self) -> None:
+    @contextlib.contextmanager
+    def kept_if_the_disk_is_full(self) -> Iterator[None]:
         """Say as much as a full disk lets be said of a search that ends because of it."""
-        with contextlib.suppress(UserError, OSError):
-            self.finish(INTERRUPTED)
+        try:
+            yield
+        except UserError:
+            with contextlib.suppress(UserError, OSError):
+                self.finish(INTERRUPTED)
+            raise
 
     def finish(self, status: str) -> Path:
         """Write everything that follows from the study; return the report's path."""
@@ -146,7 +153,7 @@ class RunningAccount(Observer):
         self._search |= {"status": status, "ended": now(), "wall_s": wall_s}
         records = self._study.records()
         self._folder.write_record(self._search)
-        self._folder.write_tables(records, self._study.objectives)
+        self._folder.write_tables(records, self._study.objectives, confirmation_of(self._search))
         report = self._folder.path / "report.html"
         return write_report(self._search, records, self._study.study, report)
 

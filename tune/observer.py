@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from tune.records import TrialRecord
+from tune.records import Confirmation, TrialRecord
 
 
 class Observer:
@@ -27,6 +27,9 @@ class Observer:
 
     def trial_ended(self, record: TrialRecord) -> None:
         """Take note of how a trial ended."""
+
+    def search_confirmed(self, confirmation: Confirmation) -> None:
+        """Take note of what training the best trials again has shown."""
 
     def search_ended(self, records: list[TrialRecord], report: Path | None) -> None:
         """Take note of the end; ``report`` is the HTML file, where one was written."""

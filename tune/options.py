@@ -45,6 +45,7 @@ class SearchOptions:
     # How it is carried out: may differ from session to session.
     data: list[str] | None = None
     num_trials: int = 24
+    confirm: bool = True  # train the best again with fresh seeds, see `tune.confirm`
     time_budget: float | None = None  # seconds
     cpus_per_trial: float | None = None
     gpus_per_trial: float | None = None
@@ -194,6 +195,12 @@ def _add_data_options(group: argparse._ArgumentGroup) -> None:
 def _add_search_options(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--num-trials", type=int, help="all trials, of all sessions of this search (default: 24)")
+    add(
+        "--no-confirm",
+        dest="confirm",
+        action="store_false",
+        help="do not train the three best and the best starting point again with two fresh seeds",
+    )
     add("--time-budget", type=float, metavar="S", help="seconds to search; can be resumed")
     add("--max-epochs", type=int, help="full budget of a trial (default: 12)")
     add(

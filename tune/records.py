@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import BaseModel
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRecord:
@@ -23,6 +25,7 @@ class TrialRecord:
     reason: str | None  # why a FAIL failed, or how a PRUNED diverged
     started: str | None  # ISO 8601, local time
     ended: str | None
+    is_starting_point: bool = False  # one of the space's own, tried first
 
     @property
     def diverged(self) -> bool:
@@ -94,3 +97,63 @@ def pareto_front(records: Sequence[TrialRecord], objectives: Sequence[str]) -> l
 
 def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
     return one != other and all(a <= b for a, b in zip(one, other, strict=True))
+
+
+class Lead(BaseModel):
+    """By how much lower the winner's score is than another's, with its 95 % interval."""
+
+    over: int  # the other trial's number
+    score: float
+    low: float
+    high: float
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the interval is clear of zero."""
+        return self.low > 0
+
+
+class Confirmed(BaseModel):
+    """A trial that was trained again: means over all its seeds, on the validation faces."""
+
+    trial: int
+    is_starting_point: bool
+    seeds: list[int]  # the search's own first, if the trial was complete there
+    values: dict[str, float]  # of each objective
+    score: float
+    age_mae: float
+    gender_accuracy: float
+
+
+class Confirmation(BaseModel):
+    """What training again showed: the trials, best first, and the first one's leads."""
+
+    trials: list[Confirmed]
+    leads: list[Lead]
+
+    @property
+    def winner(self) -> Confirmed:
+        """The trial with the best mean over its seeds."""
+        return self.trials[0]
+
+    def sentence(self) -> str:
+        """Say what may be claimed, in one sentence or two."""
+        by_trial = {lead.over: lead for lead in self.leads}
+        others = self.trials[1:]
+        start = next((trial for trial in self.trials if trial.is_starting_point), None)
+        if start is not None and start.trial == self.winner.trial:
+            text = f"trial {start.trial}, a starting point of the space, is the best that was found"
+            return text + "".join(f"; it leads {_lead(by_trial[o.trial])}" for o in others[:1])
+        parts = []
+        if others and others[0] is not start:
+            parts.append(f"the runner-up, {_lead(by_trial[others[0].trial])}")
+        if start is not None:
+            parts.append(f"the starting point, {_lead(by_trial[start.trial])}")
+        text = f"trial {self.winner.trial} leads " + ", and ".join(parts) if parts else ""
+        if start is not None and not by_trial[start.trial].is_clear:
+            text += ": no better than the starting point, as far as these faces and seeds tell"
+        return text or f"trial {self.winner.trial} is the only one that could be confirmed"
+
+
+def _lead(lead: Lead) -> str:
+    return f"trial {lead.over}, by {lead.score:.3f} in score ({lead.low:.3f} to {lead.high:.3f})"

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tune.journal import BACKUP
-from tune.records import SCORE, TrialRecord, pareto_front, rank_complete
+from tune.records import SCORE, Confirmation, TrialRecord, pareto_front, rank_complete
 from tune.report import trials_table
 from utkface.atomic import replacing
 from utkface.errors import UserError
@@ -136,10 +136,16 @@ class RunFolder:
         for name in (self.RECORD, f"{BACKUP}/{self.RECORD}"):
             self.write_text(name, json.dumps(record, indent=2, default=str) + "\n")
 
-    def write_tables(self, records: list[TrialRecord], objectives: tuple[str, ...] = SCORE) -> None:
+    def write_tables(
+        self,
+        records: list[TrialRecord],
+        objectives: tuple[str, ...] = SCORE,
+        confirmation: Confirmation | None = None,
+    ) -> None:
         """Write ``trials.csv`` and, where a trial is complete, ``best.json``.
 
-        The finalists are the best few trials, of several objectives the whole Pareto front.
+        The finalists are the best few trials, of several objectives the whole Pareto front; those
+        that were trained again come first, in the order of their means over seeds.
         """
         self.write_text("trials.csv", trials_table(records).to_csv(index=False))
         if len(objectives) == 1:
@@ -149,8 +155,20 @@ class RunFolder:
             ranking = pareto_front(records, objectives)
             order = f"the Pareto front of {', '.join(objectives)}, by score"
         if ranking:
+            confirmed = {t.trial: t for t in confirmation.trials} if confirmation else {}
+            by_number = {record.number: record for record in records}
+            first = [by_number[number] for number in confirmed]
+            ranking = first + [record for record in ranking if record not in first]
             finalists = [
-                {"trial": r.number, "score": r.score, "metrics": r.epochs[-1], "config": r.config}
+                {
+                    "trial": r.number,
+                    "score": confirmed[r.number].score if r.number in confirmed else r.score,
+                    "metrics": r.epochs[-1],
+                    "config": r.config,
+                    "confirmed": confirmed[r.number].model_dump()
+                    if r.number in confirmed
+                    else None,
+                }
                 for r in ranking
             ]
             best = {**finalists[0], "order": order, "finalists": finalists}

@@ -16,8 +16,13 @@ from tune.trainable import FaceTrainable, TrialJob
 from utkface.data import Faces
 
 
-def run_trials(job: TrialJob, folder: RunFolder, session: Session, resources: Resources) -> None:
-    """Run trials on Ray until the session has no more of them or is asked to stop."""
+def run_trials(
+    job: TrialJob, folder: RunFolder, session: Session, resources: Resources, name: str = "ray"
+) -> None:
+    """Run trials on Ray until the session has no more of them or is asked to stop.
+
+    ``name`` is the folder within the run's that Ray writes to.
+    """
     trainable = ray_tune.with_parameters(FaceTrainable, job=job)
     # The dashboard's Actors page shows the class by this name, not by that of Ray's wrapper.
     trainable.__qualname__ = FaceTrainable.__qualname__
@@ -26,7 +31,7 @@ def run_trials(job: TrialJob, folder: RunFolder, session: Session, resources: Re
         ray_tune.run(
             trainable,
             _remote=False,
-            name="ray",
+            name=name,
             storage_path=str(folder.path),
             resources_per_trial={"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
             search_alg=StudySearcher(session),

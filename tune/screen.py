@@ -19,7 +19,7 @@ from tune import wording
 from tune.live_table import draw_search
 from tune.observer import Observer
 from tune.progress import Progress
-from tune.records import TrialRecord, search_objectives
+from tune.records import Confirmation, TrialRecord, search_objectives
 
 _STATUS_INTERVAL_S = 60.0  # between two plain status lines
 
@@ -58,6 +58,7 @@ class Screen(Observer):
         self._earlier = list(earlier)
         self._clock = clock
         self._search: dict[str, Any] = {}
+        self._confirmation: Confirmation | None = None
         self._progress = Progress(clock=clock)
         self._live: Live | None = None
         # Guards the progress against the thread that redraws the table. Never held while
@@ -135,12 +136,19 @@ class Screen(Observer):
             self.say(wording.ending_line(record, self._progress))
 
     @_harmless
+    def search_confirmed(self, confirmation: Confirmation) -> None:
+        """Keep for the summary what training again has shown."""
+        self._confirmation = confirmation
+
+    @_harmless
     def search_ended(self, records: list[TrialRecord], report: Path | None) -> None:
         """Put the summary in the place of the table."""
         if self._live is not None:
             self._live.transient = True
         self._stop_table()
-        for line in wording.summary(self._search, records, report, self._progress.elapsed_s):
+        for line in wording.summary(
+            self._search, records, report, self._progress.elapsed_s, self._confirmation
+        ):
             self.say(line)
 
     def _draw(self) -> RenderableType:

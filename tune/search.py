@@ -3,6 +3,7 @@
 Everything that the user may have got wrong is checked before a run folder is made.
 """
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -11,7 +12,7 @@ from typing import Any
 import ray
 
 from search_spaces import describe_change
-from tune import cluster
+from tune import cluster, confirm
 from tune.account import (
     Prepared,
     RunningAccount,
@@ -24,7 +25,7 @@ from tune.checkpoints import CheckpointStore
 from tune.interrupt import interruptible
 from tune.observer import Observer
 from tune.options import SearchOptions
-from tune.records import rank_complete
+from tune.records import Confirmation, rank_complete
 from tune.run_folder import FAILED, FINISHED, INTERRUPTED, RUNNING, RunFolder
 from tune.runner import run_trials, trial_job
 from tune.screen import Screen
@@ -106,32 +107,89 @@ def _run(
         tracker = WandbTracker(mode, folder.path, say=screen.say, checkpoints=checkpoints)
         stack.callback(tracker.close)
         observers.append(tracker)
-    session = SearchSession(study, options.num_trials, observers, checkpoints)
-    stack.enter_context(interruptible(session, options.time_budget))
-
-    search |= {"status": RUNNING, "wandb": mode, "concurrency": resources.concurrency}
     account = RunningAccount(folder, search, study)
+    search |= {"status": RUNNING, "wandb": mode, "concurrency": resources.concurrency}
     observers.append(account)
     shown = {"folder": folder.path, "dashboard": joined.dashboard, "wandb_line": wandb_line}
     for observer in observers:
         observer.search_started({**search, **shown})
-    if session.has_more:  # not so where a finished search is resumed, or one killed at its very end
-        try:
-            job = search_job(prepared, checkpoints, resources, joined.images_ref)
+
+    job = search_job(prepared, checkpoints, resources, joined.images_ref)
+    session = SearchSession(study, options.num_trials, observers, checkpoints)
+    with interruptible(session, options.time_budget), account.kept_if_the_disk_is_full():
+        if session.has_more:  # not so where a finished search is resumed, or one killed at its end
             run_trials(job, folder, session, resources)
-        except UserError:
-            account.give_up()
-            raise
     session.tidy(study.records())  # a driver killed at a trial's end left that for now
     sizes = checkpoints.sizes()
     at_most = max(resources.concurrency, num_unfinished) + 1
     search["checkpoints"] = {"num": len(sizes), "bytes": sum(sizes.values()), "at_most": at_most}
     status = _status(session)
+    if status == FINISHED and options.confirm:
+        with account.kept_if_the_disk_is_full():
+            session = _confirm(prepared, folder, study, job, resources, screen) or session
+        if session.interrupted:
+            status = INTERRUPTED
+        else:
+            confirmation = _compare_confirmed(prepared, folder, study, checkpoints)
+            if confirmation is not None:
+                search["confirmation"] = confirmation.model_dump()
+                for observer in observers:
+                    observer.search_confirmed(confirmation)
     report = account.finish(status)
     for observer in observers:
         observer.search_ended(study.records(), report)
     screen.say(disk_line(search["checkpoints"]))
-    return _exit_status(session, status)
+    return _exit_status(study, session, status)
+
+
+def _confirm(
+    prepared: Prepared,
+    folder: RunFolder,
+    study: SearchStudy,
+    job: TrialJob,
+    resources: cluster.Resources,
+    screen: Screen,
+) -> SearchSession | None:
+    """Train the best trials again with fresh seeds; return the session, None without any trial."""
+    confirmation = _open_confirmation(prepared, folder, study)
+    if confirmation is None:
+        return None
+    points = confirmation.space.points
+    store = confirm.confirmation_store(job.checkpoints)
+    told = confirm.ConfirmationLines(screen.say, points)
+    session = SearchSession(confirmation, len(points), [told], store, replace_failed=False)
+    if session.has_more:
+        trials = ", ".join(str(number) for number in dict.fromkeys(p["trial"] for p in points))
+        seeds = " and ".join(str(seed) for seed in confirm.fresh_seeds(study.fixed["seed"]))
+        screen.say(f"trials {trials} are trained again with seeds {seeds} (--no-confirm skips it)")
+        with interruptible(session, None):
+            job = dataclasses.replace(job, checkpoints=store)
+            run_trials(job, folder, session, resources, name="ray-confirm")
+    store.keep_only(set(), set(range(len(points))))
+    return session
+
+
+def _compare_confirmed(
+    prepared: Prepared, folder: RunFolder, study: SearchStudy, checkpoints: CheckpointStore
+) -> Confirmation | None:
+    """Return what training again showed."""
+    confirmation = _open_confirmation(prepared, folder, study)
+    if confirmation is None:
+        return None
+    table = prepared.faces.table.iloc[prepared.split.val]
+    age, gender, group = (table[name].to_numpy() for name in ("age", "gender", "group"))
+    chosen = confirm.choose(study.records(), study.objectives)
+    return confirm.compare(chosen, confirmation, checkpoints, (age, gender, group))
+
+
+def _open_confirmation(
+    prepared: Prepared, folder: RunFolder, study: SearchStudy
+) -> SearchStudy | None:
+    chosen = confirm.choose(study.records(), study.objectives)
+    if not chosen:
+        return None
+    fixed = prepared.options.fixed
+    return confirm.open_confirmation(folder.journal, chosen, fixed, study.objectives)
 
 
 def search_job(
@@ -210,7 +268,7 @@ def _status(session: SearchSession) -> str:
     return FINISHED if len(ended) >= session.num_trials else INTERRUPTED
 
 
-def _exit_status(session: SearchSession, status: str) -> int:
+def _exit_status(study: SearchStudy, session: SearchSession, status: str) -> int:
     """Return 0 unless nothing came of the search (1) or somebody stopped it (130)."""
     if status == FAILED:
         print(
@@ -221,4 +279,4 @@ def _exit_status(session: SearchSession, status: str) -> int:
         return 1
     if session.interrupted:
         return 130
-    return 0 if rank_complete(session.study.records()) else 1
+    return 0 if rank_complete(study.records()) else 1

@@ -52,7 +52,8 @@ class SearchSession:
     """One run of a search's driver: what has been asked of it and how it stands.
 
     ``num_trials`` counts all trials of the study that have a result, also those of earlier
-    sessions; one that failed says nothing, and another takes its place.
+    sessions; one that failed says nothing, and another takes its place where trials are suggested
+    and not given.
     """
 
     def __init__(
@@ -61,7 +62,10 @@ class SearchSession:
         num_trials: int,
         observers: Sequence[Observer],
         checkpoints: CheckpointStore,
+        *,
+        replace_failed: bool = True,
     ) -> None:
+        self._replace_failed = replace_failed
         self.study, self.num_trials, self.observers = study, num_trials, observers
         self.checkpoints = checkpoints
         self.stop_requested = threading.Event()  # Ctrl-C, the time budget, or hopeless
@@ -73,7 +77,8 @@ class SearchSession:
     @property
     def has_more(self) -> bool:
         """Whether there is a trial to begin or to go on with."""
-        with_result = self.study.num_started() - self.study.num_failed()
+        num_replaced = self.study.num_failed() if self._replace_failed else 0
+        with_result = self.study.num_started() - num_replaced
         return self.study.num_unfinished() > 0 or with_result < self.num_trials
 
     def next_config(self) -> dict[str, Any] | None:

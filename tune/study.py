@@ -8,17 +8,17 @@ ones (RUNNING) are handed out first, and rungs need no restoring (see `tune.stop
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import optuna
 from optuna.samplers import BaseSampler
 from optuna.storages.journal import JournalStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from search_spaces import DEFAULT_OBJECTIVES, Space
+from search_spaces import DEFAULT_OBJECTIVES
 from tune.informed_sampler import InformedSampler
 from tune.journal import TwinJournal
 from tune.records import TrialRecord
@@ -30,12 +30,14 @@ from tune.study_trials import (
     CONFIG,
     DIVERGED,
     OVERRIDES,
+    OWN_POINT,
     REASON,
     curves_until,
     epoch_key,
     recorded_epochs,
     study_records,
 )
+from utkface.config import TrainConfig
 from utkface.errors import describe_error
 
 #: The study of a journal that the search is.
@@ -51,6 +53,22 @@ class Assignment:
     number: int
     config: dict[str, Any]
     epochs_done: int
+
+
+class TrialSource(Protocol):
+    """Where a study's trials come from: a search space, or trials that are given one by one."""
+
+    @property
+    def points(self) -> list[dict[str, Any]]:
+        """The trials to hand out first."""
+
+    def split_point(self, point: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return a point's parameters to suggest, and what else it sets."""
+
+    def config(
+        self, trial: Trial, fixed: Mapping[str, Any], overrides: Mapping[str, Any] | None
+    ) -> TrainConfig:
+        """Return a trial's configuration."""
 
 
 class SearchStudy:
@@ -69,9 +87,10 @@ class SearchStudy:
     def __init__(
         self,
         path: Path,
-        space: Space,
+        space: TrialSource,
         fixed: dict[str, Any],
         *,
+        name: str = STUDY_NAME,
         objectives: tuple[str, ...] = DEFAULT_OBJECTIVES,
         sampler: str = "tpe",
         scheduler: str = "asha",
@@ -84,7 +103,7 @@ class SearchStudy:
         self.space, self.fixed, self.objectives = space, fixed, objectives
         self._sampler_name, self._num_startup_trials = sampler, num_startup_trials
         self._rule = make_rule(scheduler, fixed["epochs"], grace_epochs, reduction_factor)
-        self.study = open_study(path, objectives)
+        self.study = open_study(path, objectives, name)
         self._known = known
         self._live: dict[int, Trial] = {}
         self._unfinished = [t.number for t in self._trials(TrialState.RUNNING)]
@@ -93,9 +112,10 @@ class SearchStudy:
         )
         # Points carry the attribute, so that a start cut short in mid-loop adds none twice.
         num_enqueued = sum(OVERRIDES in trial.user_attrs for trial in self._trials())
-        for point in [*first_points, *space.points][num_enqueued:]:
+        points = [*((point, False) for point in first_points), *((p, True) for p in space.points)]
+        for point, is_own in points[num_enqueued:]:
             params, overrides = space.split_point(point)
-            self.study.enqueue_trial(params, {OVERRIDES: overrides})
+            self.study.enqueue_trial(params, {OVERRIDES: overrides, OWN_POINT: is_own})
 
     def next_trial(self) -> Assignment | None:
         """Hand out an unfinished trial, else the next point to try first, else a new suggestion.
@@ -240,3 +260,12 @@ def open_study(
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             study.set_metric_names(list(objectives))
     return study
+
+
+def enqueued_points(path: Path, name: str) -> list[dict[str, Any]]:
+    """Return what the trials of a study were given beyond parameters; none where there is none."""
+    storage = JournalStorage(TwinJournal(path))
+    if name not in [study.study_name for study in storage.get_all_studies()]:
+        return []
+    trials = optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
+    return [t.user_attrs[OVERRIDES] for t in trials if OVERRIDES in t.user_attrs]

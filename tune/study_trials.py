@@ -16,6 +16,7 @@ from tune.records import TrialRecord
 from tune.stopping.rule import VectorCurves
 
 OVERRIDES = "overrides"  # user attribute: what an enqueued point sets beyond the space
+OWN_POINT = "own_point"  # user attribute of such a trial: whether the space itself has the point
 CONFIG = "config"  # user attribute: the whole TrainConfig
 REASON = "reason"  # user attribute: why a trial failed
 #: User attribute: how a trial diverged: ``reason``, the ``epoch`` it did not finish, `ARRIVAL`.
@@ -83,6 +84,7 @@ def to_record(trial: FrozenTrial) -> TrialRecord:
         params=dict(trial.params),
         config=dict(trial.user_attrs.get(CONFIG, {})),
         epochs=epochs,
+        is_starting_point=bool(trial.user_attrs.get(OWN_POINT)),
         reason=trial.user_attrs.get(REASON) or trial.user_attrs.get(DIVERGED, {}).get("reason"),
         started=start.isoformat(timespec="seconds") if start else None,
         ended=end.isoformat(timespec="seconds") if end else None,

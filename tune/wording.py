@@ -10,6 +10,7 @@ from typing import Any
 from tune.progress import Progress
 from tune.records import (
     SCORE,
+    Confirmation,
     TrialRecord,
     describe_objectives,
     objective_values,
@@ -140,6 +141,7 @@ def summary(
     records: Sequence[TrialRecord],
     report: Path | None,
     duration_s: float,
+    confirmation: Confirmation | None = None,
 ) -> list[str]:
     """Return what is said at the end: the best configuration, the counts, where to go on."""
     budget = f" of {search['num_trials']}" if search.get("num_trials") else ""
@@ -149,12 +151,16 @@ def summary(
         lines.append(DEMO_WARNING)
     objectives = search_objectives(search)
     best = next(iter(rank_complete(list(records), objectives)), None)
+    if confirmation is not None:
+        best = next(r for r in records if r.number == confirmation.winner.trial)
     if best is None:
         lines.append("no trial ran all its epochs, so there is no best configuration")
     else:
         if len(objectives) > 1:
             lines += _front_lines(records, objectives)
-        lines += _best_lines(best, records, objectives, is_demo(search))
+        if confirmation is not None:
+            lines.append(_LABEL.format("confirmed", confirmation.sentence()))
+        lines += _best_lines(best, records, objectives, is_demo(search), confirmation)
     if report is not None:
         lines.append(_LABEL.format("report", report))
     if folder := search.get("folder"):
@@ -191,10 +197,19 @@ def _front_lines(records: Sequence[TrialRecord], objectives: Sequence[str]) -> l
 
 
 def _best_lines(
-    best: TrialRecord, records: Sequence[TrialRecord], objectives: Sequence[str], demo: bool
+    best: TrialRecord,
+    records: Sequence[TrialRecord],
+    objectives: Sequence[str],
+    demo: bool,
+    confirmation: Confirmation | None,
 ) -> list[str]:
     """Return the best trial's metrics and those of its hyperparameters that are not everyone's."""
     metrics = metrics_line(last_metrics(best), objectives)
+    if confirmation is not None:
+        winner = confirmation.winner
+        reached = {"score": winner.score, "age_mae": winner.age_mae, **winner.values}
+        metrics = metrics_line({**reached, "gender_accuracy": winner.gender_accuracy}, objectives)
+        metrics += f" (means of {len(winner.seeds)} seeds)"
     lines = [_LABEL.format("best", f"trial {best.number}: {metrics}")]
     if not demo:
         meaning = "(a lower score is better; 1 is the reference's published model)"

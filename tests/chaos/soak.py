@@ -105,7 +105,8 @@ def soak_ours(soak: Soak, cluster: SmallCluster, attacks: list[str]) -> Scorecar
     start_s, results = time.monotonic(), soak.folder / "results"
     there = ["--results", str(results), "--address", cluster.address]
     process = soak.start(run_ours, [
-        "--space", "quick", "--data", "demo", "--weights", "none", "--wandb", "disabled",
+        "--space", "quick", "--data", "demo", "--weights", "none",
+        "--no-confirm", "--wandb", "disabled",
         "--image-size", "32", "--num-trials", "10000", "--max-epochs", str(MAX_EPOCHS),
         "--grace", "1", "--concurrency", str(CONCURRENCY), *there,
     ])  # fmt: skip

@@ -83,7 +83,8 @@ def test_a_full_disk_ends_a_search_in_one_line_and_it_goes_on_when_there_is_spac
 ):
     results, log = small_disk / "results", tmp_path / "log.txt"
     process = run_search(
-        "--space", "quick", "--data", "demo", "--weights", "none", "--image-size", 32,
+        "--space", "quick", "--data", "demo", "--weights", "none",
+        "--no-confirm", "--image-size", 32,
         "--num-trials", 4, "--max-epochs", 3, "--wandb", "disabled", "--results", results, log=log,
     )  # fmt: skip
     while process.poll() is None and " after " not in log.read_text():  # one trial has ended

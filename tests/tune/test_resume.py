@@ -29,7 +29,8 @@ def start(*arguments, log):
 
 def new_search(results, log, *more):
     return start(
-        "--space", "quick", "--data", "demo", "--weights", "none", "--image-size", 32,
+        "--space", "quick", "--data", "demo", "--weights", "none",
+        "--no-confirm", "--image-size", 32,
         "--num-trials", NUM_TRIALS, "--max-epochs", MAX_EPOCHS, "--wandb", "disabled",
         "--results", results, *more, log=log,
     )  # fmt: skip
@@ -95,7 +96,8 @@ def test_a_resumed_trial_ends_as_if_it_had_never_stopped(tmp_path):
     for kill in (False, True):
         results, log = tmp_path / f"results-{kill}", tmp_path / "log.txt"
         arguments = [
-            "--space", "quick", "--data", "demo", "--weights", "none", "--image-size", 32,
+            "--space", "quick", "--data", "demo", "--weights", "none",
+            "--no-confirm", "--image-size", 32,
             "--num-trials", 1, "--max-epochs", 5, "--wandb", "disabled", "--results", results,
         ]  # fmt: skip
         process = start(*arguments, log=log)

@@ -61,9 +61,13 @@ def test_a_search_leaves_a_folder_that_a_person_can_read(shared):
         rows = list(csv.DictReader(file))
     assert [row["number"] for row in rows] == ["0", "1", "2"]
     best = json.loads((folder.path / "best.json").read_text())
-    complete = {int(r["number"]): float(r["score"]) for r in rows if r["state"] == "COMPLETE"}
-    assert best["score"] == pytest.approx(min(complete.values()))
-    assert best["trial"] in complete
+    # What was trained again decides: each such trial with two fresh seeds beside its own.
+    confirmed = search["confirmation"]["trials"]
+    assert (best["trial"], best["score"]) == (confirmed[0]["trial"], confirmed[0]["score"])
+    assert [trial["seeds"][-2:] for trial in confirmed] == [[1000, 1001]] * len(confirmed)
+    complete = {int(row["number"]) for row in rows if row["state"] == "COMPLETE"}
+    assert {trial["trial"] for trial in confirmed if len(trial["seeds"]) == 3} <= complete
+    assert "confirmed  trial " in process.stdout
     report = (folder.path / "report.html").read_text()
     assert "Does dropout help?" in report
     assert str(folder.path / "report.html") in process.stdout.replace("\n", "")

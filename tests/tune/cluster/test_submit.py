@@ -19,7 +19,8 @@ def test_a_submitted_job_searches_on_the_cluster(local_cluster, tmp_path):
         "--address", f"http://127.0.0.1:{local_cluster.dashboard_port}",
         "--runtime-env", "tune/cluster/job.yaml", "--",
         "python", "tune/run_search.py", "--address", "auto", "--space", "quick", "--data", "demo",
-        "--weights", "none", "--image-size", "32", "--num-trials", "2", "--max-epochs", "1",
+        "--weights", "none",
+        "--no-confirm", "--image-size", "32", "--num-trials", "2", "--max-epochs", "1",
         "--wandb", "disabled", "--results", str(results),
     ]  # fmt: skip
     process = subprocess.run(
