@@ -8,7 +8,8 @@ results/<space>-<date>-<time>/
     best.json       as are the best configurations
     report.html     and the report: figures and tables
     data/           rejected files, copies with conflicting labels, the split
-    checkpoints/    the unfinished trials' states and the best trial's (or under --storage)
+    checkpoints/    states of unfinished trials and of the best (or under --storage), and what
+                    complete trials predict for the validation faces
     ray/            what Ray Tune logs; for TensorBoard: ray/trial_NNNN/events.out.tfevents.*
     wandb/          W&B's runs, one folder for each session, and copies of what is yet to be sent
     backup/         second copies of search.json and study.journal, used where the first is damaged

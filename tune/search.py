@@ -115,13 +115,14 @@ def _run(
         observer.search_started({**search, **shown})
 
     job = search_job(prepared, checkpoints, resources, joined.images_ref)
-    session = SearchSession(study, options.num_trials, observers, checkpoints)
+    num_best = confirm.NUM_FINALISTS if options.confirm else 1
+    session = SearchSession(study, options.num_trials, observers, checkpoints, num_best=num_best)
     with interruptible(session, options.time_budget), account.kept_if_the_disk_is_full():
         if session.has_more:  # not so where a finished search is resumed, or one killed at its end
             run_trials(job, folder, session, resources)
     session.tidy(study.records())  # a driver killed at a trial's end left that for now
     sizes = checkpoints.sizes()
-    at_most = max(resources.concurrency, num_unfinished) + 1
+    at_most = max(resources.concurrency, num_unfinished) + session.num_best
     search["checkpoints"] = {"num": len(sizes), "bytes": sum(sizes.values()), "at_most": at_most}
     status = _status(session)
     if status == FINISHED and options.confirm:

@@ -53,7 +53,7 @@ class SearchSession:
 
     ``num_trials`` counts all trials of the study that have a result, also those of earlier
     sessions; one that failed says nothing, and another takes its place where trials are suggested
-    and not given.
+    and not given. Checkpoints of the ``num_best`` best trials are kept.
     """
 
     def __init__(
@@ -64,7 +64,9 @@ class SearchSession:
         checkpoints: CheckpointStore,
         *,
         replace_failed: bool = True,
+        num_best: int = 1,
     ) -> None:
+        self.num_best = num_best
         self._replace_failed = replace_failed
         self.study, self.num_trials, self.observers = study, num_trials, observers
         self.checkpoints = checkpoints
@@ -121,14 +123,16 @@ class SearchSession:
             observer.trial_retried(number, reason)
 
     def tidy(self, records: Sequence[TrialRecord]) -> None:
-        """Keep no checkpoints but of unfinished trials and the best, so that few are ever there.
+        """Keep no checkpoints but of unfinished trials and the best few, so that few are there.
 
-        The predictions of complete trials are small and stay.
+        One of those may be confirmed as the best. The predictions of complete trials are small and
+        stay.
         """
         unfinished = {record.number for record in records if record.state == "RUNNING"}
         complete = [record.number for record in rank_complete(records, self.study.objectives)]
         with contextlib.suppress(OSError):  # the next trial's end is another chance
-            self.checkpoints.keep_only(unfinished | {*complete[:1]}, unfinished | {*complete})
+            best = complete[: self.num_best]
+            self.checkpoints.keep_only(unfinished | {*best}, unfinished | {*complete})
 
     def _next_assignment(self) -> Assignment | None:
         """Return the next trial; suggestions that failed on the way count as failed trials."""

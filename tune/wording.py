@@ -178,7 +178,7 @@ def summary(
 def disk_line(checkpoints: Mapping[str, int]) -> str:
     """Return what a search's checkpoints take on the disk, and how many there can ever be."""
     num, mb = checkpoints["num"], checkpoints["bytes"] / 1e6
-    bound = f"never more than {checkpoints['at_most']}: those of running trials and the best one's"
+    bound = f"never more than {checkpoints['at_most']}: those of running trials and the best"
     return labelled("disk", f"{num} checkpoint{'s' * (num != 1)}, {mb:.1f} MB ({bound})")
 
 

@@ -106,20 +106,22 @@ def test_nothing_temporary_is_left(shared):
     assert not [path for path in folder.path.rglob("*") if path.name.endswith(".tmp")]
     checkpoints = list((folder.path / "checkpoints").glob("trial_*"))
     best = json.loads((folder.path / "best.json").read_text())
-    assert [path.name for path in checkpoints] == [f"trial_{best['trial']:04d}.pt"]
+    complete = [
+        r.number for r in study_records(open_study(folder.journal)) if r.state == "COMPLETE"
+    ]
+    assert sorted(path.name for path in checkpoints) == [f"trial_{n:04d}.pt" for n in complete[:3]]
     kept = (folder.path / "checkpoints" / "predictions").iterdir()
-    complete = [f"trial_{entry['trial']:04d}.npz" for entry in best["finalists"]]
-    assert sorted(path.name for path in kept) == sorted(complete)
+    assert sorted(path.name for path in kept) == [f"trial_{n:04d}.npz" for n in complete]
 
 
 def test_the_space_that_checkpoints_take_is_bounded_and_told(shared):
     folder, process, _ = shared
-    (checkpoint,) = (folder.path / "checkpoints").glob("trial_*")
+    sizes = [path.stat().st_size for path in (folder.path / "checkpoints").glob("trial_*")]
     search = folder.record
     assert search["checkpoints"] == {
-        "num": 1, "bytes": checkpoint.stat().st_size, "at_most": search["concurrency"] + 1
+        "num": len(sizes), "bytes": sum(sizes), "at_most": search["concurrency"] + 3
     }  # fmt: skip
-    assert f"1 checkpoint, {checkpoint.stat().st_size / 1e6:.1f} MB (never" in process.stdout
+    assert f"{sum(sizes) / 1e6:.1f} MB (never more than" in process.stdout
 
 
 def test_wandb_has_a_run_per_trial_and_a_summary(shared):
