@@ -14,7 +14,11 @@ def test_options_survive_search_json():
 def test_every_option_of_the_parser_is_an_option_of_the_search():
     actions = {action.dest for action in build_parser()._actions}
     fields = {*SearchOptions(space="loss").to_dict(), "results"}
-    assert actions - {"help", "list_spaces", "resume", "dry_run", "compare", "output"} == fields
+    assert (
+        actions
+        - {*("help", "list_spaces", "resume", "resume_anyway", "dry_run", "compare", "output")}
+        == fields
+    )
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,6 @@ def test_nothing_temporary_is_left(shared):
     folder, _, _ = shared
     assert not [path for path in folder.path.rglob("*") if path.name.endswith(".tmp")]
     checkpoints = list((folder.path / "checkpoints").glob("trial_*"))
-    best = json.loads((folder.path / "best.json").read_text())
     complete = [
         r.number for r in study_records(open_study(folder.journal)) if r.state == "COMPLETE"
     ]
