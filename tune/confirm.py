@@ -25,8 +25,7 @@ from tune.records import (
     pareto_front,
     rank_complete,
 )
-from tune.study import SearchStudy, enqueued_points
-from utkface.config import TrainConfig
+from tune.study import GivenTrials, SearchStudy, enqueued_points
 from utkface.evaluation.bootstrap import Bootstrap, percentile_interval
 from utkface.metrics import score
 
@@ -35,24 +34,6 @@ NUM_FINALISTS = 3
 NUM_SEEDS = 2
 #: Fresh seeds are so far from the search's own.
 SEED_OFFSET = 1000
-
-
-@dataclass(frozen=True)
-class GivenTrials:
-    """A space of which every trial is given: what `SearchStudy` needs of one."""
-
-    points: list[dict[str, Any]]  # config, trial (of the search), seed
-
-    def split_point(self, point: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return no parameters to suggest: all of a given trial is beyond suggesting."""
-        return {}, dict(point)
-
-    def config(
-        self, trial: Any, fixed: Mapping[str, Any], overrides: Mapping[str, Any] | None
-    ) -> TrainConfig:
-        """Return the configuration that was given."""
-        assert overrides is not None, "every trial is given"
-        return TrainConfig.from_dict(overrides["config"])
 
 
 class ConfirmationLines(Observer):

@@ -11,13 +11,17 @@ from tune.checkpoints import CheckpointStore
 from tune.cluster import Resources, Weights, staged_here
 from tune.disk import told_in_one_line
 from tune.run_folder import RunFolder
-from tune.searcher import MAX_RETRIES, Session, SessionStopper, StudyScheduler, StudySearcher
+from tune.searcher import MAX_RETRIES, SearchSession, SessionStopper, StudyScheduler, StudySearcher
 from tune.trainable import FaceTrainable, TrialJob
 from utkface.data import Faces
 
 
 def run_trials(
-    job: TrialJob, folder: RunFolder, session: Session, resources: Resources, name: str = "ray"
+    job: TrialJob,
+    folder: RunFolder,
+    session: SearchSession,
+    resources: Resources,
+    name: str = "ray",
 ) -> None:
     """Run trials on Ray until the session has no more of them or is asked to stop.
 

@@ -30,9 +30,9 @@ from tune.run_folder import FAILED, FINISHED, INTERRUPTED, RUNNING, RunFolder
 from tune.runner import run_trials, trial_job
 from tune.screen import Screen
 from tune.searcher import SearchSession
-from tune.study import SearchStudy
+from tune.study import SEARCH_ROWS, SearchStudy
 from tune.tracking import WandbTracker, resolve_mode
-from tune.trainable import SEARCH_ROWS, TrialJob
+from tune.trainable import TrialJob
 from tune.warm_start import WarmStart, plan_warm_start, read_runs
 from tune.wording import disk_line, labelled
 from utkface.data.account import write_account

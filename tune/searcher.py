@@ -8,7 +8,7 @@ stopped early as COMPLETE, never ends one whose metric is NaN, and cannot go on 
 import contextlib
 import threading
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from optuna.trial import TrialState
 from ray.tune import Stopper
@@ -20,7 +20,7 @@ from tune.checkpoints import CheckpointStore
 from tune.observer import Observer
 from tune.records import TrialRecord, rank_complete
 from tune.study import Assignment, SearchStudy
-from tune.trainable import DIVERGED, FAILURE, METRICS, SEARCH_ROWS, UNSAVED
+from tune.trainable import DIVERGED, FAILURE, METRICS, UNSAVED
 from utkface.errors import UserError
 
 #: A search whose first trials all fail before their first epoch is wrong as a whole; so is one
@@ -28,24 +28,6 @@ from utkface.errors import UserError
 MAX_FAILURES_AT_START = 3
 #: A trial that its machine failed is tried so many times more, each time in a fresh worker.
 MAX_RETRIES = 2
-
-
-class Session(Protocol):
-    """What hands out trials and takes their results, while Ray runs them."""
-
-    stop_requested: threading.Event
-
-    def next_config(self) -> dict[str, Any] | None:
-        """Return the next trial's configuration for `FaceTrainable`, None when there is none."""
-
-    def take_result(self, number: int, result: dict[str, Any]) -> bool:
-        """Record one epoch or failure; return whether the trial goes on."""
-
-    def take_failure(self, number: int, reason: str) -> None:
-        """Record that a trial failed."""
-
-    def take_retry(self, number: int, reason: str) -> None:
-        """Take note that a trial's machine failed it, and that it is tried again."""
 
 
 class SearchSession:
@@ -92,7 +74,7 @@ class SearchSession:
             return None
         for observer in self.observers:
             observer.trial_started(assignment.number, assignment.config, assignment.epochs_done)
-        return {"number": assignment.number, "train": assignment.config, "rows": SEARCH_ROWS}
+        return {"number": assignment.number, "train": assignment.config, "rows": assignment.rows}
 
     def take_result(self, number: int, result: dict[str, Any]) -> bool:
         """Record one epoch or failure; return whether the trial goes on."""
@@ -173,7 +155,7 @@ class _OfSession:
     They serve `Tuner.restore`, which this project does without, and hold no live study.
     """
 
-    _session: Session
+    _session: SearchSession
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_session"}
@@ -182,7 +164,7 @@ class _OfSession:
 class StudySearcher(_OfSession, Searcher):
     """Hands Ray the configurations that the study suggests."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: SearchSession) -> None:
         super().__init__()  # no metric: Ray would refuse a failed trial's result for lacking it
         self._session = session
         self._numbers: dict[str, int] = {}
@@ -216,7 +198,7 @@ class StudySearcher(_OfSession, Searcher):
 class StudyScheduler(_OfSession, FIFOScheduler):
     """Stops a trial when the study says that it has ended."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: SearchSession) -> None:
         super().__init__()
         self._session = session
 
@@ -248,7 +230,7 @@ class StudyScheduler(_OfSession, FIFOScheduler):
 class SessionStopper(_OfSession, Stopper):
     """Ends the experiment when the session was asked to stop."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: SearchSession) -> None:
         self._session = session
 
     def __call__(self, trial_id: str, result: dict) -> bool:

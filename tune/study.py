@@ -42,6 +42,8 @@ from utkface.errors import describe_error
 
 #: The study of a journal that the search is.
 STUDY_NAME = "search"
+#: The name of a search's rows in `TrialJob.rows`, and where a given trial names others.
+SEARCH_ROWS, ROWS = "search", "rows"
 #: After so many suggestions in a row that were no configuration, the space is at fault.
 MAX_BAD_SUGGESTIONS = 3
 
@@ -53,6 +55,7 @@ class Assignment:
     number: int
     config: dict[str, Any]
     epochs_done: int
+    rows: str  # the faces to train on, a name in `TrialJob.rows`
 
 
 class TrialSource(Protocol):
@@ -69,6 +72,27 @@ class TrialSource(Protocol):
         self, trial: Trial, fixed: Mapping[str, Any], overrides: Mapping[str, Any] | None
     ) -> TrainConfig:
         """Return a trial's configuration."""
+
+
+@dataclass(frozen=True)
+class GivenTrials:
+    """Trials of which each is given: a point holds its ``config``, and what else its owner needs.
+
+    Under `ROWS` it may name the faces to train on.
+    """
+
+    points: list[dict[str, Any]]
+
+    def split_point(self, point: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return no parameters to suggest: all of a given trial is beyond suggesting."""
+        return {}, dict(point)
+
+    def config(
+        self, trial: Trial, fixed: Mapping[str, Any], overrides: Mapping[str, Any] | None
+    ) -> TrainConfig:
+        """Return the configuration that was given."""
+        assert overrides is not None, "every trial is given"
+        return TrainConfig.from_dict(overrides["config"])
 
 
 class SearchStudy:
@@ -114,8 +138,12 @@ class SearchStudy:
         num_enqueued = sum(OVERRIDES in trial.user_attrs for trial in self._trials())
         points = [*((point, False) for point in first_points), *((p, True) for p in space.points)]
         for point, is_own in points[num_enqueued:]:
-            params, overrides = space.split_point(point)
-            self.study.enqueue_trial(params, {OVERRIDES: overrides, OWN_POINT: is_own})
+            self.add_point(point, is_own=is_own)
+
+    def add_point(self, point: Mapping[str, Any], *, is_own: bool = True) -> None:
+        """Have a trial handed out before any that is suggested; it is on disk from now on."""
+        params, overrides = self.space.split_point(point)
+        self.study.enqueue_trial(params, {OVERRIDES: overrides, OWN_POINT: is_own})
 
     def next_trial(self) -> Assignment | None:
         """Hand out an unfinished trial, else the next point to try first, else a new suggestion.
@@ -140,7 +168,8 @@ class SearchStudy:
                 continue
             trial.set_user_attr(CONFIG, config.to_dict())
             epochs_done = len(recorded_epochs(self._frozen(trial.number)))
-            return Assignment(trial.number, config.to_dict(), epochs_done)
+            rows = trial.user_attrs.get(OVERRIDES, {}).get(ROWS, SEARCH_ROWS)
+            return Assignment(trial.number, config.to_dict(), epochs_done, rows)
         return None
 
     def report(self, number: int, metrics: dict[str, Any]) -> TrialState:
@@ -154,7 +183,7 @@ class SearchStudy:
             if not math.isfinite(metrics[name]):
                 return self.diverge(number, f"{name} is {metrics[name]} after epoch {epoch}")
         self._record(number, epoch, metrics)
-        if epoch >= self.fixed["epochs"]:
+        if epoch >= self._frozen(number).user_attrs[CONFIG]["epochs"]:
             self.study.tell(number, [metrics[name] for name in self.objectives])
             state = TrialState.COMPLETE
         elif self._is_stopped(number, epoch):

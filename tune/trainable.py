@@ -25,8 +25,6 @@ from utkface.training import Training, TrainingData
 #: The kinds of result: an epoch's metrics; that the trial diverged; why it cannot go on; why
 #: nothing can, as its checkpoint could not be written.
 METRICS, DIVERGED, FAILURE, UNSAVED = "metrics", "diverged", "failure", "unsaved"
-#: The name of a search's rows in `TrialJob.rows`.
-SEARCH_ROWS = "search"
 
 
 @dataclass(frozen=True)

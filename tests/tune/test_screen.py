@@ -221,7 +221,8 @@ def test_several_objectives_are_named_and_shown_and_the_front_is_listed_at_the_e
         screen.trial_ended(records[1])
         screen.search_ended(records, None)
     introduction, summary = console.file.getvalue().split("ended after")
-    assert "objective  the Pareto front of age_mae, worst_group_mae, in the order of" in introduction
+    front = "the Pareto front of age_mae, worst_group_mae, in the order of the score"
+    assert f"objective  {front}" in introduction
     assert "gender accuracy 0.931, worst group 8.00" in introduction  # trial 1's ending
     assert "2 trials that no other beats in all of age_mae, worst_group_mae:" in summary
     assert "trial 0: age_mae 4, worst_group_mae 9\n" in summary

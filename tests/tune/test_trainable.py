@@ -9,7 +9,8 @@ import torch
 
 from tune.checkpoints import CheckpointStore
 from tune.cluster import Weights
-from tune.trainable import DIVERGED, FAILURE, METRICS, SEARCH_ROWS, UNSAVED, FaceTrainable, TrialJob
+from tune.study import SEARCH_ROWS
+from tune.trainable import DIVERGED, FAILURE, METRICS, UNSAVED, FaceTrainable, TrialJob
 from utkface.config import TrainConfig
 
 CONFIG = TrainConfig(

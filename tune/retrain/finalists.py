@@ -88,13 +88,12 @@ def find_finalists(options: RetrainOptions, search: RunFolder | None) -> list[Fi
         if isinstance(error, UserError):
             raise
         raise UserError(f"{path} cannot be read ({error!r}); was the run copied whole?") from error
-    wanted = max(options.top_k, options.confirm)
-    if wanted > len(finalists):
+    if options.top_k > len(finalists):
         raise UserError(
-            f"{search.path.name} names {len(finalists)} finalists, not {wanted}; ask for fewer "
-            "with --top-k or --confirm"
+            f"{search.path.name} names {len(finalists)} finalists, not {options.top_k}; ask for "
+            "fewer with --top-k"
         )
-    return finalists[:wanted]
+    return finalists[: options.top_k]
 
 
 def _from_name(name: str) -> Finalist:

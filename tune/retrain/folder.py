@@ -1,7 +1,8 @@
 """The folder of a retraining: what was asked, the models, and the account of them.
 
 results/retrain-<search>-<date>-<time>/
-    retrain.json         what was asked, by whom it was trained, every model's epochs; the truth
+    study.journal        every model to train, every epoch and ending (Optuna); the truth
+    retrain.json         what was asked, by whom it was trained, and every model's epochs
     evaluation.json      every number of the evaluation, and model_card.md,
     evaluation.html      the same for people (embeds faces: stays on this machine),
     figures/             its figures without faces
@@ -15,7 +16,7 @@ results/retrain-<search>-<date>-<time>/
 import json
 from typing import Any
 
-from tune.run_folder import FINISHED, RunFolder
+from tune.run_folder import RunFolder
 
 
 class RetrainFolder(RunFolder):
@@ -23,11 +24,6 @@ class RetrainFolder(RunFolder):
 
     RECORD = "retrain.json"
     KIND, HOW_TO_START = "retraining", "start one with tune/retrain_best.py"
-
-    @property
-    def can_go_on(self) -> bool:
-        """Whether the models are here, and not the summaries alone."""
-        return (self.path / "checkpoints").is_dir() or self.record["status"] != FINISHED
 
     @property
     def evaluation(self) -> dict[str, Any]:

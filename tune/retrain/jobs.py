@@ -8,16 +8,16 @@ import numpy as np
 
 from utkface.data import Split
 
-#: Why a model is trained: to be the result; to choose between finalists; or, without the
-#: validation part, to learn from it how far predictions stray (`utkface.intervals`).
-RETRAIN, CONFIRM, INTERVAL = "retrain", "confirm", "interval"
+#: Why a model is trained: to be the result; or, without the validation part, to learn from it how
+#: far predictions stray (`utkface.intervals`).
+RETRAIN, INTERVAL = "retrain", "interval"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """One model to be trained, and the part of the faces to judge it on."""
 
-    purpose: str  # RETRAIN, CONFIRM or INTERVAL
+    purpose: str  # RETRAIN or INTERVAL
     label: str  # of the configuration, as in "trial 9"
     protocol: str  # grouped or random
     part: str  # test or validation

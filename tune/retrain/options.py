@@ -20,7 +20,6 @@ class RetrainOptions:
     search: str | None = None  # name or folder; None: the newest finished one
     config: list[str] | None = None  # instead of a search
     top_k: int = 1
-    confirm: int = 0  # finalists to look at again on validation; 0: none
     splits: list[str] = dataclasses.field(default_factory=lambda: list(PROTOCOLS))
     part: str = "test"
     epochs: int | None = None
@@ -45,7 +44,7 @@ class RetrainOptions:
 
     def __post_init__(self) -> None:
         """Check what argparse's types do not."""
-        lowest = {"top_k": 1, "seeds": 1, "confirm": 0, "epochs": 1, "explain": 0, "concurrency": 1}
+        lowest = {"top_k": 1, "seeds": 1, "epochs": 1, "explain": 0, "concurrency": 1}
         for name, low in lowest.items():
             value = getattr(self, name)
             if value is not None and value < low:
@@ -53,8 +52,6 @@ class RetrainOptions:
                 raise UserError(f"{flag} {value} is not possible; allowed: {low} or more")
         if self.search is not None and self.config:
             raise UserError("--search and --config exclude each other; give one of them")
-        if self.config and self.confirm:
-            raise UserError("--confirm chooses between a search's finalists; leave --config out")
         if len(set(self.splits)) < len(self.splits):
             raise UserError(f"--splits names {' '.join(self.splits)}; give each protocol once")
 
@@ -79,7 +76,7 @@ class RetrainOptions:
 
 #: Options in which a resumed retraining must agree with its beginning.
 TRAINED = (
-    "search", "config", "top_k", "confirm", "splits", "part", "epochs", "image_size",
+    "search", "config", "top_k", "splits", "part", "epochs", "image_size",
     "initial_image_size", "weights",
 )  # fmt: skip
 
@@ -138,12 +135,6 @@ def _add_evaluation_options(group: argparse._ArgumentGroup) -> None:
         choices=PARTS,
         help="test (default): train on the other 80 %%; validation: train on the training part "
         "alone, to see where a model is weak without a look at the test part",
-    )
-    add(
-        "--confirm",
-        type=int,
-        metavar="K",
-        help="first train the K best with fresh seeds, and let validation choose between them",
     )
     add("--flip", action="store_true", help="average predictions with the mirrored face's")
     add(

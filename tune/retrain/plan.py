@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tune.retrain.finalists import Finalist, describe_search, find_finalists, find_search
-from tune.retrain.jobs import CONFIRM, INTERVAL, RETRAIN, Job
+from tune.retrain.jobs import INTERVAL, RETRAIN, Job
 from tune.retrain.options import RetrainOptions
 from tune.run_folder import RunFolder
 from tune.wording import labelled
@@ -14,9 +14,6 @@ from utkface.config import TrainConfig
 from utkface.data import Faces, Split, find_source, load_faces, make_split
 from utkface.errors import UserError
 from utkface.model import build_model
-
-#: A second look at the finalists uses seeds that neither the search nor the retraining has.
-FIRST_CONFIRM_SEED = 100
 
 
 @dataclass(frozen=True)
@@ -46,24 +43,16 @@ class Plan:
         size, epochs = f"{first.image_size} px", f"epochs: {first.epochs}"
         return ", ".join([*labels, f"{splits} split", f"seeds: {self.options.seeds}", size, epochs])
 
-    def confirm_jobs(self) -> list[Job]:
-        """Return the models that let validation choose between the finalists."""
+    def jobs(self) -> list[Job]:
+        """Return the models to train: of each finalist, best first, and for intervals."""
         options = self.options
-        seeds = range(FIRST_CONFIRM_SEED, FIRST_CONFIRM_SEED + options.seeds)
-        finalists = self.finalists[: options.confirm]
-        return self._jobs(finalists, CONFIRM, options.splits[:1], "validation", seeds)
-
-    def retrain_jobs(self, labels: list[str]) -> list[Job]:
-        """Return the models of the finalists with these labels, best first."""
-        options = self.options
-        by_label = {finalist.label: finalist for finalist in self.finalists}
-        finalists = [by_label[label] for label in labels]
-        seeds = range(options.seeds)
-        jobs = self._jobs(finalists, RETRAIN, options.splits, options.part, seeds)
+        jobs = self._jobs(
+            self.finalists, RETRAIN, options.splits, options.part, range(options.seeds)
+        )
         # Several configurations of the user's are compared: none of them is the result.
-        is_comparison = options.search is None and len(finalists) > 1
+        is_comparison = options.search is None and len(self.finalists) > 1
         if options.intervals and options.part == "test" and not is_comparison:
-            headline, protocol = finalists[:1], options.splits[:1]
+            headline, protocol = self.finalists[:1], options.splits[:1]
             jobs += self._jobs(headline, INTERVAL, protocol, "validation", range(1))
         return jobs
 

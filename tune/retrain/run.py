@@ -1,11 +1,8 @@
 """A retraining from its options to its folder: prepare, train, evaluate."""
 
-import dataclasses
 import time
 from contextlib import ExitStack
 from typing import Any
-
-import numpy as np
 
 from tune import cluster
 from tune.account import (
@@ -20,15 +17,17 @@ from tune.account import (
 from tune.checkpoints import CheckpointStore
 from tune.interrupt import interruptible
 from tune.observer import Observer
+from tune.records import TrialRecord
 from tune.retrain.evaluate import evaluate
 from tune.retrain.folder import RetrainFolder
-from tune.retrain.jobs import CONFIRM, RETRAIN, Job, training_rows
+from tune.retrain.jobs import RETRAIN, Job, training_rows
 from tune.retrain.options import RetrainOptions
 from tune.retrain.plan import Plan, prepare, prepare_resumed
 from tune.retrain.screen import RetrainScreen
-from tune.retrain.session import JobRecord, RetrainSession
+from tune.retrain.session import RetrainStudy
 from tune.run_folder import FAILED, FINISHED, INTERRUPTED, RUNNING
 from tune.runner import run_trials, trial_job
+from tune.searcher import SearchSession
 from tune.tracking import WandbTracker, resolve_mode
 from tune.wording import labelled
 from utkface.config import TRAINING_VERSION
@@ -64,23 +63,24 @@ def resume(folder: RetrainFolder, given: dict[str, Any]) -> int:
         return Retraining(plan, folder, record).run(stack)
 
 
-class Retraining:
+class Retraining(Observer):
     """One run of the command over a folder: trains what is missing, then evaluates."""
 
     def __init__(self, plan: Plan, folder: RetrainFolder, record: dict[str, Any]) -> None:
         self.plan, self.folder, self.record = plan, folder, record
-        self.records = [JobRecord.from_dict(values) for values in record["models"]]
+        self.trained = RetrainStudy(folder.journal)
         self.checkpoints = CheckpointStore.of_run(plan.options.storage, folder.path)
         self._wall_s = record["wall_s"] - time.monotonic()
         self._weights = cluster.Weights.read(plan.weights)
         self._tracker: WandbTracker | None = None
-        self._joined: cluster.Joined | None = None
-        self._interrupted = False
 
     def run(self, stack: ExitStack) -> int:
         """Train and evaluate; return the exit status."""
         self.checkpoints.check()
-        screen = stack.enter_context(RetrainScreen())
+        jobs = self.plan.jobs()
+        self.trained.add(jobs)
+        titles = [job.title for job in self.trained.jobs]
+        screen = stack.enter_context(RetrainScreen(titles))
         observers: list[Observer] = [screen]
         mode, wandb_line = resolve_mode(self.plan.options.wandb)
         if mode != "disabled":
@@ -89,57 +89,44 @@ class Retraining:
                 self.folder.path,
                 say=screen.say,
                 job_type="retrain",
-                run_name=lambda number: self.records[number].job.title,
+                run_name=lambda number: titles[number],
             )
             stack.callback(tracker.close)
             observers.append(tracker)
+        observers.append(self)
         shown = {"folder": self.folder.path, "wandb_line": wandb_line}
         for observer in observers:
             observer.search_started({**self.record, **shown, "group": self.record["search"]})
-        labels = [finalist.label for finalist in self.plan.finalists]
-        if self.plan.options.confirm:
-            jobs = self.plan.confirm_jobs()
-            self._train(jobs, observers, screen, stack)
-            labels = _ranking(self.records, labels)
-            screen.say(f"validation with fresh seeds ranks: {', '.join(labels)}")
-        if not self._interrupted:
-            labels = labels[: self.plan.options.top_k] if self.plan.options.search else labels
-            jobs = self.plan.retrain_jobs(labels)
-            self._train(jobs, observers, screen, stack)
-        return self._finish(screen)
+        session = SearchSession(
+            self.trained.study, len(titles), observers, self.checkpoints,
+            replace_failed=False, num_best=len(titles),
+        )  # fmt: skip
+        if session.has_more:
+            self._train(jobs, session, stack, screen)
+        return self._finish(screen, session.interrupted)
 
     def _train(
-        self,
-        jobs: list[Job],
-        observers: list[Observer],
-        screen: RetrainScreen,
-        stack: ExitStack,
+        self, jobs: list[Job], session: SearchSession, stack: ExitStack, screen: RetrainScreen
     ) -> None:
-        """Train the jobs that are not trained yet."""
-        known = {record.job.identity for record in self.records}
-        for job in jobs:
-            if job.identity not in known:
-                numbered = dataclasses.replace(job, number=len(self.records))
-                self.records.append(JobRecord(numbered))
-        identities = {job.identity for job in jobs}
-        wanted = [record for record in self.records if record.job.identity in identities]
-        screen.follow(wanted)
-        session = RetrainSession(wanted, observers, self._save)
-        if not session.has_more:
-            return
+        """Train what is not trained yet."""
         self.record["status"] = RUNNING
-        if self._joined is None:
-            self._joined = self._join(stack, screen)
+        joined = self._join(stack, screen)
         self._save()
         rows = {job.rows: training_rows(self.plan.splits[job.protocol], job.part) for job in jobs}
-        resources = self._joined.resources
         shared = trial_job(
-            self.plan.faces, rows, self._weights, self.checkpoints, resources,
-            self._joined.images_ref,
+            self.plan.faces, rows, self._weights, self.checkpoints, joined.resources,
+            joined.images_ref,
         )  # fmt: skip
         with interruptible(session, None):
-            run_trials(shared, self.folder, session, resources)
-        self._interrupted = session.interrupted
+            run_trials(shared, self.folder, session, joined.resources)
+
+    def epoch_finished(self, number: int, metrics: dict[str, Any]) -> None:
+        """Write ``retrain.json``, so that it can be read at any time."""
+        self._save()
+
+    def trial_ended(self, record: TrialRecord) -> None:
+        """Write ``retrain.json``."""
+        self._save()
 
     def _join(self, stack: ExitStack, screen: RetrainScreen) -> cluster.Joined:
         plan = self.plan
@@ -152,20 +139,21 @@ class Retraining:
 
     def _save(self) -> None:
         """Write ``retrain.json``."""
-        self.record["models"] = [record.to_dict() for record in self.records]
+        self.record["models"] = [record.to_dict() for record in self.trained.records()]
         self.record["wall_s"] = round(self._wall_s + time.monotonic(), 1)
         self.folder.write_record(self.record)
 
-    def _finish(self, screen: RetrainScreen) -> int:
+    def _finish(self, screen: RetrainScreen, interrupted: bool) -> int:
         """Evaluate what has been trained; return the exit status."""
-        if self._interrupted:
+        if interrupted:
             self.record |= {"status": INTERRUPTED, "ended": now()}
             self._save()
             command = f"python tune/retrain_best.py --resume {self.folder.path.name}"
             screen.say(labelled("go on", command))
             return 130
-        trained = [r for r in self.records if r.state == "COMPLETE" and r.job.purpose != CONFIRM]
-        failed = [r for r in self.records if r.state == "FAIL"]
+        records = self.trained.records()
+        trained = [record for record in records if record.state == "COMPLETE"]
+        failed = [record for record in records if record.state == "FAIL"]
         if not any(record.job.purpose == RETRAIN for record in trained):
             self.record |= {"status": FAILED, "ended": now()}
             self._save()
@@ -178,15 +166,6 @@ class Retraining:
         if self._tracker is not None:
             self._tracker.evaluation_ended(self.folder.evaluation)
         return 1 if failed else 0
-
-
-def _ranking(records: list[JobRecord], labels: list[str]) -> list[str]:
-    """Return the confirmed labels by their mean validation score, best first."""
-    scores: dict[str, list[float]] = {}
-    for record in records:
-        if record.job.purpose == CONFIRM and record.state == "COMPLETE":
-            scores.setdefault(record.job.label, []).append(record.epochs[-1]["score"])
-    return sorted(scores, key=lambda label: (np.mean(scores[label]), labels.index(label)))
 
 
 def _describe(plan: Plan, folder: RetrainFolder) -> dict[str, Any]:

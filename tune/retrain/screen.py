@@ -10,7 +10,6 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from tune.observer import Observer
 from tune.records import TrialRecord
-from tune.retrain.session import JobRecord
 from tune.wording import DEMO_WARNING, is_demo, labelled, metrics_line
 from utkface.evaluation.report.text import show_duration
 
@@ -18,7 +17,9 @@ from utkface.evaluation.report.text import show_duration
 class RetrainScreen(Observer):
     """Says what is trained; use as a context manager."""
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, titles: Sequence[str], console: Console | None = None) -> None:
+        self._titles = titles  # of the models, by number
+        self._num_epochs: dict[int, int] = {}
         self._console = console or Console(highlight=False, soft_wrap=True)
         columns = (
             TextColumn("{task.description}"),
@@ -29,7 +30,6 @@ class RetrainScreen(Observer):
         )
         hidden = not self._console.is_terminal  # a log file wants no redrawn lines
         self._bars = Progress(*columns, console=self._console, disable=hidden)
-        self._records: dict[int, JobRecord] = {}
         self._tasks: dict[int, TaskID] = {}
 
     def __enter__(self) -> Self:
@@ -48,10 +48,6 @@ class RetrainScreen(Observer):
         """Print a line above the bars; may be called from any thread."""
         self._console.print(line, markup=False)
 
-    def follow(self, records: Sequence[JobRecord]) -> None:
-        """Name the models that are about to be trained."""
-        self._records |= {record.job.number: record for record in records}
-
     def search_started(self, search: dict[str, Any]) -> None:
         """Say what is retrained and where to watch it."""
         self.say(labelled("retrain", f"{search['name']}: {search['question']}"))
@@ -63,7 +59,7 @@ class RetrainScreen(Observer):
 
     def trial_started(self, number: int, config: dict[str, Any], epochs_done: int) -> None:
         """Show a bar for the model."""
-        title = self._records[number].job.title
+        title, self._num_epochs[number] = self._titles[number], config["epochs"]
         self._tasks[number] = self._bars.add_task(
             title, total=config["epochs"], completed=epochs_done, state=""
         )
@@ -78,17 +74,22 @@ class RetrainScreen(Observer):
             state = f"{state}; validation: {metrics_line(metrics)}"
         self._bars.update(self._tasks[number], completed=metrics["epoch"], state=state)
         if not self._console.is_terminal:
-            job = self._records[number].job
-            self.say(f"{job.title}: epoch {metrics['epoch']} of {job.config['epochs']}, {state}")
+            epoch = f"epoch {metrics['epoch']} of {self._num_epochs[number]}"
+            self.say(f"{self._titles[number]}: {epoch}, {state}")
 
     def trial_ended(self, record: TrialRecord) -> None:
         """Say how the model's training ended."""
-        entry = self._records[record.number]
+        title = self._titles[record.number]
         self._bars.remove_task(self._tasks.pop(record.number))
-        if record.state == "FAIL":
-            self.say(f"{entry.job.title} failed: {record.reason}")
+        if record.state == "COMPLETE":
+            train_s = sum(epoch["time_s"] for epoch in record.epochs)
+            self.say(f"{title}: trained in {show_duration(train_s)}")
         else:
-            self.say(f"{entry.job.title}: trained in {show_duration(entry.train_seconds)}")
+            self.say(f"{title} failed: {record.reason}")
+
+    def trial_retried(self, number: int, reason: str) -> None:
+        """Say that a training is tried again, and why."""
+        self.say(f"{self._titles[number]} is tried again in a fresh worker: {reason}")
 
     def search_ended(self, records: list[TrialRecord], report: Path | None) -> None:
         """Say nothing: the evaluation has the last word."""

@@ -22,7 +22,6 @@ def test_every_declared_option_is_a_field_and_every_field_is_declared():
         ({"epochs": 0}, "--epochs 0"),
         ({"explain": -1}, "--explain -1 is not possible; allowed: 0 or more"),
         ({"search": "a", "config": ["b"]}, "--search and --config exclude each other"),
-        ({"config": ["b"], "confirm": 2}, "--confirm chooses between a search's finalists"),
         ({"splits": ["random", "random"]}, "give each protocol once"),
     ],
 )

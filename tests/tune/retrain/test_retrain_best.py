@@ -220,27 +220,6 @@ def test_a_killed_retraining_goes_on_where_it_stood(results, tmp_path):
             assert epoch["train_loss"] == before["train_loss"]
 
 
-@pytest.mark.slow
-def test_a_second_look_at_the_finalists_chooses_the_headline(results, tmp_path):
-    shutil.copytree(results / "quick-1", tmp_path / "quick-1")
-    arguments = ["--confirm", 2, "--seeds", 1, "--splits", "grouped", "--no-baselines"]
-    process = start_command(
-        *arguments, "--explain", 0, "--wandb", "disabled", "--results", tmp_path
-    )
-    output, errors = process.communicate(timeout=500)
-    assert process.returncode == 0, output + errors
-    models = RetrainFolder.find(tmp_path).record["models"]
-    looks = {
-        m["job"]["label"]: m["epochs"][-1]["score"]
-        for m in models
-        if m["job"]["purpose"] == "confirm"
-    }
-    assert looks.keys() == {"trial 4", "trial 2"}
-    chosen = min(looks, key=looks.__getitem__)
-    assert [m["job"]["label"] for m in models if m["job"]["purpose"] == "retrain"] == [chosen]
-    assert {m["job"]["seed"] for m in models if m["job"]["purpose"] == "confirm"} == {100}
-
-
 def _epochs(results):
     """Return (job number, metrics) of every epoch on record, once there is a record."""
     if not RetrainFolder.names(results):

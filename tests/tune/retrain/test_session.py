@@ -1,19 +1,19 @@
-import json
+"""A retraining as a study of given trials: handed out once, durable, failures tried again."""
 
 import pytest
 
-from tune.observer import Observer
+from tune.checkpoints import CheckpointStore
 from tune.retrain.jobs import RETRAIN, Job
-from tune.retrain.session import JobRecord, RetrainSession
-from tune.trainable import FAILURE, METRICS
+from tune.retrain.session import RetrainStudy
+from tune.searcher import SearchSession
+from tune.trainable import DIVERGED, FAILURE, METRICS
 from utkface.config import TrainConfig
 
 
-def job(number, epochs=2, seed=0):
-    config = TrainConfig(epochs=epochs, seed=seed).to_dict()
+def job(seed=0, epochs=2):
     return Job(
-        number=number, purpose=RETRAIN, label="trial 7", protocol="random", part="test",
-        seed=seed, config=config,
+        purpose=RETRAIN, label="trial 7", protocol="random", part="test", seed=seed,
+        config=TrainConfig(epochs=epochs, seed=seed).to_dict(),
     )  # fmt: skip
 
 
@@ -21,85 +21,82 @@ def result(epoch, loss=1.0):
     return {METRICS: {"epoch": epoch, "train_loss": loss, "time_s": 2.0}}
 
 
-class Watch(Observer):
-    def __init__(self):
-        self.seen = []
-
-    def trial_started(self, number, config, epochs_done):
-        self.seen.append(("started", number, epochs_done))
-
-    def epoch_finished(self, number, metrics):
-        self.seen.append(("epoch", number, metrics["epoch"]))
-
-    def trial_ended(self, record):
-        self.seen.append((record.state, record.number, record.reason))
-
-
 @pytest.fixture
-def saved():
-    return []
+def begin(tmp_path):
+    """Open the study and a session on it; called again, it is the next session."""
+
+    def begin_(*jobs):
+        trained = RetrainStudy(tmp_path / "study.journal")
+        trained.add(jobs)
+        store = CheckpointStore(str(tmp_path / "checkpoints"))
+        session = SearchSession(
+            trained.study, len(trained.jobs), [], store, replace_failed=False, num_best=99
+        )
+        return trained, session
+
+    return begin_
 
 
-def session(records, saved, *observers):
-    return RetrainSession(
-        records, observers, lambda: saved.append(json.dumps([r.to_dict() for r in records]))
-    )
+def states(trained):
+    return [(record.job.seed, record.state) for record in trained.records()]
 
 
-def test_every_job_is_handed_out_once_and_told_to_the_observers(saved):
-    watch = Watch()
-    records = [JobRecord(job(0)), JobRecord(job(1, seed=1))]
-    run = session(records, saved, watch)
-    first, second = run.next_config(), run.next_config()
+def test_every_job_is_handed_out_once_with_its_own_faces_seed_and_length(begin):
+    trained, session = begin(job(0), job(1, epochs=3))
+    first, second = session.next_config(), session.next_config()
     assert (first["number"], second["number"]) == (0, 1)
     assert first["rows"] == "random, before test"
-    assert second["train"]["seed"] == 1
-    assert run.next_config() is None
-    assert run.take_result(0, result(1))
-    assert not run.take_result(0, result(2))
-    assert not run.take_result(1, {FAILURE: "lost"})
-    assert watch.seen == [
-        ("started", 0, 0), ("started", 1, 0), ("epoch", 0, 1), ("epoch", 0, 2),
-        ("COMPLETE", 0, None), ("FAIL", 1, "lost"),
-    ]  # fmt: skip
-    assert records[0].train_seconds == 4.0
+    assert (second["train"]["seed"], second["train"]["epochs"]) == (1, 3)
+    assert session.next_config() is None
+    assert [session.take_result(0, result(epoch)) for epoch in (1, 2)] == [True, False]
+    assert [session.take_result(1, result(epoch)) for epoch in (1, 2, 3)] == [True, True, False]
+    assert states(trained) == [(0, "COMPLETE"), (1, "COMPLETE")]
+    assert [record.train_seconds for record in trained.records()] == [4.0, 6.0]
 
 
-def test_what_was_saved_goes_on_where_it_stood_and_failures_are_tried_again(saved):
-    records = [JobRecord(job(0)), JobRecord(job(1)), JobRecord(job(2))]
-    run = session(records, saved)
-    for _ in records:
-        run.next_config()
-    run.take_result(0, result(1))
-    run.take_result(0, result(2))
-    run.take_result(1, result(1))
-    run.take_failure(2, "out of memory")
-    again = [JobRecord.from_dict(values) for values in json.loads(saved[-1])]
-    assert [record.state for record in again] == ["COMPLETE", "RUNNING", "RUNNING"]
-    resumed = session(again, saved)
-    assert [resumed.next_config()["number"] for _ in range(2)] == [1, 2]
+def test_it_goes_on_where_it_stood_and_failures_are_tried_again(begin):
+    jobs = [job(seed) for seed in range(4)]
+    trained, session = begin(*jobs)
+    for _ in jobs:
+        session.next_config()
+    session.take_result(0, result(1))
+    session.take_result(0, result(2))
+    session.take_result(1, result(1))
+    session.take_failure(2, "its machine fell over")
+    session.take_result(3, {DIVERGED: "the loss is nan"})
+    assert states(trained) == [(0, "COMPLETE"), (1, "RUNNING"), (2, "FAIL"), (3, "FAIL")]
+
+    again, resumed = begin(*jobs)
+    handed_out = [resumed.next_config() for _ in range(3)]
+    assert [config["train"]["seed"] for config in handed_out] == [1, 2, 3]
     assert resumed.next_config() is None
+    assert states(again) == [(0, "COMPLETE"), (1, "RUNNING"), (2, "RUNNING"), (3, "RUNNING")]
+    assert [record.job.number for record in again.records()] == [0, 1, 4, 5]
 
 
-def test_an_epoch_that_is_repeated_after_a_crash_counts_once(saved):
-    record = JobRecord(job(0, epochs=3))
-    run = session([record], saved)
-    run.next_config()
-    for epoch, loss in ((1, 3.0), (2, 2.0), (2, 2.0), (3, 1.0)):
-        goes_on = run.take_result(0, result(epoch, loss))
-    assert not goes_on
-    assert [epoch["epoch"] for epoch in record.epochs] == [1, 2, 3]
+def test_a_seed_more_is_added_and_what_is_done_stays(begin):
+    _, session = begin(job(0))
+    session.next_config()
+    for epoch in (1, 2):
+        session.take_result(0, result(epoch))
+    trained, session = begin(job(0), job(1))
+    assert session.next_config()["train"]["seed"] == 1
+    assert session.next_config() is None
+    assert states(trained) == [(0, "COMPLETE"), (1, "RUNNING")]
 
 
-def test_an_epoch_that_the_driver_never_heard_of_does_not_hold_up_the_end(saved):
-    record = JobRecord(job(0, epochs=3), epochs=[{"epoch": 1, "time_s": 1.0}])
-    run = session([record], saved)
-    run.next_config()
-    assert not run.take_result(0, result(3))  # the checkpoint was two epochs ahead
-    assert record.state == "COMPLETE"
+def test_an_epoch_that_the_driver_never_heard_of_does_not_hold_up_the_end(begin):
+    trained, session = begin(job(0, epochs=3))
+    session.next_config()
+    session.take_result(0, result(1))
+    assert not session.take_result(0, result(3))  # the checkpoint was two epochs ahead
+    assert states(trained) == [(0, "COMPLETE")]
 
 
-def test_after_a_request_to_stop_nothing_more_is_handed_out(saved):
-    run = session([JobRecord(job(0))], saved)
-    run.stop_requested.set()
-    assert run.next_config() is None
+def test_failed_jobs_are_not_replaced(begin):
+    trained, session = begin(job(0), job(1))
+    session.next_config()
+    session.take_result(0, {FAILURE: "ValueError: no"})
+    assert session.next_config()["number"] == 1
+    assert session.next_config() is None
+    assert trained.records()[0].reason == "ValueError: no"
