@@ -15,12 +15,11 @@ from typing import Any
 
 import optuna
 from optuna.samplers import BaseSampler
-from optuna.storages.journal import JournalStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from search_spaces import Space
 from tune.informed_sampler import InformedSampler
-from tune.journal import TwinJournal
+from tune.journal import open_storage
 from tune.records import TrialRecord, judged_metric
 from tune.samplers import make_sampler
 from tune.stopping import make_rule
@@ -191,7 +190,7 @@ def open_study(path: Path, objectives: tuple[str, ...] = ("score",)) -> optuna.S
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(
-        storage=JournalStorage(TwinJournal(path)),
+        storage=open_storage(path),
         study_name=STUDY_NAME,
         directions=["minimize"] * len(objectives),
         load_if_exists=True,
