@@ -167,9 +167,9 @@ def _read_both(path: Path) -> tuple[list[bytes], bytes]:
         return _merge([_Content(content) for content in dict.fromkeys(contents)])
     except _DamageError as damage:
         raise UserError(
-            f"{path} is damaged: line {damage.num_lines + 1} of {contents[0].count(10)} is no "
-            f"entry of its study, and its copy {_copy_of(path)} is no better or of another study; "
-            "delete the wrong file, or cut both off before that line to go on from there"
+            f"{path} is damaged: line {damage.num_lines + 1} of {contents[0].count(10)} cannot be "
+            f"restored from its copy {_copy_of(path)}, which is damaged as well or of another "
+            "study; delete the wrong file, or cut both off before that line to go on from there"
         ) from None
 
 

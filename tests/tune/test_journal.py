@@ -58,7 +58,7 @@ def test_a_torn_last_line_and_a_dead_writers_locks_are_mended(reopen, journal, c
     run(reopen())
     whole = journal.read_bytes()
     last_line = whole.splitlines(keepends=True)[-1]
-    for length in range(len(last_line)):
+    for length in [*range(0, len(last_line), 9), len(last_line) - 1]:
         copy.unlink()
         journal.write_bytes(whole[: -len(last_line)] + last_line[:length])
         for name in (".lock", ".lock0f.rename"):
@@ -121,6 +121,16 @@ def test_a_line_damaged_in_both_files_is_told_and_both_stay(reopen, journal, cop
     assert (journal.read_bytes(), copy.read_bytes()) == before
 
 
+def test_a_damaged_last_line_is_not_taken_for_optuna_dashboards(reopen, journal, copy):
+    run(reopen())
+    lines = journal.read_bytes().splitlines(keepends=True)
+    damaged = lines[-1].replace(b'"checksum"', b'"chekksum"').replace(b'"state":1', b'"state":3')
+    journal.write_bytes(b"".join([*lines[:-1], damaged]))
+    copy.write_bytes(b"".join(lines[:-1]))  # the writer was killed between the two files
+    with pytest.raises(UserError, match=f"line {len(lines)} of {len(lines)}"):
+        reopen()
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -152,7 +162,7 @@ def test_the_copy_of_another_study_is_refused(reopen, journal, copy):
     copy.unlink()
     run(reopen())
     copy.write_bytes(mine)
-    with pytest.raises(UserError, match="of another study; delete the wrong file"):
+    with pytest.raises(UserError, match="or of another study; delete the wrong file"):
         reopen()
     copy.unlink()
     assert len(reopen().records()) == 1
@@ -167,6 +177,7 @@ def test_lines_of_optuna_dashboard_are_kept_and_vouched_for(reopen, journal, cop
     study = reopen()
     add_note(journal, "first")
     run(study)
+    assert copy.read_bytes() == journal.read_bytes()
     add_note(journal, "second")
     assert reopen().study.user_attrs == {"note": "second"}  # the last, and nothing vouches for it
     assert copy.read_bytes() == journal.read_bytes()
