@@ -27,9 +27,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(1, str(REPOSITORY))
 # Before ray is imported, as it reads them then. The machine may be busy with other things.
 os.environ.update(RAY_AUTH_MODE="disabled", RAY_raylet_start_wait_time_s="600")
-os.environ.update(
-    RAY_agent_register_timeout_ms="600000", RAY_worker_niceness="0", OMP_NUM_THREADS="1"
-)
+os.environ.update(RAY_worker_niceness="0", OMP_NUM_THREADS="1")
 
 # ruff: noqa: E402
 from attack import (
