@@ -6,7 +6,6 @@ only a search's small summaries are kept; ``trials.csv`` and ``best.json`` say l
 
 import json
 import math
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,8 @@ from typing import Any
 
 import optuna
 import pandas as pd
-from optuna.storages.journal import JournalFileBackend, JournalStorage
 
+from tune.journal import read_storage
 from tune.records import TrialRecord
 from tune.report.tables import METRICS
 from tune.run_folder import RunFolder
@@ -93,15 +92,10 @@ def _look_up(search: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
 
 
 def _read_journal(journal: Path) -> list[TrialRecord]:
-    """Read a copy of the journal's whole lines: its search may be writing the next one."""
-    content = journal.read_bytes()
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / journal.name
-        copy.write_bytes(content[: content.rfind(b"\n") + 1])
-        storage = JournalStorage(JournalFileBackend(str(copy)))
-        if not storage.get_all_studies():  # killed before its study was on disk
-            return []
-        return study_records(optuna.load_study(study_name=STUDY_NAME, storage=storage))
+    storage = read_storage(journal)
+    if not storage.get_all_studies():  # killed before its study was on disk
+        return []
+    return study_records(optuna.load_study(study_name=STUDY_NAME, storage=storage))
 
 
 def _read_tables(folder: Path) -> list[TrialRecord]:

@@ -15,12 +15,11 @@ from typing import Any, Protocol
 
 import optuna
 from optuna.samplers import BaseSampler
-from optuna.storages.journal import JournalStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from search_spaces import DEFAULT_OBJECTIVES
 from tune.informed_sampler import InformedSampler
-from tune.journal import TwinJournal
+from tune.journal import open_storage
 from tune.records import TrialRecord
 from tune.samplers import make_sampler
 from tune.stopping import make_rule
@@ -278,7 +277,7 @@ def open_study(
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(
-        storage=JournalStorage(TwinJournal(path)),
+        storage=open_storage(path),
         study_name=name,
         directions=["minimize"] * len(objectives),
         load_if_exists=True,
@@ -293,7 +292,7 @@ def open_study(
 
 def enqueued_points(path: Path, name: str) -> list[dict[str, Any]]:
     """Return what the trials of a study were given beyond parameters; none where there is none."""
-    storage = JournalStorage(TwinJournal(path))
+    storage = open_storage(path)
     if name not in [study.study_name for study in storage.get_all_studies()]:
         return []
     trials = optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)

@@ -1,9 +1,10 @@
-"""What is done to a search: a small cluster whose parts can be killed, and a file cut short."""
+"""What is done to a search: a small cluster whose parts can be killed, and damaged files."""
 
 import contextlib
 import os
 import random
 import signal
+import socket
 from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -12,15 +13,21 @@ from typing import Any
 from ray.cluster_utils import Cluster
 
 #: What can be done, and to a search of Ray's own only the first.
-DRIVER, WORKER, NODE, TRUNCATE = "driver", "worker", "node", "truncated file"
-KINDS = (DRIVER, WORKER, NODE, TRUNCATE)
+DRIVER, WORKER, NODE, TRUNCATE, FLIP = "driver", "worker", "node", "truncated file", "flipped bytes"
+KINDS = (DRIVER, WORKER, NODE, TRUNCATE, FLIP)
 
 
 class SmallCluster:
     """A head and a second node on this machine, one CPU each; the second can be lost."""
 
     def __init__(self) -> None:
-        head = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 80 << 20}
+        with socket.socket() as probe:  # Ray's own port may be taken by another cluster
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        head = {
+            "num_cpus": 1, "object_store_memory": 80 << 20,
+            "include_dashboard": False, "dashboard_port": port,
+        }  # fmt: skip
         self._cluster = Cluster(initialize_head=True, head_node_args=head)
         self._node = self._add_node()
 
@@ -71,6 +78,16 @@ def truncate_newest(folder: Path, chance: random.Random) -> str:
     newest = max(files, key=lambda path: path.stat().st_mtime_ns)
     os.truncate(newest, chance.randrange(newest.stat().st_size))
     return str(newest.relative_to(folder))
+
+
+def flip_bytes(folder: Path, chance: random.Random) -> str:
+    """Change three bytes of the journal or of its copy; return the file's name in the folder."""
+    path = chance.choice(sorted(folder.rglob("study.journal")))
+    content = bytearray(path.read_bytes())
+    for _ in range(3):
+        content[chance.randrange(len(content))] ^= chance.randint(1, 255)
+    path.write_bytes(content)
+    return str(path.relative_to(folder))
 
 
 def plan(num_kills: int, chance: random.Random) -> list[str]:

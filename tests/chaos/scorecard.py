@@ -29,7 +29,7 @@ class Scorecard:
     disagreements: list[str]
     epochs_trained: int
     epochs_twice: int
-    truncated: dict[str, int] = field(default_factory=dict)
+    damaged: dict[str, int] = field(default_factory=dict)
     wall_s: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:

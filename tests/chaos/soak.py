@@ -2,10 +2,11 @@
 
     python tests/chaos/soak.py [--kills 25] [--seed N] [--out results/chaos-DATE]
 
-Runs a search whose training only sleeps, kills its driver, a worker or a node with -9 or cuts its
-newest file short, at random moments, resumes it each time, and checks what is on record at the
-end. Then kills the driver of a stock `Tuner` with `OptunaSearch` and `ASHAScheduler` as often, at
-moments drawn alike, and restores it with `Tuner.restore`. Prints the scorecards side by side.
+Runs a search whose training only sleeps, kills its driver, a worker or a node with -9, cuts its
+newest file short or flips bytes of its journal, at random moments, resumes it each time, and checks
+what is on record at the end. Then kills the driver of a stock `Tuner` with `OptunaSearch` and
+`ASHAScheduler` as often, at moments drawn alike, and restores it with `Tuner.restore`. Prints the
+scorecards side by side.
 """
 
 import argparse
@@ -31,10 +32,12 @@ os.environ.update(RAY_worker_niceness="0", OMP_NUM_THREADS="1")
 # ruff: noqa: E402
 from attack import (
     DRIVER,
+    FLIP,
     NODE,
     TRUNCATE,
     WORKER,
     SmallCluster,
+    flip_bytes,
     kill_driver,
     kill_worker,
     plan,
@@ -69,7 +72,7 @@ class Soak:
             "max_epochs": MAX_EPOCHS,
         }  # fmt: skip
         self.kills: Counter[str] = Counter()
-        self.truncated: Counter[str] = Counter()
+        self.damaged: Counter[str] = Counter()
         self.failed_restarts = 0
 
     def start(self, run: Callable[..., None], *arguments: object) -> BaseProcess:
@@ -120,11 +123,11 @@ def soak_ours(soak: Soak, cluster: SmallCluster, attacks: list[str]) -> Scorecar
         elif attack == NODE:
             cluster.lose_node()
         else:
-            assert attack in (DRIVER, TRUNCATE)
             kill_driver(process)
-            if attack == TRUNCATE:
+            if attack != DRIVER:
                 (run,) = results.iterdir()
-                soak.truncated[truncate_newest(run, soak.chance)] += 1
+                damage = {TRUNCATE: truncate_newest, FLIP: flip_bytes}[attack]
+                soak.damaged[damage(run, soak.chance)] += 1
             process = soak.start(run_ours, ["--resume", *there])
     if soak.let_it_work(process):
         kill_driver(process)  # and once more, to end the search with the trials that it has
@@ -136,7 +139,7 @@ def soak_ours(soak: Soak, cluster: SmallCluster, attacks: list[str]) -> Scorecar
         raise SystemExit(f"the search failed, see {soak.log}")
     (run,) = results.iterdir()
     card = judge_run_folder(run, soak.testimony(), soak.kills)
-    card.truncated, card.wall_s = dict(soak.truncated), round(time.monotonic() - start_s, 1)
+    card.damaged, card.wall_s = dict(soak.damaged), round(time.monotonic() - start_s, 1)
     return card
 
 
@@ -188,7 +191,7 @@ def main() -> None:
             Soak(folder / "ours", chance, given.progress), cluster, attacks
         )
         if not given.ours_only:
-            num_kills = ours.kills[DRIVER] + ours.kills.get(TRUNCATE, 0)
+            num_kills = sum(ours.kills.get(kind, 0) for kind in (DRIVER, TRUNCATE, FLIP))
             stock = Soak(folder / "stock", chance, given.progress)
             cards["stock Tuner.restore"] = soak_stock(stock, cluster, num_kills, ours.trials)
     print(to_markdown(cards))

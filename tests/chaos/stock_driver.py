@@ -1,7 +1,4 @@
-"""The same search with what Ray has for it: OptunaSearch, ASHAScheduler and Tuner.restore.
-
-python tests/chaos/stock_driver.py WORK.json FOLDER ADDRESS NUM_TRIALS
-"""
+"""The same search with what Ray has for it: OptunaSearch, ASHAScheduler and Tuner.restore."""
 
 import json
 import sys

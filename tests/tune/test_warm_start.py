@@ -276,7 +276,8 @@ def test_runs_that_cannot_be_taken_are_told_in_one_line(earlier, names, message)
 def test_a_damaged_run_is_told_in_one_line(earlier, damage):
     if damage == "journal":
         lines = earlier.journal.read_bytes().splitlines(keepends=True)
-        earlier.journal.write_bytes(b"".join([*lines[:3], b"{]\n", *lines[3:]]))
+        for file in (earlier.journal, earlier.path / "backup" / "study.journal"):
+            file.write_bytes(b"".join([*lines[:3], b"{]\n", *lines[4:]]))
     elif damage == "search.json":
         shutil.rmtree(earlier.path / "backup")
         (earlier.path / "search.json").write_text("{")
