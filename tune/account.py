@@ -14,13 +14,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from search_spaces import Space, load_space
 from tune.cluster import Resources
 from tune.observer import Observer
 from tune.options import REPOSITORY, SearchOptions
 from tune.records import TrialRecord
 from tune.report import write_report
 from tune.run_folder import INTERRUPTED, RUNNING, RunFolder
+from tune.spaces import Space, load_space
 from tune.stopping import make_rule
 from tune.study import SearchStudy
 from utkface.config import TrainConfig

@@ -10,7 +10,6 @@ from typing import Any
 
 import ray
 
-from search_spaces import describe_change
 from tune import cluster
 from tune.account import Prepared, RunningAccount, describe_search, prepare
 from tune.checkpoints import CheckpointStore
@@ -22,6 +21,7 @@ from tune.run_folder import FAILED, FINISHED, INTERRUPTED, RUNNING, RunFolder
 from tune.runner import run_trials, trial_job
 from tune.screen import Screen
 from tune.searcher import SearchSession
+from tune.spaces import describe_change
 from tune.study import SearchStudy
 from tune.tracking import WandbTracker, resolve_mode
 from tune.trainable import SEARCH_ROWS, TrialJob

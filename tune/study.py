@@ -18,11 +18,11 @@ from optuna.samplers import BaseSampler
 from optuna.storages.journal import JournalStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from search_spaces import Space
 from tune.informed_sampler import InformedSampler
 from tune.journal import TwinJournal
 from tune.records import TrialRecord, judged_metric
 from tune.samplers import make_sampler
+from tune.spaces import Space
 from tune.stopping import make_rule
 from tune.study_trials import (
     ARRIVAL,

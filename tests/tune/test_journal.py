@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from search_spaces import load_space
+from tune.spaces import load_space
 from tune.study import SearchStudy
 from utkface.errors import UserError
 

@@ -7,8 +7,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from search_spaces import load_space
 from tune.options import SCHEDULERS
+from tune.spaces import load_space
 from tune.stopping import make_rule
 from tune.study import SearchStudy
 from tune.study_trials import ARRIVAL, curves_until, recorded_epochs
