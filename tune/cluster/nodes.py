@@ -26,9 +26,7 @@ DRIVER = "driver"
 
 @dataclass(frozen=True)
 class Weights:
-    """Backbone weights that a trial finds wherever it runs."""
-
-    """What `build_model` takes for weights; a file's content travels along with its path."""
+    """What `build_model` takes for weights, wherever it runs: a file's content travels along."""
 
     name: str  # "imagenet", "none" or the path of a file on the driver's machine
     content: bytes | None = field(repr=False)

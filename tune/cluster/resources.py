@@ -158,11 +158,11 @@ def trial_bytes(config: TrainConfig) -> int:
     """Return what a trial's process takes of main memory on a CPU, the shared faces not counted.
 
     A worker that has imported everything holds 475 MiB of private memory. Beside what a backbone
-    keeps of a batch, at most as much as for 73 images more was found: gradients, augmentation,
-    predictions in batches of 256, and blocks too small to be used again. Measured for
-    `tests/benchmarks/trial_memory.py` on x86 Linux, one thread, MobileNetV3-Small: 645 to 980 MiB
-    at 64 px with batches of 32 to 256, 1,030 to 2,380 at 128 px. The estimate was never below, and
-    up to a quarter above.
+    keeps of a batch, at most as much as for 73 more images was found: augmentation, validation in
+    batches of 256, and freed blocks that were too small to be used again. Measured on x86 Linux
+    with one thread and real faces (`tests/benchmarks/trial_memory.py`): MobileNetV3-Small took 645
+    to 980 MiB at 64 px with batches of 32 to 256, and 1,030 to 2,380 MiB at 128 px. No trial took
+    more than is returned, and some a quarter less.
     """
     images = (config.batch_size + _BESIDE_BATCH) * (config.image_size / 128) ** 2
     return int((_READY + _ACTIVATIONS[config.backbone] * images) * 2**20)
