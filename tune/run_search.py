@@ -9,7 +9,7 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from tune.options import SearchOptions, build_parser
-from tune.spaces import list_spaces
+from tune.space_file import list_spaces
 from utkface.errors import UserError, run_command
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from tune.space_file import SpaceFile, find_space, list_spaces
+from tune.space_file import SpaceFile, find_space
 from utkface.config import SET_BY_COMMAND, TrainConfig
 from utkface.errors import UserError
 
@@ -23,11 +23,6 @@ if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
     from tune.space_checks import Draw, Suggest
-
-__all__ = [
-    "DEFAULT_OBJECTIVES", "OBJECTIVES", "Fit", "Space", "check_objectives", "describe_change",
-    "list_spaces", "load_space",
-]  # fmt: skip
 
 #: What a search minimises unless its space or its command says otherwise.
 DEFAULT_OBJECTIVES = ("smooth_score",)
@@ -99,7 +94,7 @@ class Space:
             if len(entry["ranges"]) > 1:
                 used = {d.ranges[name]: d.lines[name] for d in self.draws if name in d.ranges}
                 lines = sorted({line for line in used.values() if line})
-                where = f" (line {' and '.join(map(str, lines))})" if lines else ""
+                where = f" (lines {' and '.join(map(str, lines))})" if len(lines) > 1 else ""
                 remarks.append(
                     f"{name} is suggested from {_ranges(entry)}{where}, depending on other values: "
                     "where the range that the sampler saw last does not fit, it is drawn apart "

@@ -360,7 +360,7 @@ def test_a_numeric_range_may_depend_on_another_value_and_what_that_costs_is_told
     assert sorted(ranges) == ["0.0001..0.001", "0.0001..0.01"]
     (remark,) = space.remarks
     assert remark.startswith("max_lr is suggested from 0.0001..0.001")
-    assert "(line 6 and 8), depending on other values" in remark
+    assert "(lines 6 and 8), depending on other values" in remark
 
 
 def test_what_a_point_leaves_out_is_sampled_as_in_optuna(write):
