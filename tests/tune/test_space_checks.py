@@ -366,6 +366,8 @@ def test_a_numeric_range_may_depend_on_another_value_and_what_that_costs_is_told
 def test_what_a_point_leaves_out_is_sampled_as_in_optuna(write):
     points = [{"schedule": "step"}, {"step_epochs": 4}, {"dropout": 0.3}, {}]
     space = load_space(write(space_with(CONDITIONAL, points=repr(points))))
+    examples = space.example_configs({})  # what is left out is drawn there, too
+    assert [config.dropout for config in examples[:4]] == [0.1, 0.1, 0.3, 0.1]
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     for point in space.points:
         params, overrides = space.split_point(point)

@@ -18,7 +18,6 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from utkface.config import TrainConfig
 from utkface.errors import UserError
-from utkface.training import Training, TrainingData
 
 #: What `ray up` leaves on the head of a cluster that grows while trials wait, and shrinks again.
 AUTOSCALER_CONFIG = Path("~/ray_bootstrap_config.yaml")
@@ -211,6 +210,8 @@ def measure_cards(config: TrainConfig, images_shape: Sequence[int]) -> list[Usag
 def measure_here(config: TrainConfig, images_shape: tuple[int, ...]) -> Usage:
     """Train an epoch of two batches beside all images of a search; return the memory used."""
     import torch
+
+    from utkface.training import Training, TrainingData
 
     if not torch.cuda.is_available():
         raise UserError("PyTorch sees no CUDA device there")
