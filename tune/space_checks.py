@@ -159,7 +159,7 @@ def check_point(
     except UserError as error:
         line = file.line_of_point(index, _culprit(error))
         raise file.error(f"point {index + 1}: {error}", line) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise file.error_from(error) from error
 
 

@@ -138,7 +138,7 @@ class Space:
             constants = self.suggest(trial)
         except UserError:  # the trial's own, which is not about a line of the file
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self.file.error_from(error) from error
         config = TrainConfig.from_dict({**constants, **trial.params, **fixed})
         return Fit(trial.params, trial.distributions, config)
