@@ -106,3 +106,9 @@ def test_a_configuration_can_be_checked_with_the_standard_library_alone(name, ow
     assert roots(found) <= sys.stdlib_module_names | own
     utkface = {found_name for found_name in found if found_name.startswith("utkface")}
     assert utkface <= {"utkface.errors", "utkface.errors.UserError"}
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("tune.cluster")])
+def test_the_cluster_knows_nothing_of_what_runs_on_it(name):
+    found = [other for other in imports_of_module(name) if other.startswith("tune")]
+    assert [other for other in found if not other.startswith("tune.cluster")] == []

@@ -15,7 +15,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from search_spaces import Space, load_space
 from tune.cluster import Resources
 from tune.confirm import confirmation_of
 from tune.observer import Observer
@@ -23,6 +22,7 @@ from tune.options import REPOSITORY, SearchOptions
 from tune.records import TrialRecord
 from tune.report import write_report
 from tune.run_folder import INTERRUPTED, RUNNING, RunFolder
+from tune.spaces import Space, load_space
 from tune.stopping import make_rule
 from tune.study import SearchStudy
 from utkface.config import TRAINING_VERSION, TrainConfig
@@ -43,13 +43,6 @@ class Prepared:
     space: Space
     faces: Faces
     split: Split
-
-    def example_configs(self) -> list[TrainConfig]:
-        """Return what the space's seeded draws would train, to see what trials may need."""
-        return [
-            TrainConfig.from_dict({**draw.constants, **draw.params, **self.options.fixed})
-            for draw in self.space.draws
-        ]
 
     def describe_data(self) -> dict[str, Any]:
         """Return what ``search.json`` says of the data."""
@@ -112,6 +105,7 @@ def describe_search(
         "concurrency": resources.concurrency,
         "cpus_per_trial": resources.cpus_per_trial,
         "gpus_per_trial": resources.gpus_per_trial,
+        "memory_per_trial": resources.memory_per_trial,
         "hardware": {"machine": platform.machine(), **hardware},
         "versions": versions(),
         "commit": commit(),

@@ -14,8 +14,8 @@ from typing import Self
 import numpy as np
 from pyarrow import fs
 
+from tune.cluster.storage import check_storage, open_storage
 from utkface import checkpoint
-from utkface.errors import UserError
 from utkface.inference import Predictions
 
 #: Within a store: what trials predict for the validation faces.
@@ -40,19 +40,7 @@ class CheckpointStore:
 
     def check(self) -> None:
         """Write, read and delete a small file; raises `UserError` where that is not possible."""
-        try:
-            filesystem, folder = self._open()
-            name = f"{folder}/.probe"
-            with filesystem.open_output_stream(name) as stream:
-                stream.write(b"probe")
-            with filesystem.open_input_stream(name) as stream:
-                assert stream.read() == b"probe"
-            filesystem.delete_file(name)
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"cannot write checkpoints to {self.uri!r} ({error}); give --storage a folder or a "
-                "URI that every node can write to"
-            ) from error
+        check_storage(self.uri)
 
     def save(self, number: int, state: dict) -> None:
         """Replace a trial's checkpoint; the old one stands until the new one is whole."""
@@ -135,18 +123,3 @@ class CheckpointStore:
     @staticmethod
     def _predictions_name(number: int) -> str:
         return f"{_PREDICTIONS}/trial_{number:04d}.npz"
-
-
-def open_storage(uri: str) -> tuple[fs.FileSystem, str]:
-    """Return the file system of an absolute path, a pyarrow or an fsspec URI, and the folder there.
-
-    The folder is made. Raises ValueError for what is no such URI, OSError where it is out of reach.
-    """
-    try:
-        filesystem, folder = fs.FileSystem.from_uri(uri)
-    except ValueError:
-        if "://" not in uri:
-            raise
-        filesystem, folder = fs.FileSystem.from_uri(f"fsspec+{uri}")
-    filesystem.create_dir(folder, recursive=True)
-    return filesystem, folder

@@ -1,6 +1,5 @@
 """``--dry-run``: everything checked, nothing started, and what a search would do in words."""
 
-from optuna.trial import FixedTrial
 from rich.console import Console
 from rich.table import Table
 
@@ -32,11 +31,14 @@ def explain(options: SearchOptions) -> int:
     for line in plan_warm_start(past_runs, prepared).account:
         console.print(f"warm start: {line}")
     _print_parameters(console, prepared)
+    for remark in space.remarks:
+        console.print(remark)
+    configs = space.example_configs(options.fixed)  # those of the points come first
     for index, point in enumerate(space.points):
         params, overrides = space.split_point(point)
         console.print(f"\n[bold]point {index}[/], tried first: {_settings(params)}")
         console.print(f"  beyond the space: {_settings(overrides) or 'nothing'}")
-        _print_ages(console, prepared, space.config(FixedTrial(params), options.fixed, overrides))
+        _print_ages(console, prepared, configs[index])
     return 0
 
 

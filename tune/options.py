@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from search_spaces import DEFAULT_OBJECTIVES, OBJECTIVES, check_objectives
+from tune.spaces import DEFAULT_OBJECTIVES, OBJECTIVES, check_objectives
 from utkface.errors import UserError
 
 # Named here and not imported: a command line is to be checked before Optuna or pandas load.

@@ -8,8 +8,8 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from search_spaces import list_spaces
 from tune.options import SearchOptions, build_parser
+from tune.space_file import list_spaces
 from utkface.errors import UserError, run_command
 
 

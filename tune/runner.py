@@ -37,7 +37,7 @@ def run_trials(
             _remote=False,
             name=name,
             storage_path=str(folder.path),
-            resources_per_trial={"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
+            resources_per_trial=resources.per_trial,
             search_alg=StudySearcher(session),
             scheduler=StudyScheduler(session),
             stop=SessionStopper(session),

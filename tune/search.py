@@ -11,7 +11,6 @@ from typing import Any
 
 import ray
 
-from search_spaces import describe_change
 from tune import cluster, confirm
 from tune.account import (
     Prepared,
@@ -30,6 +29,7 @@ from tune.run_folder import FAILED, FINISHED, INTERRUPTED, RUNNING, RunFolder
 from tune.runner import run_trials, trial_job
 from tune.screen import Screen
 from tune.searcher import SearchSession
+from tune.spaces import describe_change
 from tune.study import SEARCH_ROWS, SearchStudy
 from tune.tracking import WandbTracker, resolve_mode
 from tune.trainable import TrialJob
@@ -50,6 +50,8 @@ def start(options: SearchOptions) -> int:
         folder = RunFolder.create(options.results, prepared.space.name)
         stack.enter_context(folder.lock())
         _write_inputs(prepared, folder)
+        for remark in prepared.space.remarks:
+            print(labelled("space", remark))
         for line in warm_start.account:
             print(labelled("warm start", line))
         search = describe_search(prepared, folder, joined.resources, cluster.hardware())
@@ -226,7 +228,8 @@ def _open_study(prepared: Prepared, folder: RunFolder, warm_start: WarmStart) ->
 def _join(stack: ExitStack, prepared: Prepared) -> cluster.Joined:
     options = prepared.options
     weights = cluster.Weights.read(options.weights)
-    return cluster.join(stack, options, prepared.faces, weights, prepared.example_configs())
+    examples = prepared.space.example_configs(options.fixed)
+    return cluster.join(stack, options, prepared.faces, weights, examples)
 
 
 def _refuse_changes(search: dict[str, Any], prepared: Prepared) -> None:

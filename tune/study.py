@@ -17,11 +17,11 @@ import optuna
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from search_spaces import DEFAULT_OBJECTIVES
 from tune.informed_sampler import InformedSampler
 from tune.journal import open_storage
 from tune.records import TrialRecord
 from tune.samplers import make_sampler
+from tune.spaces import DEFAULT_OBJECTIVES
 from tune.stopping import make_rule
 from tune.stopping.fronts import to_places
 from tune.study_trials import (

@@ -20,10 +20,10 @@ from typing import Any, Self
 
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from search_spaces import Fit, Space
 from tune.account import Prepared, refuse_other_training
 from tune.past_runs import PastRun, list_differences, read_run
 from tune.records import TrialRecord, rank_complete
+from tune.spaces import Fit, Space
 from utkface.config import SET_BY_COMMAND, TrainConfig
 from utkface.errors import UserError
 

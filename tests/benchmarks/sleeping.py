@@ -12,13 +12,13 @@ import ray
 from ray import tune as ray_tune
 
 import tune.runner
-from search_spaces import load_space
 from tune.account import RunningAccount
 from tune.checkpoints import CheckpointStore
 from tune.cluster import Resources
 from tune.observer import Observer
 from tune.run_folder import RunFolder
 from tune.searcher import SearchSession
+from tune.spaces import load_space
 from tune.study import SearchStudy
 from tune.trainable import METRICS
 

@@ -10,7 +10,7 @@ import pytest
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.trial import TrialState
 
-from search_spaces import load_space
+from tune.spaces import load_space
 from tune.study import STUDY_NAME, SearchStudy, open_study
 from utkface.errors import UserError
 

@@ -1,5 +1,6 @@
 """Every space of the project: its points, its draws in a real study, and its conditions."""
 
+import json
 import subprocess
 import sys
 
@@ -7,8 +8,9 @@ import optuna
 import pytest
 from optuna.trial import FixedTrial, Trial
 
-from search_spaces import describe_change, list_spaces, load_space
 from search_spaces.common import BEST_GUESS, NO_AUGMENTATION, REFERENCE
+from tune.space_file import list_spaces
+from tune.spaces import describe_change, load_space
 from utkface.config import SET_BY_COMMAND, TrainConfig
 from utkface.errors import UserError
 
@@ -19,6 +21,15 @@ NAMES = [
 ]  # fmt: skip
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+@pytest.fixture(autouse=True)
+def weights_file(tmp_path, monkeypatch):
+    """What `weak_groups` reads; no other space looks at it."""
+    path = tmp_path / "weights.json"
+    path.write_text('{"group_weights": "80+ female=1.5, 0-3=1.2"}')
+    monkeypatch.setenv("UTKFACE_GROUP_WEIGHTS", str(path))
+    return path
 
 
 def random_study():
@@ -36,12 +47,17 @@ def test_listing_needs_no_file_of_weights(weights_file):
     assert list(list_spaces()) == NAMES
 
 
-def test_listing_imports_neither_optuna_nor_torch():
-    code = (
-        "import sys, search_spaces; search_spaces.list_spaces();"
-        "sys.exit(bool({'optuna', 'ray', 'torch'} & set(sys.modules)))"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+@pytest.mark.parametrize("option", ["--list-spaces", "--help"])
+def test_what_is_to_answer_at_once_imports_neither_optuna_nor_torch(option):
+    code = f"""
+import contextlib, sys
+from tune.run_search import main
+with contextlib.suppress(SystemExit):
+    main(["{option}"])
+sys.exit(bool({{"optuna", "ray", "torch", "numpy"}} & set(sys.modules)))"""
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert answer.returncode == 0
+    assert answer.stdout
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -75,6 +91,13 @@ def test_a_resumed_trial_gets_its_configuration_again(name):
         assert space.config(FixedTrial(trial.params), FIXED) == config
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_signature_is_stable_and_survives_json(name):
+    signature = load_space(name).signature()
+    assert json.loads(json.dumps(signature)) == signature
+    assert describe_change(json.loads(json.dumps(signature)), load_space(name).signature()) is None
+
+
 @pytest.mark.parametrize(
     ("name", "parameter", "condition"),
     [
@@ -96,6 +119,16 @@ def test_a_conditional_parameter_is_suggested_only_where_it_matters(name, parame
         assert (parameter in trial.params) == reached[-1]
     assert any(reached)
     assert not all(reached)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_examples_hold_every_point_and_draw_and_nothing_moves_between_ranges(name):
+    space = load_space(name, FIXED)
+    examples = space.example_configs(FIXED)
+    assert len(examples) == len(space.points) + len(space.draws)
+    for point, config in zip(space.points, examples, strict=False):
+        assert {name: getattr(config, name) for name in point} == point
+    assert space.remarks == []
 
 
 def test_what_a_space_holds_constant_holds_for_its_points_too():

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from optuna.trial import TrialState
 
-from search_spaces import load_space
 from tune import confirm
 from tune.checkpoints import CheckpointStore
 from tune.records import Confirmation
+from tune.spaces import load_space
 from tune.study import SearchStudy
 from utkface.inference import Predictions
 

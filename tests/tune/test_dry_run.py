@@ -1,7 +1,7 @@
 """What the search command says without searching."""
 
-from search_spaces import list_spaces
 from tune.run_search import main
+from tune.space_file import list_spaces
 
 
 def test_spaces_are_listed_with_their_questions(capsys):

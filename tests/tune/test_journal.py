@@ -10,8 +10,8 @@ import pytest
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.trial import TrialState
 
-from search_spaces import load_space
 from tune.journal import read_storage
+from tune.spaces import load_space
 from tune.study import SearchStudy, open_study
 from utkface.errors import UserError
 

@@ -5,8 +5,8 @@ import math
 import pytest
 from optuna.trial import TrialState
 
-from search_spaces import load_space
 from tune.options import SearchOptions
+from tune.spaces import load_space
 from tune.study import SearchStudy
 from utkface.errors import UserError
 

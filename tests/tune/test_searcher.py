@@ -1,10 +1,10 @@
 import pytest
 from ray.tune.search import Searcher
 
-from search_spaces import load_space
 from tune.checkpoints import CheckpointStore
 from tune.observer import Observer
 from tune.searcher import MAX_FAILURES_AT_START, SearchSession, StudyScheduler, StudySearcher
+from tune.spaces import load_space
 from tune.study import SearchStudy
 from tune.trainable import DIVERGED, FAILURE, METRICS
 

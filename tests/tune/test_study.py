@@ -3,7 +3,7 @@ import json
 import pytest
 from optuna.trial import TrialState
 
-from search_spaces import load_space
+from tune.spaces import load_space
 from tune.study import SearchStudy
 
 FIXED = {"epochs": 9, "image_size": 32, "seed": 3}

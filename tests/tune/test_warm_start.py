@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import pytest
 from optuna.trial import TrialState
 
-from search_spaces import load_space
 from tune.options import SearchOptions
 from tune.past_runs import read_run
 from tune.run_folder import RunFolder
+from tune.spaces import load_space
 from tune.study import SearchStudy
 from tune.warm_start import WarmStart, plan_warm_start, read_runs
 from utkface.config import TRAINING_VERSION

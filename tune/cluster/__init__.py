@@ -1,11 +1,11 @@
-"""Ray on one machine or on a cluster: joining it, and fitting the trials to it."""
+"""Ray on one machine or on a cluster: joining it, and fitting the trials to it.
 
-from tune.cluster.client import staged_here
-from tune.cluster.connect import connect
-from tune.cluster.join import Joined, join
-from tune.cluster.nodes import open_packed, prepare_nodes
+Nothing here imports another part of `tune`.
+"""
+
+from tune.cluster.join import Joined, connect, join, staged_here
+from tune.cluster.nodes import Weights, open_packed, prepare_nodes
 from tune.cluster.resources import Resources, describe, hardware, plan_resources
-from tune.cluster.weights import Weights
 
 __all__ = [
     "Joined",

@@ -1,9 +1,10 @@
 """A cluster's nodes before a search: each is looked at, told what it lacks, and warmed, once."""
 
 import contextlib
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import ray
@@ -11,15 +12,45 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from tune.cluster.resources import may_grow
 from tune.cluster.storage import Probe
-from tune.cluster.weights import Weights
+from utkface.atomic import replacing
 from utkface.config import TrainConfig
 from utkface.data import Faces
+from utkface.data.sources import cache_folder
 from utkface.errors import UserError
 from utkface.model import build_model
 
 #: A node has so long to start a worker, import PyTorch, and download weights where it has none.
 LOOK_TIMEOUT_S = 300
 DRIVER = "driver"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What `build_model` takes for weights, wherever it runs: a file's content travels along."""
+
+    name: str  # "imagenet", "none" or the path of a file on the driver's machine
+    content: bytes | None = field(repr=False)
+
+    @classmethod
+    def read(cls, name: str) -> Self:
+        """Return weights by their name or path, the latter made absolute."""
+        if name in ("imagenet", "none"):
+            return cls(name, None)
+        path = Path(name).resolve()
+        return cls(str(path), path.read_bytes())
+
+    def here(self) -> str:
+        """Return the name or a path on this machine, where the content is written if need be."""
+        if self.content is None:
+            return self.name
+        path = Path(self.name)
+        if path.is_file() and path.read_bytes() == self.content:
+            return self.name
+        path = cache_folder() / "weights" / f"{hashlib.sha256(self.content).hexdigest()[:16]}.pth"
+        if not path.is_file():
+            with replacing(path) as temporary:
+                temporary.write_bytes(self.content)
+        return str(path)
 
 
 @dataclass(frozen=True)

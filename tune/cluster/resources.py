@@ -1,17 +1,40 @@
-"""What each trial gets of the machine or cluster, and how many run at a time."""
+"""What each trial gets of the machine or cluster, and how many run at a time.
 
+Cores, cards and main memory all limit it. A card is measured by training on it; what a trial takes
+of main memory on a CPU is estimated from measurements (`trial_bytes`).
+"""
+
+import dataclasses
 import platform
-from collections.abc import Callable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from utkface.config import TrainConfig
 from utkface.errors import UserError
 
 #: What `ray up` leaves on the head of a cluster that grows while trials wait, and shrinks again.
 AUTOSCALER_CONFIG = Path("~/ray_bootstrap_config.yaml")
+
+#: More trials than this on one card only take each other's bandwidth.
+MAX_TRIALS_PER_GPU = 4
+#: CUDA's own memory per process (context, kernels, cuDNN), which PyTorch's count leaves out.
+CONTEXT_BYTES = 700 * 2**20
+#: Share of a card, and of a node's free memory, to plan with. A card's allocators fragment, and
+#: cuDNN tries several algorithms; Ray ends workers when 95 % of a node's memory are in use.
+USABLE_SHARE = 0.9
+MEASURE_TIMEOUT_S = 300
+#: MiB per image that a backbone keeps for the backward pass, measured at 128 px in float32.
+_ACTIVATIONS = {"mobilenet_v3_small": 7.1, "mobilenet_v3_large": 19.9, "efficientnet_b0": 35.8}
+#: MiB of a worker that has imported everything, and the images' worth beside a batch, see
+#: `trial_bytes`.
+_READY, _BESIDE_BATCH = 480, 73
 
 
 @dataclass(frozen=True)
@@ -21,38 +44,203 @@ class Resources:
     cpus_per_trial: float
     gpus_per_trial: float
     concurrency: int
+    memory_per_trial: int = 0  # bytes; 0: not planned
+    remark: str | None = None  # what a person should know of the plan
+
+    @property
+    def per_trial(self) -> dict[str, float]:
+        """What Ray is to set aside for each trial, by its own names."""
+        wanted = {
+            "cpu": self.cpus_per_trial,
+            "gpu": self.gpus_per_trial,
+            "memory": self.memory_per_trial,
+        }
+        return {name: amount for name, amount in wanted.items() if amount}
+
+
+@dataclass(frozen=True)
+class Usage:
+    """A card's memory, and what one trial took of it and of the host's, in bytes."""
+
+    card_bytes: int
+    trial_bytes: int  # by PyTorch's count
+    host_bytes: int = 0  # 0: unknown
+
+
+@dataclass(frozen=True)
+class _Node:
+    """What a node has for trials."""
+
+    cpus: float
+    gpus: float
+    memory: float  # bytes that were free when its Ray began; Ray heeds the limits of cgroups
+
+    def slots(self, resources: Resources, shared_bytes: int) -> int:
+        """Return how many trials fit at a time beside what they share."""
+        fits = [self.cpus / resources.cpus_per_trial]
+        if resources.gpus_per_trial:
+            fits.append(self.gpus / resources.gpus_per_trial)
+        if resources.memory_per_trial:
+            usable = self.memory * USABLE_SHARE - shared_bytes
+            fits.append(max(0.0, usable / resources.memory_per_trial))
+        return int(min(fits) + 1e-6)
 
 
 def plan_resources(
     cpus_per_trial: float | None,
     gpus_per_trial: float | None,
     concurrency: int | None,
-    trials_per_gpu: Callable[[], int] = lambda: 1,
+    config: TrainConfig | None = None,
+    images_shape: Sequence[int] = (),
+    shared_bytes: int = 0,
 ) -> Resources:
-    """Fill in what was not asked for from what the cluster has.
+    """Fill in what was not asked for from what the nodes have.
 
     Without GPUs: one CPU per trial and as many trials as CPUs, because two one-thread trials beat
-    one two-thread trial by 1.3. With GPUs: as many trials per card as ``trials_per_gpu``, which is
-    asked only then, finds to fit, and the CPUs shared among them. More trials at a time than fit
-    wait for a cluster that can grow. Raises `UserError` when a trial needs more than there is.
+    one two-thread trial by 1.3. With GPUs: as many trials per card as are measured to fit, and the
+    CPUs shared among them. No more trials than fit into each node's free memory, beside
+    ``shared_bytes`` once. ``config`` is the one that needs most, on images of ``images_shape``;
+    without it memory is not looked at. More trials at a time than fit wait for a cluster that can
+    grow. Raises `UserError` when a trial needs more than there is.
     """
-    total = ray.cluster_resources()
-    cpus, gpus = total.get("CPU", 0.0), total.get("GPU", 0.0)
+    nodes = _nodes()
+    most_gpus = max((node.gpus for node in nodes), default=0.0)
+    uses: list[Usage] = []
     if gpus_per_trial is None:
-        gpus_per_trial = 1 / trials_per_gpu() if gpus else 0.0
-    if gpus_per_trial > gpus:
-        raise _too_many("--gpus-per-trial", gpus_per_trial, gpus)
-    gpu_slots = int(gpus / gpus_per_trial + 1e-6) if gpus_per_trial else None
+        if most_gpus and config is not None:
+            uses = measure_cards(config, images_shape)
+        gpus_per_trial = 1 / trials_per_card(uses) if most_gpus else 0.0
+    if gpus_per_trial > most_gpus:
+        raise _too_many("--gpus-per-trial", gpus_per_trial, most_gpus)
+    nodes = [node for node in nodes if node.gpus >= gpus_per_trial]
     if cpus_per_trial is None:
-        cpus_per_trial = max(1.0, cpus // gpu_slots) if gpu_slots else 1.0
-    if cpus_per_trial > cpus:
-        raise _too_many("--cpus-per-trial", cpus_per_trial, cpus)
-    slots = int(cpus / cpus_per_trial)
-    if gpu_slots is not None:
-        slots = min(slots, gpu_slots)
+        cpus_per_trial = min((_cpu_share(node, gpus_per_trial) for node in nodes), default=1.0)
+    most_cpus = max((node.cpus for node in nodes), default=0.0)
+    if cpus_per_trial > most_cpus:
+        raise _too_many("--cpus-per-trial", cpus_per_trial, most_cpus)
+    by_cores = Resources(cpus_per_trial, gpus_per_trial, concurrency or 0)
+    num_slots = sum(node.slots(by_cores, shared_bytes) for node in nodes)
     if concurrency is None or not may_grow():
-        concurrency = min(concurrency or slots, slots)
-    return Resources(cpus_per_trial, gpus_per_trial, concurrency)
+        concurrency = min(concurrency or num_slots, num_slots)
+    memory = 0
+    if config is not None:
+        on_cpu = trial_bytes(config) if not gpus_per_trial else 0
+        memory = max((use.host_bytes for use in uses), default=on_cpu)
+    resources = Resources(cpus_per_trial, gpus_per_trial, concurrency, memory)
+    return _within_memory(resources, nodes, shared_bytes, config) if memory else resources
+
+
+def _within_memory(
+    resources: Resources, nodes: list[_Node], shared_bytes: int, config: TrainConfig | None
+) -> Resources:
+    """Lower the concurrency to what fits into memory; raises `UserError` where nothing does."""
+    assert config is not None
+    need = f"a trial takes up to {_gib(resources.memory_per_trial)} of main memory"
+    largest_free = _gib(max(node.memory for node in nodes))
+    num_slots = sum(node.slots(resources, shared_bytes) for node in nodes)
+    if num_slots == 0:
+        raise UserError(
+            f"{need} ({config.backbone}, batch_size {config.batch_size} at {config.image_size} px) "
+            f"beside {_gib(shared_bytes)} of faces, and {largest_free} are free; end other "
+            "programs, give a smaller --image-size, or a space with a smaller batch_size"
+        )
+    if num_slots >= resources.concurrency or may_grow():
+        return resources
+    remark = (
+        f"memory allows {num_slots} trials at a time, not {resources.concurrency}: {need}, and "
+        f"{largest_free} are free{' on the largest node' if len(nodes) > 1 else ''}"
+    )
+    return dataclasses.replace(resources, concurrency=num_slots, remark=remark)
+
+
+def trial_bytes(config: TrainConfig) -> int:
+    """Return what a trial's process takes of main memory on a CPU, the shared faces not counted.
+
+    A worker that has imported everything holds 475 MiB of private memory. Beside what a backbone
+    keeps of a batch, at most as much as for 73 more images was found: augmentation, validation in
+    batches of 256, and freed blocks that were too small to be used again. Measured on x86 Linux
+    with one thread and real faces (`tests/benchmarks/trial_memory.py`): MobileNetV3-Small took 645
+    to 980 MiB at 64 px with batches of 32 to 256, and 1,030 to 2,380 MiB at 128 px. No trial took
+    more than is returned, and some a quarter less.
+    """
+    images = (config.batch_size + _BESIDE_BATCH) * (config.image_size / 128) ** 2
+    return int((_READY + _ACTIVATIONS[config.backbone] * images) * 2**20)
+
+
+def largest(configs: Sequence[TrainConfig]) -> TrainConfig:
+    """Return the configuration that needs most memory, all of it at work from the first epoch."""
+    return max(configs, key=trial_bytes).replace(initial_image_size=0, freeze_epochs=0)
+
+
+def trials_per_card(uses: Iterable[Usage]) -> int:
+    """Return how many trials fit on each of the cards; 1 where not even one does.
+
+    Such a trial fails with a hint, and smaller ones of the same search do not.
+    """
+    fits = [int(use.card_bytes * USABLE_SHARE) // (use.trial_bytes + CONTEXT_BYTES) for use in uses]
+    return max(1, min([MAX_TRIALS_PER_GPU, *fits])) if fits else 1
+
+
+def measure_cards(config: TrainConfig, images_shape: Sequence[int]) -> list[Usage]:
+    """Train a few steps on one card of every node that has any; return what was used.
+
+    Raises `UserError` where a node cannot: its PyTorch sees no card, or others keep it busy.
+    """
+    tasks = {}
+    remote_measure = ray.remote(num_gpus=1, num_cpus=0, max_retries=0)(measure_here)
+    for node in ray.nodes():
+        if node["Alive"] and node["Resources"].get("GPU"):
+            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            measuring = remote_measure.options(scheduling_strategy=there)
+            address = f"{node['NodeManagerAddress']}-{node['NodeID'][:8]}"
+            tasks[address] = measuring.remote(config, tuple(images_shape))
+    uses = []
+    for address, task in tasks.items():
+        try:
+            uses.append(ray.get(task, timeout=MEASURE_TIMEOUT_S))
+        except (ray.exceptions.RayError, TimeoutError) as error:
+            reason = str(error).strip().splitlines()[-1] or type(error).__name__
+            raise UserError(
+                f"no trial could be measured on a GPU of node {address} ({reason}); "
+                "say with --gpus-per-trial what one needs, 0 for none"
+            ) from error
+    return uses
+
+
+def measure_here(config: TrainConfig, images_shape: tuple[int, ...]) -> Usage:
+    """Train an epoch of two batches beside all images of a search; return the memory used."""
+    import torch
+
+    from utkface.training import Training, TrainingData
+
+    if not torch.cuda.is_available():
+        raise UserError("PyTorch sees no CUDA device there")
+    num_train, num_val = 2 * config.batch_size, config.batch_size
+    rows = np.arange(num_train + num_val) % images_shape[0]
+    age = np.arange(images_shape[0]) % 100
+    data = TrainingData(
+        images=np.zeros(images_shape, dtype=np.uint8),
+        age=age,
+        gender=age % 2,
+        race=age % 5,
+        train=rows[:num_train],
+        val=rows[num_train:],
+    )
+    card_bytes = torch.cuda.get_device_properties(0).total_memory
+    try:
+        Training(config, data, weights="none", device="cuda").run_epoch()
+        trial_bytes = torch.cuda.max_memory_reserved()
+    except torch.cuda.OutOfMemoryError:
+        trial_bytes = card_bytes
+    torch.cuda.empty_cache()
+    return Usage(card_bytes, trial_bytes, private_bytes())
+
+
+def private_bytes() -> int:
+    """Return the memory of this process that it shares with no other; 0 where Linux is not."""
+    status = Path("/proc/self/status")
+    found = re.search(r"RssAnon:\s+(\d+) kB", status.read_text()) if status.exists() else None
+    return int(found[1]) * 1024 if found else 0
 
 
 def may_grow() -> bool:
@@ -85,9 +273,28 @@ def describe(resources: Resources) -> dict[str, Any]:
     }
 
 
+def _nodes() -> list[_Node]:
+    """Return the nodes that trials can run on."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return [
+        _Node(has["CPU"], has.get("GPU", 0.0), has.get("memory", 0.0))
+        for has in nodes
+        if has.get("CPU")
+    ]
+
+
+def _cpu_share(node: _Node, gpus_per_trial: float) -> float:
+    """Return the CPUs of each trial where they are shared by all that a node's cards hold."""
+    return max(1.0, node.cpus // int(node.gpus / gpus_per_trial + 1e-6)) if gpus_per_trial else 1.0
+
+
 def _too_many(flag: str, wish: float, there_are: float) -> UserError:
     kind = "GPUs" if "gpu" in flag else "CPUs"
     return UserError(
-        f"{flag} {wish:g} asks for more than the {there_are:g} {kind} there are; "
+        f"{flag} {wish:g} asks for more than the {there_are:g} {kind} that a node has; "
         "leave it out for what fits"
     )
+
+
+def _gib(num_bytes: float) -> str:
+    return f"{num_bytes / 2**30:.1f} GiB"

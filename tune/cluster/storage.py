@@ -1,7 +1,7 @@
-"""Whether a cluster's nodes share a place for checkpoints: each writes there, and reads the rest.
+"""A place for checkpoints that every node of a cluster reaches, looked at before a search begins.
 
-Nodes that do not would train a trial again from its beginning wherever it goes on, or mix up the
-states of two searches, so this is found out before a search begins (ray-project/ray#37177).
+Nodes that share none would train a trial again from its beginning wherever it goes on, or mix up
+the states of two searches (ray-project/ray#37177).
 """
 
 import uuid
@@ -9,7 +9,36 @@ from dataclasses import dataclass, field
 
 from pyarrow import fs
 
-from tune.checkpoints import open_storage
+from utkface.errors import UserError
+
+
+def open_storage(uri: str) -> tuple[fs.FileSystem, str]:
+    """Return the file system of an absolute path, a pyarrow or an fsspec URI, and the folder there.
+
+    The folder is made. Raises ValueError for what is no such URI, OSError where it is out of reach.
+    """
+    try:
+        filesystem, folder = fs.FileSystem.from_uri(uri)
+    except ValueError:
+        if "://" not in uri:
+            raise
+        filesystem, folder = fs.FileSystem.from_uri(f"fsspec+{uri}")
+    filesystem.create_dir(folder, recursive=True)
+    return filesystem, folder
+
+
+def check_storage(uri: str) -> None:
+    """Write, read and delete a small file; raises `UserError` where that is not possible."""
+    try:
+        probe = Probe(uri)
+        probe.leave("driver")
+        assert probe.sees("driver")
+        probe.remove()
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"cannot write checkpoints to {uri!r} ({error}); give --storage a folder or a URI that "
+            "every node can write to"
+        ) from error
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from search_spaces import OBJECTIVES
 from tune.records import TrialRecord, objective_values
+from tune.spaces import OBJECTIVES
 from utkface.evaluation.report.svg import COLOUR, SMALL_WIDTH, new_figure, to_svg
 
 #: The room that a trial's number takes, in units of the figure.

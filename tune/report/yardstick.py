@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from search_spaces import OBJECTIVES
 from tune.records import judged_metric, search_objectives
+from tune.spaces import OBJECTIVES
 
 
 @dataclass(frozen=True)

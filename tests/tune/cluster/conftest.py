@@ -191,8 +191,8 @@ class Search:
 
     def new(self, *arguments, **how):
         return self.start(
-            "--space", "quick", "--data", "demo", "--weights", "none",
-            "--no-confirm", "--image-size", 32,
+            "--space", "quick", "--data", "demo", "--weights", "none", "--no-confirm",
+            "--image-size", 32,
             "--wandb", "disabled", *arguments, **how,
         )  # fmt: skip
 

@@ -7,8 +7,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from search_spaces import load_space
 from tune.options import SCHEDULERS
+from tune.spaces import load_space
 from tune.stopping import make_rule
 from tune.stopping.fronts import to_places
 from tune.study import SearchStudy

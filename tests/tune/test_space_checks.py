@@ -1,10 +1,14 @@
 """A space's defects: each gets one line that says where, what, which value and what is allowed."""
 
+import errno
 import re
 
+import optuna
 import pytest
+from optuna.storages.journal import JournalFileBackend, JournalStorage
+from optuna.trial import FixedTrial
 
-from search_spaces import load_space
+from tune.spaces import load_space
 from utkface.errors import UserError
 
 SOUND = '''"""Is this file sound?"""
@@ -183,6 +187,24 @@ BODIES = {
         5,
         "amp='fp8' is unknown; allowed: off, fp16, bf16",
     ),
+    "another value refused as well": (
+        'd = trial.suggest_int("freeze_epochs", 0, 64) / 64\nreturn {"dropout": 0.1 + d}',
+        6,
+        "dropout=1.1 is out of range; allowed: 0.0 to 0.9",
+    ),
+    "a name that is put together": (
+        'trial.suggest_float("d" + "ropout", 0.0, 1.5)\nreturn {}',
+        5,
+        "dropout=1.5 is out of range; allowed: 0.0 to 0.9 (suggested from 0.0..1.5)",
+    ),
+    "exits": ("raise SystemExit(3)", 5, "SystemExit: 3"),
+    "two kinds in two branches": (
+        'if trial.suggest_categorical("schedule", ["step", "constant"]) == "step":\n'
+        '    trial.suggest_float("max_lr", 0.001, 0.01)\nelse:\n'
+        '    trial.suggest_float("max_lr", 0.001, 0.01, log=True)\nreturn {}',
+        8,
+        "max_lr is suggested from 0.001..0.01 log in one trial and from 0.001..0.01 (line 6) in",
+    ),
     "wrong type": (
         'trial.suggest_float("batch_size", 16, 64)\nreturn {}',
         5,
@@ -252,6 +274,18 @@ def test_a_defect_of_suggest(write, body, line, what):
     assert what in message
 
 
+@pytest.mark.parametrize(
+    ("fixed", "message"),
+    [
+        ({"image_size": 0}, "--image-size 0 is out of range; allowed: 32 to 224"),
+        ({"epochs": 0, "seed": 1}, "--max-epochs 0 is out of range; allowed: 1 to 1000"),
+        ({"seed": -1}, "--seed -1 is out of range; allowed: 0 to 2147483647"),
+    ],
+)
+def test_what_the_command_sets_is_checked_before_a_space_is_blamed(write, fixed, message):
+    assert error_of(write(SOUND), fixed) == message
+
+
 CONDITIONAL = """\
 if trial.suggest_categorical("schedule", ["step", "constant"]) == "step":
     trial.suggest_int("step_epochs", 2, 6, step=2)
@@ -278,13 +312,9 @@ POINTS = {
         "step_epochs=4.0 is not in",
     ),
     "number for a bool": ({"schedule": "constant", "pretrained": 1}, "pretrained=1 is not in True"),
-    "lacks a parameter": (
-        {"schedule": "constant"},
-        "pretrained is missing; allowed: True or False",
-    ),
-    "lacks a reached one": (
-        {"schedule": "step", "pretrained": True},
-        "step_epochs is missing; allowed: 2..6 step 2",
+    "names one that no draw of the rest reaches": (
+        {"schedule": "constant", "step_epochs": 4},
+        "step_epochs=4 is not suggested beside its other values",
     ),
     "names an unreached one": (
         {"schedule": "constant", "step_epochs": 4, "pretrained": True},
@@ -319,10 +349,73 @@ def test_a_space_that_contradicts_what_the_command_sets_is_refused(write):
     assert re.search(r":5: freeze_epochs=4 leaves none of epochs=4 .*suggested from 0..4", message)
 
 
-def test_a_numeric_range_may_depend_on_another_value(write):
+def test_a_numeric_range_may_depend_on_another_value_and_what_that_costs_is_told(write):
     body = (
-        'low = trial.suggest_categorical("pretrained", [True, False])\n'
-        'trial.suggest_float("max_lr", 1e-4, 1e-3 if low else 1e-2)\nreturn {}'
+        'if trial.suggest_categorical("pretrained", [True, False]):\n'
+        '    trial.suggest_float("max_lr", 1e-4, 1e-3)\nelse:\n'
+        '    trial.suggest_float("max_lr", 1e-4, 1e-2)\nreturn {}'
     )
-    ranges = load_space(write(space_with(body))).signature()["parameters"]["max_lr"]["ranges"]
+    space = load_space(write(space_with(body)))
+    ranges = space.signature()["parameters"]["max_lr"]["ranges"]
     assert sorted(ranges) == ["0.0001..0.001", "0.0001..0.01"]
+    (remark,) = space.remarks
+    assert remark.startswith("max_lr is suggested from 0.0001..0.001")
+    assert "(lines 6 and 8), depending on other values" in remark
+
+
+def test_what_a_point_leaves_out_is_sampled_as_in_optuna(write):
+    points = [{"schedule": "step"}, {"step_epochs": 4}, {"dropout": 0.3}, {}]
+    space = load_space(write(space_with(CONDITIONAL, points=repr(points))))
+    examples = space.example_configs({})  # what is left out is drawn there, too
+    assert [config.dropout for config in examples[:4]] == [0.1, 0.1, 0.3, 0.1]
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    for point in space.points:
+        params, overrides = space.split_point(point)
+        study.enqueue_trial(params)
+        trial = study.ask()
+        config = space.config(trial, {}, overrides)
+        assert trial.params["pretrained"] in (True, False)
+        if point != {"step_epochs": 4} or config.schedule == "step":  # else Optuna drops it
+            assert {name: getattr(config, name) for name in point} == point
+
+
+def test_a_draw_of_what_a_point_leaves_out_may_not_be_refused(write):
+    body = (
+        'trial.suggest_float("dropout", 0.0, 0.5)\n'
+        'return {"hue": trial.suggest_float("gender_weight", 0.0, 0.5)}'
+    )
+    path = write(space_with(body, points="[{'dropout': 0.1, 'hue': 0.7}]"))
+    assert "point 1: hue=0.7 is out of range; allowed: 0.0 to 0.5" in error_of(path)
+
+
+DURING_A_SEARCH = {  # what no draw of the check meets
+    "raises": ("1 / 0", 6, "ZeroDivisionError: division by zero"),
+    "exits": ("raise SystemExit", 6, "SystemExit"),
+    "a bad range": ('trial.suggest_float("hue", 1, 0)', 6, "ValueError: "),
+    "returns nothing": ("return None", None, "suggest returned None"),
+    "contradicts": ('return {"dropout": 3.0}', None, "dropout=3.0 is out of range"),
+}
+
+
+@pytest.mark.parametrize(("rare", "line", "what"), DURING_A_SEARCH.values(), ids=DURING_A_SEARCH)
+def test_whatever_goes_wrong_in_suggest_during_a_search_is_one_line(write, rare, line, what):
+    body = f'if trial.suggest_float("max_lr", 0.001, 0.01) == 0.0051234:\n    {rare}\nreturn {{}}'
+    path = write(space_with(body))
+    space = load_space(path)
+    with pytest.raises(UserError) as caught:
+        space.config(FixedTrial({"max_lr": 0.0051234}), {})
+    message = str(caught.value)
+    assert message.startswith(f"{path}:{line}: {what}" if line else f"{path}: {what}")
+    assert "\n" not in message
+
+
+def test_a_disk_that_is_full_during_suggest_is_not_the_spaces_fault(write, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    space = load_space(write(SOUND))
+    storage = JournalStorage(JournalFileBackend(str(write(SOUND).with_name("journal"))))
+    trial = optuna.create_study(storage=storage).ask()
+    monkeypatch.setattr(JournalFileBackend, "append_logs", full)
+    with pytest.raises(OSError, match="No space left"):
+        space.config(trial, {})

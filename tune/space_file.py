@@ -1,12 +1,22 @@
-"""A space's file, read and parsed but not run, and the one-line errors that point into it."""
+"""Files of search spaces, read and parsed but not run, and the one-line errors that point at them.
+
+Optuna is not imported: ``--list-spaces`` and ``--help`` are to answer at once.
+"""
 
 import ast
+import contextlib
+import difflib
+import os
 import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+import search_spaces
 from utkface.errors import UserError
+
+_FOLDER = Path(search_spaces.__path__[0])
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,21 @@ class SpaceFile:
         what = error if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
         return self.error(what, lines[-1] if lines else None)
 
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Raise a one-line error with the file and line for whatever this file's code raises.
+
+        A disk that Optuna's storage cannot write to is not the file's fault, and passes as it is.
+        """
+        try:
+            yield
+        except (Exception, SystemExit) as error:
+            frames = traceback.extract_tb(error.__traceback__)
+            in_storage = any("/optuna/storages/" in frame.filename for frame in frames)
+            if in_storage and isinstance(error, OSError | UserError):
+                raise
+            raise self.error_from(error) from error
+
     def line_of(self, name: str) -> int | None:
         """Return the line where `suggest` or a constant names this hyperparameter."""
         points = self._assignment("POINTS")
@@ -87,6 +112,40 @@ class SpaceFile:
                 assert isinstance(node, ast.Assign | ast.AnnAssign)
                 return node
         return None
+
+
+def list_spaces() -> dict[str, str]:
+    """Return the question of each built-in space by name, in alphabetical order."""
+    return {name: SpaceFile.read(path).question for name, path in _built_in().items()}
+
+
+def find_space(name_or_path: str | os.PathLike[str]) -> Path:
+    """Return the file of a built-in space, or the path itself where one is given.
+
+    Raises `UserError` for a name that no space has, with the closest one, and for a missing file.
+    """
+    text = os.fspath(name_or_path)
+    spaces = _built_in()
+    if text in spaces:
+        return spaces[text]
+    path = Path(text)
+    if path.suffix == ".py" or path.parent != Path():
+        if path.is_file():
+            return path
+        raise UserError(f"no search space at {text}; allowed: a Python file or {', '.join(spaces)}")
+    if Path(f"{text}.py").is_file():
+        hint = f"did you mean the file {text}.py?"
+    else:
+        close = difflib.get_close_matches(text, spaces, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        hint += f"allowed: {', '.join(spaces)}, or the path of a Python file"
+    raise UserError(f"unknown search space {text!r}; {hint}")
+
+
+def _built_in() -> dict[str, Path]:
+    """Return the files that have a `suggest`, by name: shared pieces have none."""
+    paths = sorted(_FOLDER.glob("[!_]*.py"))
+    return {path.stem: path for path in paths if SpaceFile.read(path).defines("suggest")}
 
 
 def _error_at(path: Path, line: int | None, message: object) -> UserError:

@@ -1,7 +1,9 @@
-"""Searches across a head and workers of real processes (see conftest.py)."""
+"""Searches across a head and workers of real processes (see conftest.py), and their refusals."""
 
 import contextlib
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
+REPOSITORY = Path(__file__).resolve().parents[3]
 SECRET = "local-" + "5ec2e7" * 7  # looks like a W&B key
 NUM_TRIALS, MAX_EPOCHS = 4, 3
 BUDGET = ["--num-trials", NUM_TRIALS, "--max-epochs", MAX_EPOCHS, "--scheduler", "none"]
@@ -92,3 +95,73 @@ def test_a_killed_driver_is_resumed_from_outside_the_cluster(search, local_clust
     assert_whole(search)
     after = {record.number: record for record in search.records()}
     assert before.items() <= after.items()
+
+
+def test_a_submitted_job_searches_on_the_cluster(local_cluster, tmp_path):
+    results = tmp_path / "results"
+    command = [
+        str(Path(sys.executable).with_name("ray")), "job", "submit",
+        "--address", f"http://127.0.0.1:{local_cluster.dashboard_port}",
+        "--runtime-env", "tune/cluster/job.yaml", "--",
+        "python", "tune/run_search.py", "--address", "auto", "--space", "quick", "--data", "demo",
+        "--weights", "none", "--image-size", "32", "--num-trials", "2", "--max-epochs", "1",
+        "--no-confirm", "--wandb", "disabled", "--results", str(results),
+    ]  # fmt: skip
+    process = subprocess.run(
+        command, cwd=REPOSITORY, env=local_cluster.env, capture_output=True, text=True,
+        timeout=600, check=False,
+    )  # fmt: skip
+    assert process.returncode == 0, process.stdout + process.stderr
+    (record,) = results.glob("*/search.json")
+    assert json.loads(record.read_text())["status"] == "finished"
+
+
+@pytest.fixture
+def refused(search):
+    def refused_(*arguments, env=None, results=None):
+        """Run a search that cannot be; return its one line."""
+        if results is not None:
+            search.results = results
+        process = search.new("--num-trials", 1, *arguments, env=env)
+        assert search.wait(process) == 2, search.log.read_text()
+        (line,) = search.log.read_text().splitlines()
+        assert line.startswith("error: ")
+        assert not list(search.results.glob("*/search.json"))
+        return line
+
+    return refused_
+
+
+@pytest.fixture
+def hiding(local_cluster):
+    if not local_cluster.hidden:
+        pytest.skip("this user may not give a process file systems of its own (unshare -m)")
+
+
+@pytest.mark.usefixtures("hiding")
+def test_several_nodes_and_no_shared_storage(refused, local_cluster):
+    line = refused(results=local_cluster.private / "results")
+    assert line.count("what the driver wrote is not there") == len(local_cluster.workers)
+    assert "give --storage" in line
+
+
+@pytest.mark.usefixtures("hiding")
+def test_a_storage_that_only_the_driver_reaches(refused, local_cluster):
+    storage = local_cluster.private / "storage"
+    line = refused("--storage", storage)
+    assert f"--storage {storage} is out of reach" in line
+
+
+@pytest.mark.usefixtures("hiding")
+def test_faces_that_no_object_store_holds(refused):
+    line = refused("--image-size", 224)  # 600 faces of 147 KiB
+    assert "(86.1 MiB at 224 px) do not fit into the object store" in line
+    assert "--object-store-memory" in line
+
+
+@pytest.mark.parametrize("token", ["", "f" * 64])
+def test_a_missing_or_another_token(refused, token, tmp_path):
+    env = {"RAY_AUTH_TOKEN": token, "RAY_AUTH_TOKEN_PATH": "", "HOME": str(tmp_path)}
+    line = refused(env=env)
+    assert "asks for a token" in line
+    assert "ray get-auth-token" in line
