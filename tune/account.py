@@ -19,7 +19,7 @@ from tune.cluster import Resources
 from tune.observer import Observer
 from tune.options import REPOSITORY, SearchOptions
 from tune.records import TrialRecord
-from tune.report import write_report
+from tune.report.page import write_report
 from tune.run_folder import INTERRUPTED, RUNNING, RunFolder
 from tune.stopping import make_rule
 from tune.study import SearchStudy

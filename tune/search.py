@@ -23,8 +23,8 @@ from tune.runner import run_trials, trial_job
 from tune.screen import Screen
 from tune.searcher import SearchSession
 from tune.study import SearchStudy
-from tune.tracking import WandbTracker, resolve_mode
 from tune.trainable import SEARCH_ROWS, TrialJob
+from tune.wandb_logger import WandbLogger, resolve_mode
 from tune.warm_start import WarmStart, plan_warm_start, read_runs
 from tune.wording import disk_line, labelled
 from utkface.data.account import write_account
@@ -89,7 +89,7 @@ def _run(
     observers: list[Observer] = [screen]
     mode, wandb_line = resolve_mode(options.wandb)
     if mode != "disabled":
-        tracker = WandbTracker(mode, folder.path, say=screen.say, checkpoints=checkpoints)
+        tracker = WandbLogger(mode, folder.path, say=screen.say, checkpoints=checkpoints)
         stack.callback(tracker.close)
         observers.append(tracker)
     session = SearchSession(study, options.num_trials, observers, checkpoints)

@@ -21,7 +21,7 @@ from tune.retrain.screen import RetrainScreen
 from tune.retrain.session import JobRecord, RetrainSession
 from tune.run_folder import FAILED, FINISHED, INTERRUPTED, RUNNING
 from tune.runner import run_trials, trial_job
-from tune.tracking import WandbTracker, resolve_mode
+from tune.wandb_logger import WandbLogger, resolve_mode
 from tune.wording import labelled
 from utkface.data.account import write_account
 
@@ -61,7 +61,7 @@ class Retraining:
         self.checkpoints = CheckpointStore.of_run(plan.options.storage, folder.path)
         self._wall_s = record["wall_s"] - time.monotonic()
         self._weights = cluster.Weights.read(plan.weights)
-        self._tracker: WandbTracker | None = None
+        self._tracker: WandbLogger | None = None
         self._joined: cluster.Joined | None = None
         self._interrupted = False
 
@@ -72,7 +72,7 @@ class Retraining:
         observers: list[Observer] = [screen]
         mode, wandb_line = resolve_mode(self.plan.options.wandb)
         if mode != "disabled":
-            tracker = self._tracker = WandbTracker(
+            tracker = self._tracker = WandbLogger(
                 mode,
                 self.folder.path,
                 say=screen.say,
