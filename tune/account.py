@@ -20,7 +20,7 @@ from tune.confirm import confirmation_of
 from tune.observer import Observer
 from tune.options import REPOSITORY, SearchOptions
 from tune.records import TrialRecord
-from tune.report import write_report
+from tune.report.page import write_report
 from tune.run_folder import INTERRUPTED, RUNNING, RunFolder
 from tune.spaces import Space, load_space
 from tune.stopping import make_rule

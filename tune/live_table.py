@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tune.progress import Progress
-from tune.report.analysis import last_metrics
+from tune.records import last_metrics
 from tune.wording import (
     DEMO_WARNING,
     count_line,

@@ -6,7 +6,7 @@ only a search's small summaries are kept; ``trials.csv`` and ``best.json`` say l
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,11 @@ import optuna
 import pandas as pd
 
 from tune.journal import read_storage
-from tune.records import TrialRecord
-from tune.report.tables import METRICS
+from tune.records import Conditions, TrialRecord
 from tune.run_folder import RunFolder
 from tune.study import STUDY_NAME
 from tune.study_trials import study_records
+from tune.trials_table import METRICS
 from utkface.errors import UserError
 
 
@@ -58,37 +58,12 @@ def read_run(results: Path, name: str) -> PastRun:
     return PastRun(folder.path.name, search, records)
 
 
-#: What must be equal for scores to be comparable: where search.json has it, and how it is named.
-_CONDITIONS: dict[str, tuple[tuple[str, ...], Callable[[Any], str]]] = {
-    "faces": (("data", "fingerprint"), lambda digest: str(digest)[:8]),
-    "split": (("data", "split_hash"), lambda digest: str(digest)[:8]),
-    "image size": (("image_size",), str),
-    "epochs": (("max_epochs",), str),
-    # A file may be reached by several paths.
-    "first weights": (("weights",), lambda weights: Path(str(weights)).name),
-}
-
-
 def list_differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """Name what keeps the scores of two searches from being comparable: nothing, if they are.
 
     Both are contents of ``search.json``. A difference is told as "epochs: 8 and 12".
     """
-    differences: list[str] = []
-    for what, (keys, name) in _CONDITIONS.items():
-        first, second = name(_look_up(one, keys)), name(_look_up(other, keys))
-        if what == "split" and differences:
-            continue  # other faces always make another split
-        if first != second:
-            differences.append(f"{what}: {first} and {second}")
-    return differences
-
-
-def _look_up(search: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
-    value: Any = search
-    for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
+    return Conditions.of(one).differences(Conditions.of(other))
 
 
 def _read_journal(journal: Path) -> list[TrialRecord]:

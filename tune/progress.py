@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tune.records import SCORE, TrialRecord, rank_complete
-from tune.report.analysis import split_differing
+from tune.trials_table import split_differing
 
 
 @dataclass

@@ -27,7 +27,7 @@ from typing import Any, Self
 
 from tune.journal import BACKUP
 from tune.records import SCORE, Confirmation, TrialRecord, pareto_front, rank_complete
-from tune.report import trials_table
+from tune.trials_table import trials_table
 from utkface.atomic import replacing
 from utkface.errors import UserError
 

@@ -45,9 +45,10 @@ def _compare(given: dict) -> int:
     results = given.pop("results", SearchOptions.results)
     if names is None or given:
         raise UserError("--compare RUN RUN goes with --output and --results, and with nothing else")
-    from tune.compare import compare
+    from tune.past_runs import read_run
+    from tune.report.compare import compare
 
-    return compare(results, names, output)
+    return compare([read_run(results, name) for name in names], results, output)
 
 
 def _resume(name: str, given: dict, anyway: bool) -> int:

@@ -31,8 +31,8 @@ from tune.screen import Screen
 from tune.searcher import SearchSession
 from tune.spaces import describe_change
 from tune.study import SEARCH_ROWS, SearchStudy
-from tune.tracking import WandbTracker, resolve_mode
 from tune.trainable import TrialJob
+from tune.wandb_logger import WandbLogger, resolve_mode
 from tune.warm_start import WarmStart, plan_warm_start, read_runs
 from tune.wording import disk_line, labelled
 from utkface.data.account import write_account
@@ -106,7 +106,7 @@ def _run(
     observers: list[Observer] = [screen]
     mode, wandb_line = resolve_mode(options.wandb)
     if mode != "disabled":
-        tracker = WandbTracker(mode, folder.path, say=screen.say, checkpoints=checkpoints)
+        tracker = WandbLogger(mode, folder.path, say=screen.say, checkpoints=checkpoints)
         stack.callback(tracker.close)
         observers.append(tracker)
     account = RunningAccount(folder, search, study)

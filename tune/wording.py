@@ -10,16 +10,18 @@ from typing import Any
 from tune.progress import Progress
 from tune.records import (
     SCORE,
+    STATES,
     Confirmation,
     TrialRecord,
     describe_objectives,
+    last_metrics,
     objective_values,
     pareto_front,
     rank_complete,
     search_objectives,
 )
-from tune.report.analysis import STATES, last_metrics, split_differing
-from tune.tracking import sync_command
+from tune.trials_table import split_differing
+from tune.wandb_logger import sync_command
 from utkface.evaluation.report.text import show, show_duration, show_fixed
 
 DEMO_WARNING = "demo faces: these numbers say nothing about real ones"

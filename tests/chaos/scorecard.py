@@ -53,7 +53,7 @@ def judge(testimony: Testimony, final: Endings) -> dict[str, int]:
 
 def judge_run_folder(path: Path, testimony: Testimony, kills: Counter[str]) -> Scorecard:
     """Compare a run folder of ours with the testimony, and its files with each other."""
-    from tune.report.analysis import STATES
+    from tune.records import STATES
     from tune.run_folder import FINISHED, RunFolder
     from tune.study import open_study, study_records
 

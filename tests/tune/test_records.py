@@ -1,14 +1,18 @@
+import json
 import math
 
 import optuna
+import pytest
 
 from tune.records import (
+    SearchRecord,
     TrialRecord,
     objective_values,
     pareto_front,
     rank_complete,
     search_objectives,
 )
+from utkface.errors import UserError
 
 BOTH = ("age_mae", "gender_error")
 
@@ -82,3 +86,46 @@ def test_of_several_objectives_the_front_comes_first():
 def test_older_searches_minimised_the_score():
     assert search_objectives({"objective": "score"}) == ("score",)
     assert search_objectives({"objectives": list(BOTH)}) == BOTH
+
+
+def test_a_search_is_read_as_it_was_written(search_json, tmp_path):
+    search = SearchRecord.parse({**search_json, "name": "a", "of_a_later_version": 1})
+    search.write(tmp_path / "search.json")
+    assert SearchRecord.read(tmp_path / "search.json") == search
+    assert search.training_version == 1  # of a record that does not say
+    assert [path.name for path in tmp_path.iterdir()] == ["search.json"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"seed": "zero"}, "seed='zero': input should be a valid integer"),
+        ({"data": {}}, "data.source is missing"),
+        ({"status": "asleep"}, "status='asleep': input should be 'finished', 'interrupted'"),
+    ],
+)
+def test_a_damaged_search_is_refused_by_the_name_of_its_field(search_json, tmp_path, change, said):
+    path = tmp_path / "search.json"
+    path.write_text(json.dumps({**search_json, **change}))
+    with pytest.raises(UserError) as caught:
+        SearchRecord.read(path)
+    assert said in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", '{"name": '])
+def test_what_is_no_record_of_a_search_is_refused_in_one_line(tmp_path, content):
+    path = tmp_path / "search.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(UserError, match="cannot be read") as caught:
+        SearchRecord.read(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_keeps_scores_from_being_compared_is_named(search_json):
+    one = SearchRecord.parse(search_json).conditions
+    assert one.differences(one) == []
+    other = SearchRecord.parse({**search_json, "max_epochs": 8, "training_version": 2}).conditions
+    assert one.differences(other) == ["epochs: 6 and 8", "training version: 1 and 2"]

@@ -1,6 +1,4 @@
-"""What a search leaves for people to read: one self-contained HTML page and a table of trials."""
+"""What a search leaves for people to read: its page, and the page that compares several.
 
-from tune.report.page import write_report
-from tune.report.tables import trials_table
-
-__all__ = ["trials_table", "write_report"]
+Of `tune` only the records are imported; matplotlib is loaded when a figure is drawn.
+"""

@@ -1,21 +1,29 @@
-"""The search's course as figures: best so far, every trial's curve, rungs, the best's losses.
+"""A search's course as figures: best so far, curves, rungs, losses, the Pareto front.
 
-Each function returns an `<svg>` for the page, or None where there is nothing to draw yet.
+Each function returns an `<svg>` for the page, or None where there is nothing to draw yet. Drawn
+here and not by `optuna.visualization.matplotlib`: that knows neither scores at a common epoch nor
+a page's colours, light or dark. Figures of the parameters are in `tune.report.parameter_figures`.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import accumulate, combinations
+from typing import Any
 
 from markupsafe import Markup
-from matplotlib.ticker import MaxNLocator
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from tune.records import TrialRecord
-from tune.report.analysis import STATES, Finish, Rung, curve
-from tune.report.axes import mark_reference, set_score_axis, time_unit
-from tune.report.yardstick import Yardstick
+from tune.records import STATES, TrialRecord, objective_values
+from tune.report.analysis import Finish, Metric, Rung, curve
+from tune.spaces import OBJECTIVES
 from utkface.evaluation.report.svg import COLOUR, SMALL_WIDTH, new_figure, to_svg
 from utkface.evaluation.report.text import show_fixed
 
+#: The score of the reference's published model, by the definition of the score.
+REFERENCE_SCORE = 1.0
+_ROUND_TICKS = (1, 1.1, 1.2, 1.3, 1.4, 1.5, 1.7, 2, 2.5, 3, 4, 5, 6, 8)
 #: How a trial's curve ends, by its state.
 _STATE_COLOUR = {
     "COMPLETE": COLOUR["complete"],
@@ -24,54 +32,96 @@ _STATE_COLOUR = {
     "RUNNING": COLOUR["running"],
 }
 _END_MARKER = {"COMPLETE": "o", "PRUNED": "_", "FAIL": "x", "RUNNING": ">"}
+#: Colours of the searches of a comparison, in their order; then again, with other dashes.
+SEARCH_ROLES = ("best", "complete", "running", "reference", "failed", "stopped")
+_DASHES = ("-", (0, (4, 2)), (0, (1, 1.5)))
+#: The room that a trial's number takes, in units of the figure.
+_NUMBER_WIDTH, _NUMBER_HEIGHT = 22, 16
 
 
 def draw_progress(
-    done: Sequence[Finish], by_time: bool, show_reference: bool, by: Yardstick
+    done: Sequence[Finish], by_time: bool, show_reference: bool, by: Metric
 ) -> Markup | None:
     """Draw each complete trial's score and the best so far, over time or over trial numbers.
 
     ``by`` says what the score is, here and below.
     """
-    if by_time:
-        done = [finish for finish in done if math.isfinite(finish.time_s)]
-    if not done:
+    points = _by_time_or_number(done, by_time)
+    if not points:
         return None
-    unit, unit_s = time_unit(max(finish.time_s for finish in done)) if by_time else ("", 1)
-    x = [f.time_s / unit_s if by_time else f.number for f in done]
+    unit, unit_s = _time_unit(max(x for x, _ in points)) if by_time else ("", 1)
+    x, scores = [x / unit_s for x, _ in points], [score for _, score in points]
     figure, axes = new_figure()
-    # Over trial numbers the best so far is that of the numbers up to there, not of the clock.
-    order = sorted(range(len(done)), key=lambda i: x[i])
-    best, steps = math.inf, []
-    for i in order:
-        best = min(best, done[i].score)
-        steps.append(best)
-    axes.plot(x, [f.score for f in done], "o", color=COLOUR["complete"], ms=5, alpha=0.55)
-    axes.step([x[i] for i in order], steps, where="post", color=COLOUR["best"], lw=2.2)
-    winner = min(order, key=lambda i: done[i].score)
-    axes.plot(x[winner], done[winner].score, "o", color=COLOUR["best"], ms=8)
-    axes.set_xlabel(f"{unit} since the search began" if by_time else "trial number")
-    axes.set_ylabel(f"{by.words} (lower is better)")
+    axes.plot(x, scores, "o", color=COLOUR["complete"], ms=5, alpha=0.55)
+    steps = list(accumulate(scores, min))
+    axes.step(x, steps, where="post", color=COLOUR["best"], lw=2.2)
+    winner = scores.index(min(scores))
+    axes.plot(x[winner], scores[winner], "o", color=COLOUR["best"], ms=8)
+    _label_course(axes, unit, f"{by.words} (lower is better)")
     if by_time:
         axes.set_xlim(0, 1.04 * max(x) or 1)
-    else:
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7, min_n_ticks=1))
-    low, high = set_score_axis(axes, [f.score for f in done])
-    mark_reference(axes, low, high, show_reference)
+    low, high = _set_score_axis(axes, scores)
+    _mark_reference(axes, low, high, show_reference)
     kind = "time" if by_time else "trials"
     label = f"Best {by.words} so far over {kind}, ending at {show_fixed(steps[-1], 4)}"
     return to_svg(figure, f"progress-{kind}", label)
 
 
+def draw_searches(
+    searches: Sequence[tuple[str, Sequence[Finish], float, int]],
+    by_time: bool,
+    show_reference: bool,
+) -> Markup | None:
+    """Draw the best score so far of several searches; a line ends where its search did.
+
+    Each is its letter, its complete trials, the time of its end (s) and its last trial's number.
+    """
+    drawn = []
+    for index, (letter, done, end_s, last_number) in enumerate(searches):
+        points = _by_time_or_number(done, by_time)
+        end = end_s if by_time else float(last_number)
+        if points:
+            x = [place for place, _ in points]
+            best = list(accumulate((score for _, score in points), min))
+            drawn.append((index, letter, x, best, end if math.isfinite(end) else max(x)))
+    if not drawn:
+        return None
+    longest = max(end for *_, end in drawn)
+    unit, unit_s = _time_unit(longest) if by_time else ("", 1)
+    figure, axes = new_figure(height=300)
+    for index, letter, x, best, end in drawn:
+        colour = COLOUR[search_role(index)]
+        axes.step(
+            [place / unit_s for place in [*x, end]], [*best, best[-1]], where="post", lw=2.2,
+            color=colour, ls=_DASHES[index // len(SEARCH_ROLES) % len(_DASHES)], label=letter,
+        )  # fmt: skip
+        axes.plot(x[0] / unit_s, best[0], "o", color=colour, ms=5)
+        axes.plot(end / unit_s, best[-1], "|", color=colour, ms=11, mew=2.2)
+    _label_course(axes, unit, "best score so far (lower is better)")
+    if by_time:
+        axes.set_xlim(0, 1.04 * longest / unit_s or 1)
+    low, high = _set_score_axis(axes, [score for *_, best, _ in drawn for score in best])
+    _mark_reference(axes, low, high, show_reference)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=6, borderpad=0)
+    kind = "time" if by_time else "trials"
+    ends = ", ".join(f"{letter} {show_fixed(best[-1], 4)}" for _, letter, _, best, _ in drawn)
+    return to_svg(figure, f"best-{kind}", f"Best score so far over {kind}, ending at {ends}")
+
+
+def search_role(index: int) -> str:
+    """Return the colour of a search among several by its place."""
+    return SEARCH_ROLES[index % len(SEARCH_ROLES)]
+
+
 def draw_curves(
     records: Sequence[TrialRecord],
     rungs: Sequence[int],
-    best: int | None,
+    marked: Collection[int],
     show_reference: bool,
-    by: Yardstick,
+    by: Metric,
 ) -> Markup | None:
-    """Draw every trial's score after each epoch, and how it ended; ``best`` is drawn on top."""
-    drawn = [r for r in records if any(math.isfinite(s) for s in curve(r, by.metric)[1])]
+    """Draw every trial's score after each epoch, and how it ended; the ``marked`` on top."""
+    drawn = [r for r in records if any(math.isfinite(s) for s in curve(r, by.name)[1])]
     if not drawn:
         return None
     figure, axes = new_figure(height=340)
@@ -80,9 +130,9 @@ def draw_curves(
     tooltips = {}
     faint = 0.6 if len(drawn) < 50 else 0.35
     # Trials that ran on lie over those that were stopped.
-    for record in sorted(drawn, key=lambda r: (r.number == best, r.state == "COMPLETE")):
-        epochs, scores = curve(record, by.metric)
-        is_best = record.number == best
+    for record in sorted(drawn, key=lambda r: (r.number in marked, r.state == "COMPLETE")):
+        epochs, scores = curve(record, by.name)
+        is_best = record.number in marked
         colour = COLOUR["best"] if is_best else _STATE_COLOUR[record.state]
         gid = f"trial{record.number}"
         axes.plot(
@@ -99,15 +149,15 @@ def draw_curves(
     axes.set_xlim(left=0.5)
     axes.set_xlabel("epoch (dotted: rungs)" if rungs else "epoch")
     axes.set_ylabel(f"{by.words} after the epoch (log)")
-    low, high = set_score_axis(axes, [s for r in drawn for s in curve(r, by.metric)[1]], clip=True)
-    mark_reference(axes, low, high, show_reference)
+    low, high = _set_score_axis(axes, [s for r in drawn for s in curve(r, by.name)[1]], clip=True)
+    _mark_reference(axes, low, high, show_reference)
     label = (
         f"{by.title} after each epoch of {len(drawn)} trials; each curve's end shows how it ended"
     )
     return to_svg(figure, "curves", label, tooltips)
 
 
-def draw_rung(rung: Rung, last_epoch: int, by: Yardstick) -> Markup | None:
+def draw_rung(rung: Rung, last_epoch: int, by: Metric) -> Markup | None:
     """Draw the survivors' scores at one rung against those at the end, if three have both."""
     pairs = rung.end.pairs
     if len(pairs) < 3:
@@ -158,3 +208,148 @@ def draw_losses(best: TrialRecord) -> list[Markup]:
 def _relative(values: Sequence[float]) -> list[float]:
     first = next((v for v in values if math.isfinite(v) and v != 0), 1.0)
     return [value / first for value in values]
+
+
+def draw_front(
+    records: Sequence[TrialRecord], front: Sequence[TrialRecord], objectives: Sequence[str]
+) -> list[Markup]:
+    """Draw the complete trials by each two objectives; those of the front bear their numbers.
+
+    A trial whose place is in the front for the sake of a third objective may lie behind others.
+    """
+    in_front = {record.number for record in front}
+    complete = [record for record in records if record.state == "COMPLETE"]
+    places = {record.number: objective_values(record, objectives) for record in complete}
+    places = {number: place for number, place in places.items() if all(map(math.isfinite, place))}
+    if not places:
+        return []
+    return [
+        _draw_pair({n: (place[i], place[j]) for n, place in places.items()}, in_front, names)
+        for (i, j), names in zip(
+            combinations(range(len(objectives)), 2), combinations(objectives, 2), strict=True
+        )
+    ]
+
+
+def _draw_pair(
+    places: dict[int, tuple[float, float]], in_front: set[int], names: tuple[str, str]
+) -> Markup:
+    figure, axes = new_figure(SMALL_WIDTH, 250)
+    tooltips = {}
+    for number in sorted(places, key=lambda n: (n in in_front, n)):
+        x, y = places[number]
+        gid = f"trial{number}"
+        style: dict[str, Any] = {"color": COLOUR["complete"], "ms": 5, "alpha": 0.55}
+        if number in in_front:
+            style = {"color": COLOUR["best"], "ms": 7, "alpha": 1}
+        axes.plot(x, y, "o", gid=gid, **style)
+        tooltips[gid] = f"trial {number}: {names[0]} {x:.4g}, {names[1]} {y:.4g}"
+    axes.set_xlabel(OBJECTIVES[names[0]])
+    axes.set_ylabel(OBJECTIVES[names[1]])
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
+    axes.margins(0.1)
+    _leave_out_worst(axes, places, in_front)
+    _write_numbers(figure, axes, {n: places[n] for n in sorted(in_front & places.keys())})
+    label = f"{len(places)} complete trials by {names[0]} and {names[1]}, and the front"
+    return to_svg(figure, f"front-{names[0]}-{names[1]}", label, tooltips)
+
+
+def _write_numbers(figure: Figure, axes: Axes, places: dict[int, tuple[float, float]]) -> None:
+    """Write trial numbers beside their dots where there is room; the pointer finds the others."""
+    figure.draw_without_rendering()  # or the places are not settled yet
+    taken: list[tuple[float, float]] = []
+    for number, place in places.items():
+        x, y = axes.transData.transform(place)
+        if any(abs(x - u) < _NUMBER_WIDTH and abs(y - v) < _NUMBER_HEIGHT for u, v in taken):
+            continue
+        taken.append((x, y))
+        axes.annotate(str(number), place, (4, 4), textcoords="offset points", color=COLOUR["ink"])
+
+
+def _leave_out_worst(
+    axes: Axes, places: dict[int, tuple[float, float]], in_front: set[int]
+) -> None:
+    """Let trials that are far worse than the whole front lie outside, where they squeeze it."""
+    setters: list[Callable[[float, float], Any]] = [axes.set_xlim, axes.set_ylim]
+    for index, set_limits in enumerate(setters):
+        values = [place[index] for place in places.values()]
+        needed = max(places[n][index] for n in in_front & places.keys())
+        if limits := limits_without_worst(values, needed, margin=0.1):
+            set_limits(*limits)
+
+
+def limits_without_worst(
+    values: Sequence[float], needed: float = -math.inf, margin: float = 0.06
+) -> tuple[float, float] | None:
+    """Return limits that leave out the worst tenth where it would squeeze all others together.
+
+    All up to ``needed`` stays inside. None where nothing has to be left out.
+    """
+    low, high = min(values), max(values)
+    reach = max(needed, sorted(values)[math.ceil(0.9 * len(values)) - 1])
+    if not high - low > 2 * (reach - low) > 0:
+        return None
+    return low - margin * (reach - low), reach + margin * (reach - low)
+
+
+def _by_time_or_number(done: Sequence[Finish], by_time: bool) -> list[tuple[float, float]]:
+    """Return where each complete trial stands (s, or its number) and its score, in that order.
+
+    Over trial numbers the best so far is that of the numbers up to there, not of the clock.
+    """
+    points = [(f.time_s if by_time else float(f.number), f.score) for f in done]
+    return sorted(point for point in points if math.isfinite(point[0]))
+
+
+def _label_course(axes: Axes, unit: str, what: str) -> None:
+    axes.set_xlabel(f"{unit} since the search began" if unit else "trial number")
+    axes.set_ylabel(what)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=not unit, nbins=7, min_n_ticks=1))
+
+
+def _time_unit(seconds: float) -> tuple[str, float]:
+    """Return the unit in which a time of so many seconds is shown, and its seconds."""
+    if seconds >= 2 * 3600:
+        return "hours", 3600
+    return ("minutes", 60) if seconds >= 120 else ("seconds", 1)
+
+
+def _set_score_axis(axes: Axes, values: Iterable[float], clip: bool = False) -> tuple[float, float]:
+    """Make the y axis logarithmic around the finite scores, with round ticks; return its limits.
+
+    With ``clip`` the worst twentieth, and all beyond ten times the best, may lie outside: what is
+    interesting happens near the best.
+    """
+    finite = sorted(value for value in values if math.isfinite(value))
+    low, high = finite[0], finite[-1]
+    if clip:
+        high = min(finite[math.ceil(0.95 * len(finite)) - 1], 10 * abs(low))
+    if low <= 0:  # no score of ours, but a space of a user's own may have one
+        return axes.get_ylim()
+    margin = max((high / low) ** 0.05, 1.01)  # ticks of one per cent can still be told apart
+    low, high = low / margin, high * margin
+    axes.set_yscale("log")
+    axes.set_ylim(low, high)
+    axes.yaxis.set_major_locator(FixedLocator(_log_ticks(low, high)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
+    return low, high
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Return at most eight round numbers between ``low`` and ``high``."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [
+        tick * 10.0**d for d in decades for tick in _ROUND_TICKS if low <= tick * 10.0**d <= high
+    ]
+    if len(ticks) < 3:  # a narrow range, as linear as any
+        return [t for t in MaxNLocator(nbins=6).tick_values(low, high) if low <= t <= high]
+    step = math.ceil(len(ticks) / 8)
+    return ticks[::-1][::step][::-1]
+
+
+def _mark_reference(axes: Axes, low: float, high: float, wanted: bool) -> None:
+    """Draw the reference's score where it is wanted and lies between the limits."""
+    if wanted and low < REFERENCE_SCORE < high:
+        axes.axhline(REFERENCE_SCORE, color=COLOUR["reference"], lw=1.2, ls=(0, (5, 3)))

@@ -1,55 +1,64 @@
 """The search's report: one HTML file that needs nothing but a browser.
 
-Everything is in the file: style, figures (SVG), tables. No script, no font and no request.
+Everything is in the file: style, figures (SVG), tables. No script, no font and no request. What to
+use comes first, then how sure that is, then how the search went.
 """
 
+import json
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import optuna
+import pandas as pd
 
-from tune.records import TrialRecord, pareto_front, search_objectives
-from tune.report import figures, parameters
+from tune.records import STATES, SearchRecord, TrialRecord, last_metrics, pareto_front
 from tune.report.analysis import (
-    STATES,
     Comparable,
+    Metric,
     Rung,
     find_comparable,
+    find_leads,
+    find_margins,
     finishes,
     judge_rungs,
-    last_metrics,
     last_value,
     rank_finite,
-    split_differing,
 )
-from tune.report.describe import NOTICES, describe_points, describe_search, list_commands
-from tune.report.front import draw_front
+from tune.report.facts import NOTICES, list_commands, list_facts, list_points, retrain_command
 from tune.report.importance import MIN_TRIALS, judge_parameters
-from tune.report.tables import text_rows, trials_table
-from tune.report.yardstick import Yardstick
+from tune.trials_table import split_differing, trials_table
+from utkface.config import TrainConfig
 from utkface.evaluation.report.html import write_page
-from utkface.evaluation.report.svg import drawing_style
-from utkface.evaluation.report.text import number
+from utkface.evaluation.report.text import show, show_fixed
 
 NUM_TOP = 5
+#: So many curves, lines and dots are drawn at most; the table and the importance are of all trials.
+MAX_DRAWN = 200
 #: Of several objectives the whole front is shown side by side, unless it is too wide to read.
 _MAX_FRONT = 12
 _MAX_RUNG_FIGURES = 6
-_TEMPLATE = Path(__file__).parent / "template.html.j2"
+_TEMPLATE = Path(__file__).parent / "report.html.j2"
 #: Where no trial was stopped, the epochs whose ranking is looked at, as ASHA would have had them.
 _RUNGS_WITHOUT_ASHA = (1, 3, 9, 27)
 
 
 def write_report(
-    search: dict[str, Any], records: list[TrialRecord], study: optuna.Study, path: Path
+    search: SearchRecord | Mapping[str, Any],
+    records: Sequence[TrialRecord],
+    study: optuna.Study,
+    path: Path,
 ) -> Path:
     """Write the report of a search, finished or not, to ``path`` and return it.
 
-    ``search`` is the content of ``search.json``; ``study`` gives the parameters' distributions.
+    ``search`` may be the content of ``search.json``, which is checked; ``study`` gives the
+    parameters' distributions. Raises `UserError`.
     """
+    from utkface.evaluation.report.svg import drawing_style  # here, as matplotlib takes a second
+
+    search = SearchRecord.parse(search)
     records = sorted(records, key=lambda record: record.number)
     with drawing_style():
         context = _context(search, records, study, path.parent)
@@ -57,122 +66,157 @@ def write_report(
 
 
 def _context(
-    search: dict[str, Any], records: list[TrialRecord], study: optuna.Study, folder: Path
+    search: SearchRecord, records: Sequence[TrialRecord], study: optuna.Study, folder: Path
 ) -> dict[str, Any]:
     """Return everything that the template shows."""
-    objectives, by = search_objectives(search), Yardstick.of(search)
+    objectives, by = search.objectives, Metric.judging(search.objectives)
     complete = rank_finite(records, objectives)
     front = pareto_front(complete, objectives) if len(objectives) > 1 else []
-    best = complete[0] if complete else None
+    best = _find_best(search, records, complete) if not front else None
+    marked = {record.number for record in front or ([best] if best else [])}
     counts = Counter(record.state for record in records)
-    last_epoch = search.get("max_epochs") or max((len(r.epochs) for r in records), default=0)
-    rungs = search.get("rungs") or []
-    looked_at = rungs or [epoch for epoch in _RUNGS_WITHOUT_ASHA if epoch < last_epoch]
-    data = search.get("data") or {}
-    table = trials_table(records)
-    judged = judge_rungs(records, looked_at, last_epoch, by.metric)
+    columns, rows = _all_trials(trials_table(records))
     return {
         "search": search,
-        "data": data,
-        "facts": describe_search(search),
-        "is_running": search.get("status") == "running",
-        "notice": NOTICES.get(str(search.get("status"))),
+        "facts": list_facts(search),
+        "notice": NOTICES.get(search.status),
         "counts": [(words, counts[state]) for state, words in STATES.items()],
         "num_trials": len(records),
         "num_epochs": sum(len(r.epochs) for r in records),
-        "full_epochs": last_epoch * sum(r.state in ("COMPLETE", "PRUNED") for r in records),
+        "full_epochs": search.max_epochs * sum(r.state in ("COMPLETE", "PRUNED") for r in records),
         "by": by,
-        "objectives": objectives,
         "front": front,
-        "front_figures": draw_front(complete, front, objectives),
         "best": best,
-        "best_metrics": last_metrics(best) if best else {},
-        "gender_margin": _margin(best, data) if best else math.nan,
-        "best_value": last_value(best, by.metric) if best else math.nan,
-        "lead": _lead(complete, by),
-        "points": describe_points(search, records, best, by.metric),
-        "last_epoch": last_epoch,
-        "rungs": judged,
-        "has_rungs": bool(rungs),
-        **_course(search, records, best, by),
-        **_comparison(
-            find_comparable(records, [*looked_at, last_epoch], by.metric), study, best, by
-        ),
-        "rung_figures": [figures.draw_rung(rung, last_epoch, by) for rung in _some(judged)],
+        "marked": "the front" if front else "the best",
+        "retrain": retrain_command(folder),
+        **(_winner(best, [r for r in complete if r is not best], search) if best else {}),
+        "confirmation": search.confirmation,
+        "points": list_points(search, records, best, by.name),
+        **_course(search, records, complete, front, marked),
+        **_comparison(search, records, study, marked),
         "top": _top(front[:_MAX_FRONT] or complete[:NUM_TOP]),
         "failed": [record for record in records if record.state == "FAIL"],
-        "states": STATES,
-        "columns": list(table.columns),
-        "rows": text_rows(table),
+        "columns": columns,
+        "rows": rows,
+        "max_drawn": MAX_DRAWN,
         "commands": list_commands(folder),
     }
 
 
+def _find_best(
+    search: SearchRecord, records: Sequence[TrialRecord], complete: Sequence[TrialRecord]
+) -> TrialRecord | None:
+    """Return the trial that was confirmed as the best, else the best complete one, if any."""
+    if search.confirmation is not None:
+        return next(r for r in records if r.number == search.confirmation.winner.trial)
+    return next(iter(complete), None)
+
+
+def _winner(
+    best: TrialRecord, others: Sequence[TrialRecord], search: SearchRecord
+) -> dict[str, Any]:
+    """Return what to use and how sure that is."""
+    leads = find_leads(best, others, search.data.num_val)
+    defaults = TrainConfig().to_dict()
+    return {
+        "best_metrics": last_metrics(best),
+        "best_value": last_value(best, Metric.judging(search.objectives).name),
+        "margins": find_margins(best, search.data.num_val),
+        "leads": leads,
+        "not_told_apart": [lead.number for lead in leads if not lead.is_clear],
+        "settings": [(name, best.params[name], defaults.get(name)) for name in best.params],
+        "config_json": json.dumps(best.config, indent=2),
+    }
+
+
 def _course(
-    search: Mapping[str, Any], records: list[TrialRecord], best: TrialRecord | None, by: Yardstick
+    search: SearchRecord,
+    records: Sequence[TrialRecord],
+    complete: Sequence[TrialRecord],
+    front: Sequence[TrialRecord],
+    marked: Collection[int],
 ) -> dict[str, Any]:
     """Return the figures of how the search and its trials went."""
-    done = finishes(records, search.get("created"), by.metric)
+    from tune.report import figures
+
+    by = Metric.judging(search.objectives)
+    done = finishes(records, search.created, by.name)
     # Drawn faces are easier or harder than photographs: the reference's score says nothing there.
-    show_reference = by.metric == "score" and not (search.get("data") or {}).get("is_demo")
-    number_of_best = best.number if best else None
+    show_reference = by.name == "score" and not search.data.is_demo
+    furthest = sorted(
+        records,
+        key=lambda r: (r.number not in marked, -len(r.epochs), last_value(r, by.name), r.number),
+    )
+    rungs = judge_rungs(records, _epochs_to_judge(search), search.max_epochs, by.name)
+    drawn = [figures.draw_rung(rung, search.max_epochs, by) for rung in _some(rungs)]
     return {
         "show_reference": show_reference,
+        "front_figures": figures.draw_front(complete, front, search.objectives) if front else [],
         "progress_time": figures.draw_progress(done, True, show_reference, by),
         "progress_trials": figures.draw_progress(done, False, show_reference, by),
         "curves": figures.draw_curves(
-            records, search.get("rungs") or [], number_of_best, show_reference, by
+            furthest[:MAX_DRAWN], search.rungs, marked, show_reference, by
         ),
-        "losses": figures.draw_losses(best) if best else [],
+        "rungs": rungs,
+        "rung_figures": [drawing for drawing in drawn if drawing],
+        "learner": complete[0] if complete else None,
+        "losses": figures.draw_losses(complete[0]) if complete else [],
     }
 
 
 def _comparison(
-    comparable: Comparable, study: optuna.Study, best: TrialRecord | None, by: Yardstick
+    search: SearchRecord,
+    records: Sequence[TrialRecord],
+    study: optuna.Study,
+    marked: Collection[int],
 ) -> dict[str, Any]:
     """Return the figures of the parameters, the most important first, and what they are about."""
+    from tune.report import parameter_figures as figures
+
+    by = Metric.judging(search.objectives)
+    epochs = [*_epochs_to_judge(search), search.max_epochs]
+    comparable = find_comparable(records, epochs, by.name)
     importances = judge_parameters(comparable, study)
-    scales = parameters.find_scales(study)
+    scales = figures.find_scales(study)
     if importances:
         place = {item.name: i for i, item in enumerate(importances.parameters)}
         names = sorted(scales, key=lambda name: place.get(name, len(place)))
         scales = {name: scales[name] for name in names}
-    number_of_best = best.number if best else None
-    slices = [
-        parameters.draw_slice(comparable, name, scale, number_of_best, by)
-        for name, scale in scales.items()
-    ]
+    drawn = _best_of(comparable, marked)
+    slices = [figures.draw_slice(drawn, *item, marked, by) for item in scales.items()]
     return {
         "comparable": comparable,
         "min_trials": MIN_TRIALS,
         "importances": importances,
-        "importance": parameters.draw_importance(importances) if importances else None,
-        "parallel": parameters.draw_parallel(comparable, scales, number_of_best, by),
+        "importance": figures.draw_importance(importances) if importances else None,
+        "parallel": figures.draw_parallel(drawn, scales, marked, by),
         "slices": [drawing for drawing in slices if drawing],
     }
 
 
-def _lead(complete: list[TrialRecord], by: Yardstick) -> float:
-    """Return how far the second best is behind, NaN where there is none."""
-    values = [last_value(record, by.metric) for record in complete[:2]]
-    return values[1] - values[0] if len(values) == 2 else math.nan
+def _epochs_to_judge(search: SearchRecord) -> list[int]:
+    return search.rungs or [epoch for epoch in _RUNGS_WITHOUT_ASHA if epoch < search.max_epochs]
 
 
-def _some(rungs: list[Rung]) -> list[Rung]:
+def _best_of(comparable: Comparable, marked: Collection[int]) -> Comparable:
+    """Return the best that can be drawn in one figure, and the marked ones wherever they stand."""
+    pairs = [
+        (record, score)
+        for rank, (record, score) in enumerate(
+            zip(comparable.records, comparable.scores, strict=True)
+        )
+        if rank < MAX_DRAWN or record.number in marked
+    ]
+    return Comparable(comparable.epoch, [r for r, _ in pairs], [score for _, score in pairs])
+
+
+def _some(rungs: Sequence[Rung]) -> Sequence[Rung]:
     """Return the rungs to draw: those that three trials passed to the end, if few, else some."""
     drawn = [rung for rung in rungs if len(rung.end.pairs) >= 3]
     return drawn[:: math.ceil(len(drawn) / _MAX_RUNG_FIGURES) or 1]
 
 
-def _margin(best: TrialRecord, data: Mapping[str, Any]) -> float:
-    """Return half the 95 % interval of the best's gender accuracy, from the number of faces."""
-    accuracy, num_faces = number(last_metrics(best).get("gender_accuracy")), data.get("num_val")
-    if not num_faces or not 0 <= accuracy <= 1:
-        return math.nan
-    return 1.96 * math.sqrt(accuracy * (1 - accuracy) / num_faces)
-
-
-def _top(finalists: list[TrialRecord]) -> dict[str, Any]:
+def _top(finalists: Sequence[TrialRecord]) -> dict[str, Any]:
     """Return the best configurations side by side: results, what differs, what they share."""
     differing, common = split_differing([{**r.config, **r.params} for r in finalists])
     searched = {name for record in finalists for name in record.params}
@@ -186,3 +230,23 @@ def _top(finalists: list[TrialRecord]) -> dict[str, Any]:
         "differing": {title: rows for title, rows in parts.items() if rows},
         "common": common,
     }
+
+
+def _all_trials(table: pd.DataFrame) -> tuple[list[tuple[str, bool]], list[list[str]]]:
+    """Return the columns, each with whether it holds texts, and the cells, row by row."""
+    cells = table.astype(object).where(table.notna(), None)
+    values = [list(cells.iloc[:, place]) for place in range(cells.shape[1])]
+    are_texts = [any(isinstance(value, str) for value in column) for column in values]
+    rows = zip(*map(_aligned, values), strict=True)
+    return list(zip(table.columns, are_texts, strict=True)), [list(row) for row in rows]
+
+
+def _aligned(values: Sequence[Any]) -> list[str]:
+    """Return a column's cells as texts; numbers with so many digits that their points line up."""
+    sizes = [abs(v) for v in values if isinstance(v, float) and math.isfinite(v) and v]
+    if not sizes or not any(isinstance(v, float) and v % 1 for v in values):
+        return [show(value) for value in values]
+    if max(sizes) > 1000 * min(sizes):  # on a logarithmic scale
+        return [f"{v:.2e}" if isinstance(v, float) else show(v) for v in values]
+    digits = max(0, 3 - math.floor(math.log10(max(sizes))))
+    return [show_fixed(v, digits) if isinstance(v, float) else show(v) for v in values]

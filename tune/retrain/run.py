@@ -28,7 +28,7 @@ from tune.retrain.session import RetrainStudy
 from tune.run_folder import FAILED, FINISHED, INTERRUPTED, RUNNING
 from tune.runner import run_trials, trial_job
 from tune.searcher import SearchSession
-from tune.tracking import WandbTracker, resolve_mode
+from tune.wandb_logger import WandbLogger, resolve_mode
 from tune.wording import labelled
 from utkface.config import TRAINING_VERSION
 from utkface.data.account import write_account
@@ -72,7 +72,7 @@ class Retraining(Observer):
         self.checkpoints = CheckpointStore.of_run(plan.options.storage, folder.path)
         self._wall_s = record["wall_s"] - time.monotonic()
         self._weights = cluster.Weights.read(plan.weights)
-        self._tracker: WandbTracker | None = None
+        self._tracker: WandbLogger | None = None
 
     def run(self, stack: ExitStack) -> int:
         """Train and evaluate; return the exit status."""
@@ -84,7 +84,7 @@ class Retraining(Observer):
         observers: list[Observer] = [screen]
         mode, wandb_line = resolve_mode(self.plan.options.wandb)
         if mode != "disabled":
-            tracker = self._tracker = WandbTracker(
+            tracker = self._tracker = WandbLogger(
                 mode,
                 self.folder.path,
                 say=screen.say,

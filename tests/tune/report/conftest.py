@@ -1,5 +1,7 @@
 """A made-up search and its page: curves fall towards a level set by the parameters; two rungs."""
 
+import copy
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,9 +14,7 @@ import optuna
 import pytest
 
 from tune.records import TrialRecord
-from tune.report import write_report
-
-RUNGS = [1, 3]
+from tune.report.page import write_report
 
 
 @dataclass
@@ -32,6 +32,7 @@ def make_record(
         {
             "epoch": epoch,
             "score": score,
+            "smooth_score": 0.9 * score + 0.05,
             "age_mae": 4.731 * score,
             "gender_accuracy": 1 - 0.061 * score,
             "gender_log_loss": 0.2 * score,
@@ -65,7 +66,7 @@ def _suggest(trial: optuna.Trial) -> dict[str, Any]:
     return params
 
 
-def _make_search(num_trials: int, max_epochs: int = 6) -> MadeUpSearch:
+def _make_search(search_json: dict[str, Any], num_trials: int, max_epochs: int = 6) -> MadeUpSearch:
     rng = np.random.default_rng(num_trials)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     records = []
@@ -91,41 +92,7 @@ def _make_search(num_trials: int, max_epochs: int = 6) -> MadeUpSearch:
                 number, scores[:num_epochs], state, params=params, config=config, reason=reason
             )
         )
-    search = {
-        "name": "oversampling-1",
-        "space": "oversampling",
-        "question": "Does oversampling rare ages lower the error?",
-        "command": "python tune/run_search.py --space oversampling",
-        "seed": 0,
-        "created": "2026-01-01T10:00:00",
-        "ended": "2026-01-01T12:00:00",
-        "status": "finished",
-        "num_trials": num_trials,
-        "max_epochs": max_epochs,
-        "image_size": 64,
-        "scheduler": "asha",
-        "grace": 1,
-        "reduction_factor": 3,
-        "rungs": RUNGS,
-        "sampler": "tpe",
-        "split": "grouped",
-        "data": {
-            "source": "UTKFace",
-            "fingerprint": "f" * 64,
-            "num_faces": 23705,
-            "num_rejected": 3,
-            "is_demo": False,
-            "num_train": 15000,
-            "num_val": 3800,
-        },
-        "weights": "imagenet",
-        "hardware": {"cpus": 2, "gpus": 0},
-        "versions": {"torch": "2.15.0"},
-        "commit": "abc",
-        "wall_s": 7200.0,
-        "objective": "score",
-        "points": [],
-    }
+    search = {**copy.deepcopy(search_json), "num_trials": num_trials, "max_epochs": max_epochs}
     return MadeUpSearch(search, records, study)
 
 
@@ -135,8 +102,8 @@ def _quiet() -> None:
 
 
 @pytest.fixture
-def make_search() -> Callable[..., MadeUpSearch]:
-    return _make_search
+def make_search(search_json: dict[str, Any]) -> Callable[..., MadeUpSearch]:
+    return functools.partial(_make_search, search_json)
 
 
 @pytest.fixture

@@ -3,17 +3,19 @@ import math
 import pytest
 
 from tune.report.analysis import (
+    Metric,
     correlation_interval,
     find_comparable,
+    find_leads,
+    find_margins,
     find_point,
     finishes,
     judge_rungs,
     rank_correlation,
     rank_finite,
-    seconds_between,
-    split_differing,
 )
 from tune.report.importance import judge_parameters
+from tune.trials_table import seconds_between, split_differing
 
 
 def test_rank_correlation_of_known_cases():
@@ -129,3 +131,32 @@ def test_importance_finds_what_matters_and_calls_the_rest_chance(make_search):
 def test_importance_of_few_trials_is_not_made_up(make_search):
     made = make_search(9)
     assert judge_parameters(find_comparable(made.records, [1, 3, 6]), made.study) is None
+
+
+def test_intervals_are_those_of_as_many_faces(record):
+    """Known answers: ±0.13 years and ±0.7 points over the reference's 4,740 test faces."""
+    trial = record(0, [1.0])
+    trial.epochs[-1].update(age_mae=4.7, gender_accuracy=0.937)
+    margins = find_margins(trial, 4740)
+    assert margins.age_mae == pytest.approx(0.13, abs=0.005)
+    assert margins.gender_accuracy == pytest.approx(0.007, abs=0.0005)
+    # The standard error of the score that was measured over 3,793 faces.
+    trial.epochs[-1].update(age_mae=5.591, gender_accuracy=0.9170)
+    assert find_margins(trial, 3793).score / 1.96 == pytest.approx(0.038, abs=0.001)
+    trial.epochs[-1].pop("gender_accuracy")
+    assert math.isnan(find_margins(trial, 3793).score)
+
+
+def test_only_what_chance_does_not_explain_is_a_lead(record):
+    best, near, far = record(0, [1.0]), record(1, [1.05]), record(2, [2.0])
+    leads = find_leads(best, [near, far], 3800)
+    assert [(lead.number, lead.is_clear) for lead in leads] == [(1, False), (2, True)]
+    assert leads[0].score == pytest.approx(0.05)
+    assert all(lead.margin > find_margins(best, 3800).score for lead in leads)
+    many = find_leads(best, [near], 1_000_000)
+    assert many[0].is_clear
+
+
+def test_a_metric_is_called_by_its_name_without_its_unit():
+    assert Metric.judging(["age_mae"]).title == "Age MAE"
+    assert Metric.judging(["age_mae", "gender_error"]).name == "score"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tune.report import write_report
+from tune.report.page import write_report
 
 
 @pytest.fixture

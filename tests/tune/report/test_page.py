@@ -3,12 +3,14 @@
 import dataclasses
 import math
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import optuna
 import pytest
 
-from tune.report import write_report
+from tune.report.page import _aligned, write_report
 from utkface.errors import UserError
 from utkface.evaluation.report.svg import COLOUR, ROLES
 
@@ -117,10 +119,58 @@ def test_a_search_without_trials(make_search, write):
     assert page.labels == []
 
 
-def test_a_search_of_which_only_the_options_are_known(write, make_search):
+def test_a_damaged_record_is_refused_by_its_field(make_search, write):
     made = make_search(0)
-    made.search.clear()
-    assert "None has started" in write(made).words
+    del made.search["data"]["num_val"]
+    with pytest.raises(UserError, match=r"search.json cannot be read \(data.num_val is missing\)"):
+        write(made)
+
+
+def test_what_to_use_comes_first_and_how_sure_that_is(make_search, write, tmp_path):
+    made = make_search(36)
+    made.search["objectives"] = ["smooth_score"]
+    page = write(made)
+    words = page.words
+    best = min((r for r in made.records if r.state == "COMPLETE"), key=lambda r: r.score)
+    assert f"The best configuration is trial {best.number} with a validation smooth score" in words
+    assert words.index("What to use") < words.index("Best so far")
+    assert "which the search minimised" in words
+    assert "a log loss of gender in place of the counted error" in words
+    # All that was searched and used, also where it equals the default.
+    start, end = words.index("as far as this trial used it"), words.index("The whole configuration")
+    used = words[start:end]
+    assert all(name in used for name in best.params)
+    assert ("oversample_balance" in used) == ("oversample_balance" in best.params)
+    assert '"backbone": "mobilenet_v3_small"' in words
+    assert "python tune/retrain_best.py --search" in words
+    assert re.search(r"\d+ of the other 23 complete trials cannot be told apart", words)
+
+
+def test_of_very_many_trials_the_best_are_drawn_and_all_are_listed(make_search, write, record):
+    made = make_search(12)
+    made.records = [
+        record(n, [3.0, 2.0, 1 + n / 1000], "COMPLETE" if n % 2 else "PRUNED", params={})
+        for n in range(300)
+    ]
+    page = write(made)
+    assert "Score after each epoch of 200 trials" in " ".join(page.labels)
+    assert "Drawn are the 200 that got furthest, the best first; all 300" in page.words
+    assert "300 trials, " in page.words
+
+
+def test_numbers_of_a_column_line_up():
+    assert _aligned([0.5, None, 0.25]) == ["0.5000", "–", "0.2500"]
+    assert _aligned([0.0001, 0.2]) == ["1.00e-04", "2.00e-01"]
+    assert _aligned([100.5, 7.25]) == ["100.5", "7.2"]
+    assert _aligned([3, None, "a"]) == ["3", "–", "a"]
+
+
+def test_opening_the_page_module_loads_no_figures():
+    code = (
+        "import sys, tune.report.page, tune.report.compare, tune.run_folder, tune.past_runs;"
+        "sys.exit('tune.report.figures' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_one_trial(make_search, write):
@@ -205,3 +255,40 @@ def test_the_study_and_the_style_are_left_as_they_were(make_search, tmp_path):
     assert dict(mpl.rcParams) == before
     assert optuna.logging.get_verbosity() == verbosity
     assert len(made.study.trials) == 12
+
+
+def test_several_objectives_show_their_front(make_search, write):
+    made = make_search(24)
+    made.search["objectives"] = ["age_mae", "gender_log_loss", "worst_group_mae"]
+    complete = [record for record in made.records if record.state == "COMPLETE"]
+    for record in complete:  # better ages at the price of the worst group: none beats another
+        record.epochs[-1]["worst_group_mae"] = 50 / record.epochs[-1]["age_mae"]
+    complete[4].epochs[-1].update(dict.fromkeys(made.search["objectives"], 99.0))
+    page = write(made)
+    del complete[4]
+    front = sorted(complete, key=lambda record: record.score)
+    assert "16 complete trials by age_mae and worst_group_mae, and the front" in page.labels
+    assert sum("and the front" in label for label in page.labels) == 3
+    assert f"{len(front)} of the complete ones cannot be beaten in age_mae" in page.words
+    assert "The configurations of the front, and what differs" in page.words
+    shown = " ".join(str(record.number) for record in front[:12])
+    assert f"trial {shown} score" in page.words
+    assert "second best" not in page.words
+
+
+def test_one_other_objective_is_what_the_page_is_about(make_search, write):
+    made = make_search(24)
+    made.search["objectives"] = ["worst_group_mae"]
+    best = made.records[4]
+    best.epochs[-1]["worst_group_mae"] = 1.5
+    page = write(made)
+    assert "trial 4 with a validation worst age group's MAE of 1.5000" in page.words
+    for start in (
+        "Best worst age group's MAE so far over time, ending at 1.5",
+        "Worst age group's MAE after each epoch of 24 trials",
+        "Worst age group's MAE against max_lr",
+    ):
+        assert any(label.startswith(start) for label in page.labels), start
+    assert "Pareto" not in page.words
+    assert "1 is the reference's published model" in page.words  # the score's tile stays
+    assert "a score of 1, the reference's published model" not in page.words

@@ -1,20 +1,115 @@
-"""The observer that tells W&B of a search: one run per trial, and one that sums the search up."""
+"""Weights & Biases: one run per trial and one per search, all of a search in one group.
 
-from collections.abc import Callable
+The search never waits for W&B and never fails with it. Every call to wandb happens in one
+background thread; the search only leaves it tasks.
+"""
+
+import os
+import queue
+import shlex
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tune.checkpoints import CheckpointStore
 from tune.observer import Observer
-from tune.records import TrialRecord
-from tune.tracking.background import CLOSE_TIMEOUT_S, BackgroundTasks
-from tune.tracking.evaluation import log_evaluation
-from tune.tracking.mode import sync_command
-from tune.tracking.runs import RunOpener
-from tune.tracking.summary import log_summary
+from tune.records import SearchRecord, TrialRecord
+from tune.wandb_runs import RunGroup, RunOpener, log_evaluation, log_search, one_line
+from utkface.errors import UserError
 
-SEARCH = "search"
+MODES = ("online", "offline", "disabled")
+
+
+def resolve_mode(requested: str | None) -> tuple[str, str | None]:
+    """Return how trials are to be logged, and a line that says so where it was not asked for.
+
+    ``requested`` is online, offline, disabled or None: then the environment variable WANDB_MODE,
+    else online if W&B knows a key of the user's, else offline. Raises `UserError` for another
+    value, and for online without a usable key.
+    """
+    wanted = requested or os.environ.get("WANDB_MODE") or None
+    if wanted not in (*MODES, None):
+        raise UserError(f"WANDB_MODE={wanted!r} is unknown; allowed: {', '.join(MODES)}")
+    if wanted in ("offline", "disabled"):
+        return wanted, None
+    problem = _key_problem()
+    if problem is None:
+        return "online", None
+    if wanted == "online":
+        raise UserError(f"W&B cannot be used online: {problem}; run wandb login, or use offline")
+    later = "send them later: wandb login, then wandb sync <run folder>/wandb"
+    return "offline", f"{problem}, so trials are recorded offline; {later}"
+
+
+def sync_command(folder: Path, *, include_online: bool = False) -> str:
+    """Return the command that sends what W&B keeps in a run folder and does not have yet.
+
+    Runs of one trial, of a search that was resumed, are sent in the order of their beginning and
+    become one; what was sent already is left out. ``include_online`` takes in runs that were begun
+    online and could not be sent to their end.
+    """
+    option = "--include-online " if include_online else ""
+    return f"wandb sync {option}{shlex.quote(str(folder / 'wandb'))}"
+
+
+def _key_problem() -> str | None:
+    """Return what is wrong with the user's W&B key, or None; asks neither network nor user."""
+    import wandb
+
+    try:
+        wandb.setup(wandb.Settings(silent=True, mode="online"))
+        # Looks at WANDB_API_KEY, netrc and W&B's own settings, in wandb's order.
+        return None if wandb.login(prompt=False, verify=False) else "no API key was found"
+    except Exception as error:  # a malformed key, or a defective settings file
+        return one_line(error)
+
+
+Task = Callable[[], None]
+
+CLOSE_TIMEOUT_S = 60.0  # at the end of a search, for all that is left to send
+_PATIENCE_S = 3.0  # of a user who is not told what is waited for
+
+
+class BackgroundTasks:
+    """Does the tasks that it is given, from `start` to `close`.
+
+    ``say`` prints a line for the user, ``warn`` is told of each task that fails; both may be
+    called from the thread. The thread never keeps the process from ending.
+    """
+
+    def __init__(self, *, say: Callable[[str], None], warn: Callable[[str], None]) -> None:
+        self._say, self._warn = say, warn
+        self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
+        self.thread = threading.Thread(target=self._work, name="wandb", daemon=True)
+
+    def start(self) -> None:
+        """Begin with the first task."""
+        self.thread.start()
+
+    def put(self, task: Task) -> None:
+        """Have a task done after all others."""
+        self._tasks.put(task)
+
+    def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
+        """Wait until all tasks are done, for a bounded time; a second call does nothing."""
+        if not self.thread.is_alive():
+            return
+        self._tasks.put(None)
+        self.thread.join(min(_PATIENCE_S, timeout_s))
+        if self.thread.is_alive():
+            self._say(f"waiting for W&B, for at most {timeout_s:.0f} s")
+            self.thread.join(max(0.0, timeout_s - _PATIENCE_S))
+        if self.thread.is_alive():
+            self._warn(f"it is still busy after {timeout_s:.0f} s")
+
+    def _work(self) -> None:
+        while task := self._tasks.get():
+            try:
+                task()
+            except Exception as error:  # one that fails is no reason to leave out the others
+                self._warn(one_line(error))
 
 
 @dataclass
@@ -25,7 +120,7 @@ class _OpenRun:
     next_epoch: int
 
 
-class WandbTracker(Observer):
+class WandbLogger(Observer):
     """Logs every trial to a W&B run of its own, from a background thread.
 
     Parameters: ``mode``, online or offline; the ``folder`` of the search, where wandb/ is made;
@@ -41,7 +136,7 @@ class WandbTracker(Observer):
         folder: Path,
         *,
         say: Callable[[str], None] = print,
-        job_type: str = SEARCH,
+        job_type: str = "search",
         run_name: Callable[[int], str] = "trial-{:03d}".format,
         checkpoints: CheckpointStore | None = None,
     ) -> None:
@@ -58,8 +153,9 @@ class WandbTracker(Observer):
     def search_started(self, search: dict[str, Any]) -> None:
         """Start the background thread; its runs are grouped by ``group``, else by ``name``."""
         self._search = search
+        group = RunGroup.of(search)
         self._opener = RunOpener(
-            self._mode, self._folder, search, say=self._say, warn=self._warn
+            self._mode, self._folder, group, say=self._say, warn=self._warn
         )  # fmt: skip
         self._background.start()
 
@@ -79,11 +175,8 @@ class WandbTracker(Observer):
 
     def search_ended(self, records: list[TrialRecord], report: Path | None) -> None:
         """Write the summary run, leave the runs of unfinished trials to be continued, and close."""
-        opener, checkpoints = self._opener, self._checkpoints
         self._background.put(self._interrupt_all)
-        self._background.put(
-            lambda: log_summary(opener, self._search, records, report, checkpoints)
-        )
+        self._background.put(lambda: self._sum_up(records, report))
         self.close()
 
     def evaluation_ended(self, evaluation: dict[str, Any]) -> None:
@@ -118,10 +211,14 @@ class WandbTracker(Observer):
         trial = self._runs.pop(record.number, None)
         if trial is None:
             return
-        ending = describe_ending(record, self._search.get("rungs") or [])
+        ending = ending_of(record, self._opener.group.rungs)
         trial.run.tags = (*self._opener.tags, *ending.split(": ")[:1])
         trial.run.summary.update({"state": record.state, "ending": ending, "score": record.score})
         trial.run.finish(exit_code=1 if record.state == "FAIL" else 0)
+
+    def _sum_up(self, records: list[TrialRecord], report: Path | None) -> None:
+        search = SearchRecord.parse(self._search)
+        log_search(self._opener, search, records, report, self._checkpoints)
 
     def _interrupt_all(self) -> None:
         """Close runs so that W&B takes them for preempted, to be continued, not for finished."""
@@ -138,7 +235,7 @@ class WandbTracker(Observer):
             self._say(f"W&B: {problem}; the search goes on, and what W&B missed: {later}")
 
 
-def describe_ending(record: TrialRecord, rungs: list[int]) -> str:
+def ending_of(record: TrialRecord, rungs: Sequence[int]) -> str:
     """Return how a trial ended: complete, stopped at rung 3, stopped after epoch 2, failed: why."""
     if record.state == "FAIL":
         return f"failed: {record.reason or 'no reason given'}"

@@ -1,7 +1,7 @@
 """The searched parameters as figures: importance, parallel coordinates, one slice for each."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
-from tune.report.analysis import Comparable
+from tune.report.analysis import Comparable, Metric
+from tune.report.figures import limits_without_worst
 from tune.report.importance import Importances
-from tune.report.yardstick import Yardstick
 from utkface.evaluation.report.svg import (
     COLOUR,
     RANKS,
@@ -115,11 +115,11 @@ def draw_importance(importances: Importances) -> Markup:
 
 
 def draw_parallel(
-    comparable: Comparable, scales: Mapping[str, Scale], best: int | None, by: Yardstick
+    comparable: Comparable, scales: Mapping[str, Scale], marked: Collection[int], by: Metric
 ) -> Markup | None:
     """Draw each trial as a line through its parameters, one horizontal axis below the other.
 
-    Lines are coloured by the rank of the comparable score; trial ``best`` is drawn on top.
+    Lines are coloured by the rank of the comparable score; the ``marked`` on top.
     """
     if not scales or not comparable.records:
         return None
@@ -130,13 +130,13 @@ def draw_parallel(
         _draw_axis(axes, rows[name], name, scale)
     tooltips = {}
     ranked = list(enumerate(comparable.records))
-    for rank, record in sorted(ranked, key=lambda item: (item[1].number == best, -item[0])):
+    for rank, record in sorted(ranked, key=lambda item: (item[1].number in marked, -item[0])):
         fifth = 5 * rank // len(ranked)
         x = [
             scale.place(record.params[name]) if name in record.params else _UNUSED
             for name, scale in scales.items()
         ]
-        is_best = record.number == best
+        is_best = record.number in marked
         gid = f"line{record.number}"
         axes.plot(
             x, list(rows.values()), gid=gid, color=COLOUR["best"] if is_best else RANKS[fifth],
@@ -174,9 +174,9 @@ def _draw_axis(axes: Axes, row: float, name: str, scale: Scale) -> None:
 
 
 def draw_slice(
-    comparable: Comparable, name: str, scale: Scale, best: int | None, by: Yardstick
+    comparable: Comparable, name: str, scale: Scale, marked: Collection[int], by: Metric
 ) -> Markup | None:
-    """Draw the comparable scores against one parameter; trial ``best`` stands out."""
+    """Draw the comparable scores against one parameter; the ``marked`` stand out."""
     having = [
         (record, scale.place(record.params[name]), score)
         for record, score in zip(comparable.records, comparable.scores, strict=True)
@@ -191,7 +191,7 @@ def draw_slice(
         chosen = [i for i, (r, *_) in enumerate(having) if (r.state == "COMPLETE") == is_complete]
         axes.plot([places[i] for i in chosen], [scores[i] for i in chosen], "o", **style)
     for i, (record, *_) in enumerate(having):
-        if record.number == best:
+        if record.number in marked:
             axes.plot(places[i], scores[i], "o", color=COLOUR["best"], ms=9)
     axes.set_title(name + (" (log)" if scale.is_log else ""), fontweight="bold")
     axes.set_xlim(-0.06, 1.06)
@@ -201,16 +201,9 @@ def draw_slice(
     texts = [lower * (i % 2) + text for i, (_, text) in enumerate(ticks)]
     axes.set_xticks([place for place, _ in ticks], texts)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
-    _leave_out_worst(axes, scores)
+    if limits := limits_without_worst(scores):
+        axes.set_ylim(*limits)
     return to_svg(figure, f"slice-{name}", f"{by.title} against {name} for {len(having)} trials")
-
-
-def _leave_out_worst(axes: Axes, scores: Sequence[float]) -> None:
-    """Let the worst tenth lie outside where they would squeeze all others together."""
-    low, high, tenth = min(scores), max(scores), sorted(scores)[math.ceil(0.9 * len(scores)) - 1]
-    if high - low > 2 * (tenth - low) > 0:
-        margin = 0.06 * (tenth - low)
-        axes.set_ylim(low - margin, tenth + margin)
 
 
 _FILLED: dict[str, Any] = {"color": COLOUR["complete"], "ms": 6, "alpha": 0.8}

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from tune.records import TrialRecord
-from tune.tracking import WandbTracker
+from tune.wandb_logger import WandbLogger
 
 
 class FakeRun:
@@ -96,11 +96,8 @@ def wandb(monkeypatch):
 
 
 @pytest.fixture
-def search_json():
-    return {
-        "name": "over sampling/1", "created": "2026-01-02T03:04:05", "seed": 0, "rungs": [1, 3],
-        "num_trials": 3,
-    }  # fmt: skip
+def search_json(search_json):
+    return {**search_json, "name": "over sampling/1"}
 
 
 @pytest.fixture
@@ -130,12 +127,12 @@ def epoch():
 
 @pytest.fixture
 def track(tmp_path, search_json):
-    """Begin to track a search; return the tracker and the list of what it says."""
+    """Begin to log a search; return the logger and the list of what it says."""
 
     def begin(mode, **search):
         said = []
-        tracker = WandbTracker(mode, tmp_path, say=said.append)
-        tracker.search_started({**search_json, **search})
-        return tracker, said
+        logger = WandbLogger(mode, tmp_path, say=said.append)
+        logger.search_started({**search_json, **search})
+        return logger, said
 
     return begin

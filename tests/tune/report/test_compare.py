@@ -5,10 +5,48 @@ import re
 
 import pytest
 
-from tune.compare import compare
-from tune.compare.runs import leader, line_up, remarks, warnings
 from tune.past_runs import read_run
+from tune.records import TrialRecord
+from tune.report.compare import compare, leader, line_up, remarks, warnings, write_comparison
+from tune.run_folder import RunFolder
 from utkface.errors import UserError
+
+
+def make_record(number, state, score, minute, config):
+    num_epochs = 2 if state == "COMPLETE" else 1
+    metrics = {"score": score, "age_mae": 5 * score, "gender_accuracy": 0.9, "worst_group_mae": 9.0}
+    return TrialRecord(
+        number=number, state=state, score=score, params={"max_lr": config["max_lr"]},
+        config=config, epochs=[{"epoch": i, **metrics} for i in range(1, num_epochs + 1)],
+        reason=None, started=f"2026-01-01T10:{minute - 1:02d}:00",
+        ended=f"2026-01-01T10:{minute:02d}:00",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def make_run(tmp_path, search_json):
+    """Write a search of three trials as it is in a checkout, without its journal."""
+
+    def make(best_score, *, max_lr=0.001, **search):
+        folder = RunFolder.create(tmp_path / "results", "rate")
+        config = {"max_lr": max_lr, "dropout": 0.25, "pretrained": True}
+        records = [
+            make_record(0, "COMPLETE", best_score + 0.1, 3, {**config, "max_lr": 0.005}),
+            make_record(1, "PRUNED", 0.1, 5, config),
+            make_record(2, "COMPLETE", best_score, 9, config),
+        ]
+        values = {**search_json, "name": folder.path.name, "max_epochs": 2, "wall_s": 540.0}
+        for name in ("data", "hardware"):
+            values[name] = {**values[name], **search.pop(name, {})}
+        folder.write_record({**values, **search})
+        folder.write_tables(records)
+        return folder
+
+    return make
+
+
+def compare_runs(results, names, output):
+    return compare([read_run(results, name) for name in names], results, output)
 
 
 def line_up_folders(*folders):
@@ -18,7 +56,7 @@ def line_up_folders(*folders):
 def test_the_page_needs_nothing_and_says_who_leads_and_what_differs(make_run, tmp_path, capsys):
     folders = [make_run(1.2, seed=0), make_run(1.1, seed=7, max_lr=0.002)]
     results, names = folders[0].path.parent, [folder.path.name for folder in folders]
-    assert compare(results, names, None) == 0
+    assert compare_runs(results, names, None) == 0
     path = results / f"compare-{names[0]}-{names[1]}.html"
     printed = capsys.readouterr().out
     assert f"page: {path}" in printed
@@ -37,7 +75,7 @@ def test_the_page_needs_nothing_and_says_who_leads_and_what_differs(make_run, tm
 def test_a_page_can_be_written_elsewhere(make_run, tmp_path):
     folders = [make_run(1.2), make_run(1.1)]
     output = tmp_path / "page.html"
-    assert compare(folders[0].path.parent, [str(f.path) for f in folders], output) == 0
+    assert compare_runs(folders[0].path.parent, [str(f.path) for f in folders], output) == 0
     assert output.read_text().startswith("<!doctype html>")
     assert not list(folders[0].path.parent.glob("compare-*"))
 
@@ -86,7 +124,10 @@ def test_searches_without_a_complete_trial_have_no_best(make_run, tmp_path):
         (folder.path / "best.json").unlink()
         table = (folder.path / "trials.csv").read_text().splitlines()
         (folder.path / "trials.csv").write_text("\n".join([table[0], table[2]]) + "\n")
-    assert compare(folders[0].path.parent, [str(f.path) for f in folders], tmp_path / "p.html") == 0
+    assert (
+        compare_runs(folders[0].path.parent, [str(f.path) for f in folders], tmp_path / "p.html")
+        == 0
+    )
     page = (tmp_path / "p.html").read_text()
     assert "No search has a trial that ran its full number of epochs" in page
     assert "<svg" not in page
@@ -101,7 +142,7 @@ def test_runs_that_cannot_be_compared_are_told_in_one_line(make_run):
         ([name, "nonesuch"], "there is no search at 'nonesuch'"),
     ]:
         with pytest.raises(UserError, match=message) as caught:
-            compare(results, names, None)
+            compare_runs(results, names, None)
         assert "\n" not in str(caught.value)
     assert not list(results.glob("compare-*"))
 
@@ -110,14 +151,32 @@ def test_a_name_with_markup_is_text(make_run, tmp_path):
     folders = [make_run(1.2, name="<b>x</b>"), make_run(1.1, space="<script>alert()</script>")]
     search = json.loads((folders[0].path / "search.json").read_text())
     assert search["name"] == "<b>x</b>"
-    compare(tmp_path / "results", [str(f.path) for f in folders], tmp_path / "p.html")
+    compare_runs(tmp_path / "results", [str(f.path) for f in folders], tmp_path / "p.html")
     assert "<script" not in (tmp_path / "p.html").read_text()
 
 
 def test_the_page_can_be_read_on_a_phone_and_on_a_desk(make_run, look_at, tmp_path):
     folders = [make_run(1.2, image_size=128), make_run(1.1, seed=7, max_lr=0.002), make_run(1.3)]
     page = tmp_path / "page.html"
-    compare(folders[0].path.parent, [folder.path.name for folder in folders], page)
+    compare_runs(folders[0].path.parent, [folder.path.name for folder in folders], page)
     seen = look_at(page)
     assert seen.problems == []
     assert [len(figures) for figures in seen.figures] == [2] * 4
+
+
+def look(look_at, folders, tmp_path):
+    runs = [read_run(folder.path.parent, folder.path.name) for folder in folders]
+    return look_at(write_comparison(line_up(runs), tmp_path / "page.html"))
+
+
+def test_a_comparison_can_be_read(make_run, look_at, tmp_path):
+    folders = [make_run(1.2), make_run(1.1, max_lr=0.002, wall_s=60.0), make_run(1.3)]
+    seen = look(look_at, folders, tmp_path)
+    assert seen.problems == []
+    assert [len(figures) for figures in seen.figures] == [2] * 4
+
+
+def test_searches_that_do_not_compare_can_be_read(make_run, look_at, tmp_path):
+    data = {"fingerprint": "e" * 64, "is_demo": True}
+    seen = look(look_at, [make_run(1.2), make_run(1.1, data=data, max_epochs=9)], tmp_path)
+    assert seen.problems == []

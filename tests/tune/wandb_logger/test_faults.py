@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 KEY = "0f" * 20
 
 # A search of two trials, with a shorter patience than the product's.
@@ -21,27 +21,28 @@ SEARCH = """
 import sys
 sys.path.insert(0, {repository!r})
 from pathlib import Path
+from tune import wandb_runs
 from tune.records import TrialRecord
-from tune.tracking import WandbTracker, resolve_mode, runs
+from tune.wandb_logger import WandbLogger, resolve_mode
 
-runs._INIT_TIMEOUT_S = 4.0
+wandb_runs._INIT_TIMEOUT_S = 4.0
 mode, _ = resolve_mode("online")
-tracker = WandbTracker(mode, Path("run"), say=print)
-tracker.search_started({{"name": "faults", "created": "2026-01-01T00:00:00", "seed": 0}})
+logger = WandbLogger(mode, Path("run"), say=print)
+logger.search_started({search!r})
 records = []
 for number in (0, 1):
-    tracker.trial_started(number, {{"dropout": 0.1}}, 0)
+    logger.trial_started(number, {{"dropout": 0.1}}, 0)
     epochs = [{{"epoch": epoch, "score": 1.0 / epoch}} for epoch in (1, 2, 3)]
     for metrics in epochs:
-        tracker.epoch_finished(number, metrics)
+        logger.epoch_finished(number, metrics)
     records.append(TrialRecord(
         number=number, state="COMPLETE", score=epochs[-1]["score"], params={{}},
         config={{"dropout": 0.1}}, epochs=epochs, reason=None, started=None, ended=None,
     ))
-    tracker.trial_ended(records[-1])
+    logger.trial_ended(records[-1])
 print("searched", flush=True)
 sys.stdin.readline()  # until the test has seen that nobody was waited for
-tracker.search_ended(records, None)
+logger.search_ended(records, None)
 print("ended")
 """
 
@@ -90,14 +91,14 @@ def serving(answer):
         server.shutdown()
 
 
-def start_search(tmp_path, port):
+def start_search(tmp_path, port, search):
     """Start the search; return it with its environment."""
     (tmp_path / "run").mkdir()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")} | {
         "HOME": str(tmp_path), "NETRC": str(tmp_path / "none"), "WANDB_API_KEY": KEY,
         "WANDB_BASE_URL": f"http://127.0.0.1:{port}",
     }  # fmt: skip
-    command = [sys.executable, "-c", SEARCH.format(repository=str(REPOSITORY))]
+    command = [sys.executable, "-c", SEARCH.format(repository=str(REPOSITORY), search=search)]
     process = subprocess.Popen(
         command, cwd=tmp_path, env=environment, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -126,9 +127,9 @@ def check_recorded_offline(folder, environment):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("answer", [hang, refuse, fail_slowly])
-def test_a_wandb_in_trouble_is_neither_waited_for_nor_fatal(tmp_path, answer):
+def test_a_wandb_in_trouble_is_neither_waited_for_nor_fatal(tmp_path, search_json, answer):
     with serving(answer) as server:
-        process, environment = start_search(tmp_path, server.server_port)
+        process, environment = start_search(tmp_path, server.server_port, search_json)
         told = wait_for_line(process, "searched")
         while not server.num_requests:  # it is asked, in the background
             assert process.poll() is None, told
@@ -142,10 +143,10 @@ def test_a_wandb_in_trouble_is_neither_waited_for_nor_fatal(tmp_path, answer):
 
 
 @pytest.mark.slow
-def test_a_wandb_that_is_not_there_is_neither_waited_for_nor_fatal(tmp_path):
+def test_a_wandb_that_is_not_there_is_neither_waited_for_nor_fatal(tmp_path, search_json):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # nobody listens: connections are refused
-        process, environment = start_search(tmp_path, unused.getsockname()[1])
+        process, environment = start_search(tmp_path, unused.getsockname()[1], search_json)
         rest, _ = process.communicate("\n", timeout=240)
     assert process.returncode == 0, rest
     assert rest.count("the search goes on") == 1

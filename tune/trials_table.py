@@ -1,17 +1,59 @@
-"""Trial records as tables: for `trials.csv` and for the report."""
+"""Trials side by side: what differs between them, and all of them as a table."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
 
-from tune.records import TrialRecord
-from tune.report.analysis import curve, last_metrics, seconds_between, split_differing
-from utkface.evaluation.report.text import show
+from tune.records import TrialRecord, last_metrics
 
 #: Metrics of the last epoch that a table shows beside the score, which is of the same epoch.
-METRICS = ("age_mae", "gender_accuracy", "gender_log_loss", "worst_group_mae", "train_loss")
+METRICS = (
+    "smooth_score", "age_mae", "gender_accuracy", "gender_log_loss", "worst_group_mae",
+    "train_loss",
+)  # fmt: skip
+
+
+def seconds_between(start: str | None, end: str | None) -> float:
+    """Return the seconds from one ISO time to another, NaN where one is missing or unreadable.
+
+    And where the end comes before the start: the clock was set back, and nobody knows by how much.
+    """
+    try:
+        # A time without a zone is local; astimezone() makes both comparable.
+        first = datetime.fromisoformat(start or "").astimezone()
+        seconds = (datetime.fromisoformat(end or "").astimezone() - first).total_seconds()
+        return seconds if seconds >= 0 else math.nan
+    except ValueError:
+        return math.nan
+
+
+def split_differing(
+    configs: Sequence[Mapping[str, Any]],
+) -> tuple[dict[str, list[Any]], dict[str, Any]]:
+    """Split fields into those that differ (all their values) and those that all share (one value).
+
+    A field that a configuration lacks counts as None.
+    """
+    differing: dict[str, list[Any]] = {}
+    common: dict[str, Any] = {}
+    for name in dict.fromkeys(name for config in configs for name in config):
+        values = [config.get(name) for config in configs]
+        if all(_same(value, values[0]) for value in values):
+            common[name] = values[0]
+        else:
+            differing[name] = values
+    return differing, common
+
+
+def _same(first: Any, second: Any) -> bool:
+    # True == 1 in Python, and NaN is not itself: neither is what a reader of a table means.
+    if isinstance(first, bool) != isinstance(second, bool):
+        return False
+    both_nan = first != first and second != second
+    return bool(first == second or both_nan)
 
 
 def trials_table(records: Sequence[TrialRecord]) -> pd.DataFrame:
@@ -43,17 +85,13 @@ def trials_table(records: Sequence[TrialRecord]) -> pd.DataFrame:
     return table
 
 
-def text_rows(table: pd.DataFrame) -> list[list[str]]:
-    """Return a table's cells as texts, row by row."""
-    cells = table.astype(object).where(table.notna(), None)
-    return [[show(value) for value in row] for row in cells.itertuples(index=False)]
-
-
 def _outcome(record: TrialRecord) -> dict[str, Any]:
     """Return the columns that say how a trial went."""
     metrics = last_metrics(record)
-    scores = [(score, epoch) for epoch, score in zip(*curve(record), strict=True)]
-    best_score, best_epoch = min((s for s in scores if math.isfinite(s[0])), default=(None, None))
+    scores = [(row.get("score"), row.get("epoch", i)) for i, row in enumerate(record.epochs, 1)]
+    known = [(score, epoch) for score, epoch in scores if score is not None]
+    finite = [(score, epoch) for score, epoch in known if math.isfinite(score)]
+    best_score, best_epoch = min(finite, default=(None, None))
     seconds = seconds_between(record.started, record.ended)
     return {
         "number": record.number,

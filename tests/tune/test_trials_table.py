@@ -3,11 +3,20 @@ import math
 
 import pandas as pd
 
-from tune.report import trials_table
+from tune.records import TrialRecord
+from tune.trials_table import trials_table
 from utkface.evaluation.report.text import show, show_duration, show_fixed, show_percent
 
 
-def test_one_row_per_trial_with_what_varied(record):
+def record(number, scores, state="COMPLETE", *, params=None, config=None, reason=None):
+    return TrialRecord(
+        number=number, state=state, score=scores[-1] if scores else None, params=params or {},
+        config=config or {}, epochs=[{"epoch": i, "score": s} for i, s in enumerate(scores, 1)],
+        reason=reason, started="2026-01-01T10:00:00", ended="2026-01-01T11:00:00",
+    )  # fmt: skip
+
+
+def test_one_row_per_trial_with_what_varied():
     records = [
         record(
             1, [2.0, 1.5], params={"lr": 0.2},

@@ -1,12 +1,11 @@
-"""What the report says of a search in words: what was asked, on what, and how to go on."""
+"""What a page says of a search in sentences: what was asked, on what, and how to go on."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from search_spaces.common import REFERENCE
-from tune.records import TrialRecord, describe_objectives, search_objectives
+from tune.records import SearchRecord, TrialRecord, describe_objectives
 from tune.report.analysis import find_point, last_value
 from utkface.evaluation.report.text import show, show_duration, show_fields, show_fixed
 
@@ -22,60 +21,53 @@ NOTICES = {
 _REFERENCE_MARKS = ("max_lr", "weight_decay")
 
 
-def describe_search(search: Mapping[str, Any]) -> list[tuple[str, str]]:
+def list_facts(search: SearchRecord) -> list[tuple[str, str]]:
     """Return what was asked and what it ran on, as names and texts."""
-    data = search.get("data") or {}
-    faces = f"{show(data.get('num_train'))} to train on, {show(data.get('num_val'))} to validate on"
-    faces += f", of {show(data.get('num_faces'))} ({show(data.get('num_rejected'))} files rejected)"
+    data = search.data
+    faces = f"{show(data.num_train)} to train on, {show(data.num_val)} to validate on"
+    faces += f", of {show(data.num_faces)} ({show(data.num_rejected)} files rejected)"
     return [
-        ("seed", show(search.get("seed"))),
-        ("began", show(search.get("created")).replace("T", " ")),
-        ("wall time", show_duration(search.get("wall_s"))),
-        ("ended", show(search.get("ended") or search.get("status")).replace("T", " ")),
-        ("trials asked for", show(search.get("num_trials"))),
-        ("epochs per trial", show(search.get("max_epochs"))),
-        ("objective", describe_objectives(search_objectives(search))),
-        ("sampler", show(search.get("sampler"))),
-        ("from earlier searches", _taken(search)),
+        ("seed", show(search.seed)),
+        ("began", search.created.replace("T", " ")),
+        ("wall time", show_duration(search.wall_s)),
+        ("ended", (search.ended or search.status).replace("T", " ")),
+        ("trials asked for", show(search.num_trials)),
+        ("epochs per trial", show(search.max_epochs)),
+        ("objective", describe_objectives(search.objectives)),
+        ("sampler", search.sampler),
+        ("from earlier searches", "; ".join(search.warm_start.account) or "–"),
         ("early stopping", _stopping(search)),
-        ("data", show(data.get("source"))),
+        ("data", data.source),
         ("faces", faces),
-        ("image size", f"{show(search.get('image_size'))} px"),
-        ("split", show(search.get("split"))),
-        ("first weights", show(search.get("weights"))),
-        ("data fingerprint", show(data.get("fingerprint"))),
-        ("hardware", show_fields(search.get("hardware"))),
-        ("versions", show_fields(search.get("versions"))),
-        ("commit", show(search.get("commit"))),
+        ("image size", f"{search.image_size} px"),
+        ("split", search.split),
+        ("first weights", search.weights),
+        ("data fingerprint", data.fingerprint),
+        ("hardware", show_fields(search.hardware.model_dump())),
+        ("versions", show_fields(search.versions)),
+        ("training code", f"version {search.training_version}"),
+        ("commit", show(search.commit)),
     ]
 
 
-def _taken(search: Mapping[str, Any]) -> str:
-    """Return what the search began with, a dash for nothing."""
-    return "; ".join((search.get("warm_start") or {}).get("account", [])) or "–"
-
-
-def _stopping(search: Mapping[str, Any]) -> str:
+def _stopping(search: SearchRecord) -> str:
     """Return the rule of early stopping and when it judged."""
-    scheduler, epochs = str(search.get("scheduler") or "–"), search.get("rungs")
+    scheduler, epochs = search.scheduler, search.rungs
     if not epochs:
         return scheduler
     if scheduler == "median":
         return f"median, the clearly poor end after epochs {epochs[0]} to {epochs[-1]}"
     within = " of its bracket" if scheduler == "hyperband" else ""
-    goes_on = f"1 in {search.get('reduction_factor')}{within} goes on"
+    goes_on = f"1 in {search.reduction_factor}{within} goes on"
     return f"{scheduler}, {goes_on} after epochs {', '.join(map(str, epochs))}"
 
 
-def describe_points(
-    search: Mapping[str, Any],
-    records: Sequence[TrialRecord],
-    best: TrialRecord | None,
-    metric: str,
+def list_points(
+    search: SearchRecord, records: Sequence[TrialRecord], best: TrialRecord | None, metric: str
 ) -> list[str]:
     """Say how the trial of each of the space's starting points fared, by its last ``metric``."""
     texts = []
-    for point in search.get("points") or []:
+    for point in search.points:
         record = find_point(point, records)
         if record is None:
             continue
@@ -95,12 +87,14 @@ def describe_points(
     return texts
 
 
+def retrain_command(folder: Path) -> str:
+    """Return the command that trains the best of a search with several seeds."""
+    return f"python tune/retrain_best.py --search {shlex.quote(str(_from_here(folder)))}"
+
+
 def list_commands(folder: Path) -> list[tuple[str, str]]:
     """Return how to look further and go on, as purposes and command lines."""
-    # Commands are typed where the search was started, and the page may travel: no more of the
-    # machine's folders than that needs.
-    here = Path.cwd()
-    folder = folder.relative_to(here) if folder.is_relative_to(here) else folder
+    folder = _from_here(folder)
     run, journal = shlex.quote(str(folder)), shlex.quote(str(folder / "study.journal"))
     return [
         ("The same study, interactively:", f"optuna-dashboard {journal}"),
@@ -110,8 +104,11 @@ def list_commands(folder: Path) -> list[tuple[str, str]]:
         ),
         ("This search beside another:", f"python tune/run_search.py --compare {run} OTHER"),
         ("Go on with what is unfinished:", f"python tune/run_search.py --resume {run}"),
-        (
-            "Train the best with several seeds, and measure them on the test part:",
-            f"python tune/retrain_best.py --search {run}",
-        ),
     ]
+
+
+def _from_here(folder: Path) -> Path:
+    # Commands are typed where the search was started, and the page may travel: no more of the
+    # machine's folders than that needs.
+    here = Path.cwd()
+    return folder.relative_to(here) if folder.is_relative_to(here) else folder

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tune.tracking import sync_command
+from tune.wandb_logger import sync_command
 
 KEY = "k9" * 20
 _REAL = """
@@ -17,18 +17,18 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {repository!r})
 from tune.records import TrialRecord
-from tune.tracking import WandbTracker, resolve_mode
+from tune.wandb_logger import WandbLogger, resolve_mode
 
 epochs_done = int(sys.argv[1])
 print(resolve_mode(None)[0])
 # It may say that it waits for W&B, on a busy machine.
-tracker = WandbTracker("offline", Path("run"), say=lambda line: None)
-tracker.search_started({{"name": "real search", "created": "now", "rungs": [4], "num_trials": 2}})
+logger = WandbLogger("offline", Path("run"), say=lambda line: None)
+logger.search_started({search!r})
 for number in (0, 1):
-    tracker.trial_started(number, {{"dropout": 0.1}}, epochs_done)
+    logger.trial_started(number, {{"dropout": 0.1}}, epochs_done)
 for epoch in (epochs_done + 1, epochs_done + 2):
     for number in (0, 1):
-        tracker.epoch_finished(number, {{"epoch": epoch, "score": epoch + number}})
+        logger.epoch_finished(number, {{"epoch": epoch, "score": epoch + number}})
 records = [
     TrialRecord(number=number, state=state if epochs_done else "RUNNING", score=1.0, params={{}},
         config={{}}, epochs=[{{"epoch": 4, "score": 1.0}}], reason=None, started=None, ended=None)
@@ -36,22 +36,24 @@ records = [
 ]
 if epochs_done:
     for record in records:
-        tracker.trial_ended(record)
+        logger.trial_ended(record)
 report = Path("report.html")
 report.write_text("<p>the report")
-tracker.search_ended(records, report)
+logger.search_ended(records, report)
 """
 
 
 @pytest.mark.slow
-def test_real_wandb_writes_offline_runs_that_it_can_read_back(tmp_path):
+def test_real_wandb_writes_offline_runs_that_it_can_read_back(tmp_path, search_json):
     """Two concurrent runs of one process, interrupted and continued by a second process."""
     repository = Path(__file__).resolve().parents[3]
     (tmp_path / "run").mkdir()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
     environment |= {"HOME": str(tmp_path), "NETRC": str(tmp_path / "none")}
+    search = {**search_json, "rungs": [4], "num_trials": 2}
+    code = _REAL.format(repository=str(repository), search=search)
     for epochs_done, extra in (("0", {}), ("2", {"WANDB_API_KEY": KEY})):
-        script = [sys.executable, "-c", _REAL.format(repository=str(repository)), epochs_done]
+        script = [sys.executable, "-c", code, epochs_done]
         done = subprocess.run(
             script, cwd=tmp_path, env=environment | extra, capture_output=True, text=True
         )

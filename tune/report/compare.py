@@ -1,0 +1,238 @@
+"""``--compare``: several searches side by side, as one page and as a table in the terminal."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from string import ascii_uppercase
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.table import Table
+
+from tune.records import (
+    SCORE,
+    STATES,
+    SearchRecord,
+    TrialRecord,
+    last_metrics,
+    objective_values,
+    rank_complete,
+)
+from tune.report.analysis import Finish, finishes
+from tune.report.facts import list_facts
+from tune.trials_table import seconds_between, split_differing
+from utkface.errors import UserError
+from utkface.evaluation.report.html import write_page
+from utkface.evaluation.report.text import show, show_duration, show_fixed
+
+_TEMPLATE = Path(__file__).parent / "compare.html.j2"
+_TABLE_WIDTH = 120  # at least: a line that is broken by the terminal can still be read
+_MAX_NAMES = 3  # of runs in the name of a page
+#: A search whose trials ended so much later than it ran for was interrupted in between.
+_PAUSE_S = 60.0
+
+
+class Run(Protocol):
+    """A search as it was read from its folder; ``search`` is checked here."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+
+    @property
+    def search(self) -> SearchRecord | Mapping[str, Any]: ...  # noqa: D102
+
+    @property
+    def records(self) -> list[TrialRecord]: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One search among others, under a letter."""
+
+    letter: str
+    name: str
+    search: SearchRecord
+    records: Sequence[TrialRecord]
+    best: TrialRecord | None
+    done: list[Finish]  # the complete trials, in the order of their ends
+
+    @property
+    def best_metrics(self) -> dict[str, Any]:
+        """The best trial's last metrics, nothing without one."""
+        return last_metrics(self.best) if self.best else {}
+
+    @property
+    def counts(self) -> Counter:
+        """How many trials ended in each state."""
+        return Counter(record.state for record in self.records)
+
+    @property
+    def num_epochs(self) -> int:
+        """How many epochs were trained in all."""
+        return sum(int(last_metrics(r).get("epoch", len(r.epochs))) for r in self.records)
+
+    @property
+    def end_s(self) -> float:
+        """When the last trial ended, in seconds since the search began; NaN where unknown."""
+        times = [seconds_between(self.search.created, record.ended) for record in self.records]
+        return max((time for time in times if math.isfinite(time)), default=math.nan)
+
+
+def compare(runs: Sequence[Run], results: Path, output: Path | None) -> int:
+    """Write a page about searches to ``output``, else to ``results``; return exit status 0.
+
+    Raises `UserError` for fewer than two, for one that is named twice or is damaged, and where the
+    page cannot be written.
+    """
+    if len(runs) < 2:
+        raise UserError(f"--compare {runs[0].name} names one search; give two or more")
+    for name, count in Counter(run.name for run in runs).items():
+        if count > 1:
+            raise UserError(f"--compare names {name} twice; give each search once")
+    compared = line_up(runs)
+    console = Console(highlight=False, soft_wrap=True, width=max(Console().width, _TABLE_WIDTH))
+    console.print(_table(compared))
+    for line in [*warnings(compared), *remarks(compared)]:
+        console.print(f"note: {line}", markup=False)
+    if (winner := leader(compared)) and winner.best:
+        score = show_fixed(winner.best_metrics.get("score"), 3)
+        console.print(f"lowest score: {score}, trial {winner.best.number} of {winner.name}")
+    path = output or results / _file_name([run.name for run in runs])
+    console.print(f"page: {write_comparison(compared, path)}", markup=False)
+    return 0
+
+
+def line_up(runs: Sequence[Run]) -> list[Compared]:
+    """Return the searches with letters, each with its best trial."""
+    compared = []
+    for index, run in enumerate(runs):
+        search = SearchRecord.parse(run.search, f"{run.name}/search.json")
+        best = next(iter(rank_complete(run.records, search.objectives)), None)
+        place, turn = index % 26, index // 26
+        letter = ascii_uppercase[place] + (str(turn + 1) if turn else "")
+        done = finishes(run.records, search.created)
+        compared.append(Compared(letter, run.name, search, run.records, best, done))
+    return compared
+
+
+def warnings(compared: Sequence[Compared]) -> list[str]:
+    """Say what keeps the scores of searches from being comparable; nothing where they are."""
+    first, *others = compared
+    lines = []
+    for other in others:
+        differences = first.search.conditions.differences(other.search.conditions)
+        if first.search.objectives != other.search.objectives:
+            names = [", ".join(each.search.objectives) for each in (first, other)]
+            differences.append(f"objectives: {names[0]} and {names[1]}")
+        if differences:
+            what = f"{first.letter} and {other.letter} differ in {'; '.join(differences)}"
+            lines.append(f"{what}: their scores do not compare")
+    return lines
+
+
+def remarks(compared: Sequence[Compared]) -> list[str]:
+    """Say what else is to be known before searches are compared."""
+    lines = []
+    for each in compared:
+        if each.search.status != "finished":
+            lines.append(f"{each.letter} is {each.search.status}: its best may be yet to come")
+        pause_s = each.end_s - (each.search.wall_s or math.inf)
+        if pause_s > _PAUSE_S:
+            pause = show_duration(pause_s)
+            lines.append(f"{each.letter} was interrupted for {pause}, which its times include")
+    machines = {_machine(each.search) for each in compared}
+    if len(machines) > 1:
+        lines.append(f"the machines differ ({'; '.join(sorted(machines))}), and so do the times")
+    return lines
+
+
+def leader(compared: Sequence[Compared]) -> Compared | None:
+    """Return the search with the lowest score; None where scores do not compare, or are not."""
+    having = [each for each in compared if each.best is not None]
+    if warnings(compared) or not having:
+        return None
+    return min(having, key=lambda each: objective_values(each.best, SCORE) if each.best else [])
+
+
+def write_comparison(compared: Sequence[Compared], path: Path) -> Path:
+    """Write the page to ``path`` and return it."""
+    from utkface.evaluation.report.svg import drawing_style  # here, as matplotlib takes a second
+
+    with drawing_style():
+        return write_page(path, _TEMPLATE, _context(compared))
+
+
+def _context(compared: Sequence[Compared]) -> dict[str, Any]:
+    """Return everything that the template shows."""
+    from tune.report.figures import draw_searches, search_role
+
+    is_demo = any(each.search.data.is_demo for each in compared)
+    winner = leader(compared)
+    configs = [{**each.best.config, **each.best.params} if each.best else {} for each in compared]
+    differing, common = split_differing([config for config in configs if config])
+    last_numbers = [max((r.number for r in each.records), default=0) for each in compared]
+    searches = [
+        (each.letter, each.done, each.end_s, number)
+        for each, number in zip(compared, last_numbers, strict=True)
+    ]
+    return {
+        "compared": compared,
+        "states": STATES,
+        "roles": [search_role(index) for index in range(len(compared))],
+        "is_demo": is_demo,
+        "warnings": warnings(compared),
+        "remarks": remarks(compared),
+        "winner": winner,
+        "by_trials": draw_searches(searches, False, not is_demo),
+        "by_time": draw_searches(searches, True, not is_demo),
+        "configs": configs,
+        "differing": list(differing),
+        "winning": configs[compared.index(winner)] if winner else {},
+        "common": common,
+        # What was asked and what it ran on: what differs, and what is the same for all.
+        "asked": split_differing([dict(list_facts(each.search)) for each in compared]),
+        "spaces": split_differing([_ranges(each.search) for each in compared])[0],
+    }
+
+
+def _ranges(search: SearchRecord) -> dict[str, str]:
+    """Return what each hyperparameter of a search could be."""
+    signature = search.space_signature
+    return {name: f"always {value}" for name, value in signature.constants.items()} | {
+        name: " or ".join(parameter.ranges) for name, parameter in signature.parameters.items()
+    }
+
+
+def _table(compared: Sequence[Compared]) -> Table:
+    table = Table(box=None)
+    metrics = {"score": ("score", 3), "age_mae": ("age MAE", 2), "gender_accuracy": ("gender", 3)}
+    headings = [heading for heading, _ in metrics.values()]
+    names = ["search", "trials", "complete", "epochs", "best", *headings, "wall time"]
+    for name in ["", *names]:
+        table.add_column(name, no_wrap=True, justify="left" if name == "search" else "right")
+    for each in compared:
+        table.add_row(
+            each.letter,
+            each.name,
+            str(len(each.records)),
+            str(each.counts["COMPLETE"]),
+            str(each.num_epochs),
+            f"trial {each.best.number}" if each.best else "–",
+            *(show_fixed(each.best_metrics.get(m), digits) for m, (_, digits) in metrics.items()),
+            show_duration(each.search.wall_s),
+        )
+    return table
+
+
+def _machine(search: SearchRecord) -> str:
+    cards = show(search.hardware.accelerators or None)
+    kind = "no GPU" if cards == "–" else cards
+    return f"{show(search.hardware.cpus)} cores, {kind}, {search.concurrency} trials at a time"
+
+
+def _file_name(names: Sequence[str]) -> str:
+    more = len(names) - _MAX_NAMES
+    parts = [*names[:_MAX_NAMES], *([f"and-{more}-more"] if more > 0 else [])]
+    return f"compare-{'-'.join(parts)}.html"
