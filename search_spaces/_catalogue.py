@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from search_spaces._file import SpaceFile
-from utkface.errors import UserError
+from utkface.io import UserError
 
 _FOLDER = Path(__file__).parent
 

@@ -17,7 +17,7 @@ from search_spaces._recording import RecordingTrial, describe, extremes
 from search_spaces._signature import Draw
 from search_spaces._space import Space, Suggest
 from utkface.config import SET_BY_COMMAND, TrainConfig
-from utkface.errors import UserError
+from utkface.io import UserError
 
 NUM_DRAWS = 100
 

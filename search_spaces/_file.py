@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from utkface.errors import UserError
+from utkface.io import UserError
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from search_spaces._catalogue import find_space
 from search_spaces._file import SpaceFile
 from search_spaces._objectives import DEFAULT_OBJECTIVES, check_objectives
 from search_spaces._space import Space, Suggest
-from utkface.errors import UserError
+from utkface.io import UserError
 
 
 def load_space(

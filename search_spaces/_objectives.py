@@ -7,7 +7,7 @@ between trials. The standard library alone is imported: a command line is checke
 import difflib
 from collections.abc import Sequence
 
-from utkface.errors import UserError
+from utkface.io import UserError
 
 #: What a search minimises unless its space or its command says otherwise.
 DEFAULT_OBJECTIVES = ("smooth_score",)

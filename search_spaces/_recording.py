@@ -14,7 +14,7 @@ from optuna.distributions import (
 )
 from optuna.trial import FixedTrial
 
-from utkface.errors import UserError
+from utkface.io import UserError
 
 
 class RecordingTrial(FixedTrial):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from search_spaces._file import SpaceFile
 from search_spaces._signature import Draw, build_signature
 from utkface.config import TrainConfig
-from utkface.errors import UserError
+from utkface.io import UserError
 
 if TYPE_CHECKING:  # importing Optuna takes longer than all else that `--list-spaces` does
     from optuna.distributions import BaseDistribution

@@ -25,7 +25,7 @@ from tune.stopping import make_rule
 from tune.study import SearchStudy
 from utkface.config import TrainConfig
 from utkface.data import Faces, Split, find_source, load_faces, make_split, take_fraction
-from utkface.errors import UserError
+from utkface.io import UserError
 from utkface.model import build_model
 
 _PACKAGES = ("ray", "optuna", "torch", "torchvision", "wandb", "numpy", "pandas", "pillow")

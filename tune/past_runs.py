@@ -21,7 +21,7 @@ from tune.report.tables import METRICS
 from tune.run_folder import RunFolder
 from tune.study import STUDY_NAME
 from tune.study_trials import study_records
-from utkface.errors import UserError
+from utkface.io import UserError
 
 
 @dataclass(frozen=True)

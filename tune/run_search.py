@@ -10,7 +10,7 @@ if __name__ == "__main__":
 
 from search_spaces import list_spaces
 from tune.options import SearchOptions, build_parser
-from utkface.errors import UserError, run_command
+from utkface.io import UserError, run_command
 
 
 def main(arguments: list[str] | None = None) -> int:

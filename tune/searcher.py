@@ -21,7 +21,7 @@ from tune.observer import Observer
 from tune.records import TrialRecord, rank_complete
 from tune.study import SearchStudy
 from tune.trainable import FAILURE, METRICS, SEARCH_ROWS, UNSAVED
-from utkface.errors import UserError
+from utkface.io import UserError
 
 #: A search whose first trials all fail before their first epoch is wrong as a whole.
 MAX_FAILURES_AT_START = 3

@@ -34,7 +34,7 @@ from tune.study_trials import (
     recorded_epochs,
     study_records,
 )
-from utkface.errors import UserError
+from utkface.io import UserError
 
 #: The one study of a journal.
 STUDY_NAME = "search"

@@ -16,10 +16,11 @@ import torch
 from ray import tune
 
 from tune.checkpoints import CheckpointStore
-from tune.cluster import Weights, open_packed
+from tune.cluster import Weights
 from tune.disk import cannot_write
 from utkface.config import TrainConfig
-from utkface.errors import UserError
+from utkface.data.pack import open_packed
+from utkface.io import UserError
 from utkface.training import Training, TrainingData
 
 #: The kinds of result: an epoch's metrics; why the trial cannot go on; why nothing can, as its

@@ -10,7 +10,7 @@ from optuna.trial import FixedTrial, Trial
 from search_spaces import describe_change, list_spaces, load_space
 from search_spaces.common import BEST_GUESS, NO_AUGMENTATION, REFERENCE
 from utkface.config import SET_BY_COMMAND, TrainConfig
-from utkface.errors import UserError
+from utkface.io import UserError
 
 FIXED = {"epochs": 8, "image_size": 64, "seed": 3}
 NAMES = [

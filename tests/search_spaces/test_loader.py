@@ -5,7 +5,7 @@ import re
 import pytest
 
 from search_spaces import load_space
-from utkface.errors import UserError
+from utkface.io import UserError
 
 SOUND = '''"""Is this file sound?"""
 

@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from search_spaces import load_space
 from tune.study import SearchStudy
-from utkface.errors import UserError
+from utkface.io import UserError
 
 FIXED = {"epochs": 3, "image_size": 32, "seed": 0}
 

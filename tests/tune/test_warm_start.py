@@ -13,7 +13,7 @@ from tune.past_runs import read_run
 from tune.run_folder import RunFolder
 from tune.study import SearchStudy
 from tune.warm_start import WarmStart, plan_warm_start, read_runs
-from utkface.errors import UserError
+from utkface.io import UserError
 
 SPACE = '''"""Does the learning rate matter?"""
 

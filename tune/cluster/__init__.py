@@ -3,7 +3,7 @@
 from tune.cluster.client import staged_here
 from tune.cluster.connect import connect
 from tune.cluster.join import Joined, join
-from tune.cluster.nodes import open_packed, prepare_nodes
+from tune.cluster.nodes import prepare_nodes
 from tune.cluster.resources import Resources, describe, hardware, plan_resources
 from tune.cluster.weights import Weights
 
@@ -15,7 +15,6 @@ __all__ = [
     "describe",
     "hardware",
     "join",
-    "open_packed",
     "plan_resources",
     "prepare_nodes",
     "staged_here",

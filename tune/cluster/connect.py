@@ -9,7 +9,7 @@ from typing import Any
 import ray
 
 from tune.cluster.job_code import job_code
-from utkface.errors import UserError
+from utkface.io import UserError
 
 CONNECT_TIMEOUT_S = 45  # a healthy one answers in 3; a machine at its limit needs 30 to ask
 CLIENT_ATTEMPTS, CLIENT_PAUSE_S = 3, 5

@@ -8,7 +8,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from utkface.config import TrainConfig
-from utkface.errors import UserError
+from utkface.io import UserError
 from utkface.training import Training, TrainingData
 
 #: More trials than this on one card only take each other's bandwidth.

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from tune.options import REPOSITORY
-from utkface.errors import UserError
+from utkface.io import UserError
 
 _PACKAGES = ("tune", "utkface", "search_spaces")
 #: Nothing but Python's own files: no faces, caches, results or environment lie in a package.

@@ -14,7 +14,8 @@ from tune.cluster.storage import Probe
 from tune.cluster.weights import Weights
 from utkface.config import TrainConfig
 from utkface.data import Faces
-from utkface.errors import UserError
+from utkface.data.pack import open_packed
+from utkface.io import UserError
 from utkface.model import build_model
 
 #: A node has so long to start a worker, import PyTorch, and download weights where it has none.
@@ -40,14 +41,6 @@ class Seen:
     storage_problem: str | None
     weights_problem: str | None
     has_faces: bool
-
-
-def open_packed(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
-    """Map this machine's packed faces, or return None where it has none of that shape."""
-    if not path.exists():
-        return None
-    images = np.load(path, mmap_mode="r", allow_pickle=False)
-    return images if images.shape == shape else None
 
 
 def look(wanted: Wanted, name: str) -> Seen:

@@ -8,7 +8,7 @@ from typing import Any
 
 import ray
 
-from utkface.errors import UserError
+from utkface.io import UserError
 
 #: What `ray up` leaves on the head of a cluster that grows while trials wait, and shrinks again.
 AUTOSCALER_CONFIG = Path("~/ray_bootstrap_config.yaml")

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from utkface.atomic import replacing
 from utkface.data.sources import cache_folder
+from utkface.io import replacing
 
 
 @dataclass(frozen=True)

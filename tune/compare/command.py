@@ -12,8 +12,8 @@ from tune.compare.runs import Compared, leader, line_up, remarks, warnings
 from tune.past_runs import read_run
 from tune.report.analysis import last_metrics
 from tune.wording import metric_cells, metric_headings
-from utkface.errors import UserError
 from utkface.evaluation.report.text import show_duration
+from utkface.io import UserError
 
 _TABLE_WIDTH = 120  # at least: a line that is broken by the terminal can still be read
 _MAX_NAMES = 3  # of runs in the name of a page

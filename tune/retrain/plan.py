@@ -10,7 +10,7 @@ from tune.retrain.options import RetrainOptions
 from tune.run_folder import RunFolder
 from utkface.config import TrainConfig
 from utkface.data import Faces, Split, find_source, load_faces, make_split
-from utkface.errors import UserError
+from utkface.io import UserError
 from utkface.model import build_model
 
 #: A second look at the finalists uses seeds that neither the search nor the retraining has.

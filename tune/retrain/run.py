@@ -23,7 +23,7 @@ from tune.run_folder import FAILED, FINISHED, INTERRUPTED, RUNNING
 from tune.runner import run_trials, trial_job
 from tune.tracking import WandbTracker, resolve_mode
 from tune.wording import labelled
-from utkface.data.account import write_account
+from utkface.data.faces import write_data_tables
 
 
 def start(options: RetrainOptions) -> int:
@@ -33,7 +33,7 @@ def start(options: RetrainOptions) -> int:
     with ExitStack() as stack:
         folder = RetrainFolder.create(options.results, plan.name)
         stack.enter_context(folder.lock())
-        write_account(plan.faces, folder.path / "data")
+        write_data_tables(plan.faces, folder.path / "data")
         for protocol, split in plan.splits.items():
             split.save(folder.path / "data" / f"split-{protocol}.json", plan.faces.table)
         record = _describe(plan, folder)

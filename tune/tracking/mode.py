@@ -4,7 +4,7 @@ import os
 import shlex
 from pathlib import Path
 
-from utkface.errors import UserError
+from utkface.io import UserError
 
 MODES = ("online", "offline", "disabled")
 

@@ -8,7 +8,7 @@ import ray
 
 from tune import cluster
 from tune.cluster.connect import CLIENT_ATTEMPTS, CONNECT_TIMEOUT_S
-from utkface.errors import UserError
+from utkface.io import UserError
 
 
 @pytest.mark.parametrize("address", ["nonsense", "host:", ":123", "127.0.0.1:port"])

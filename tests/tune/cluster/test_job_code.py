@@ -8,7 +8,7 @@ from ray._private.runtime_env.packaging import create_package
 
 from tune.cluster.job_code import check_results, job_code
 from tune.options import REPOSITORY
-from utkface.errors import UserError
+from utkface.io import UserError
 
 
 def packed(folder, excludes, target, include_parent_dir=True):

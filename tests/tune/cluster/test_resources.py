@@ -5,7 +5,7 @@ from tune import cluster
 from tune.cluster import resources as planning
 from tune.cluster.gpus import CONTEXT_BYTES, CardUse, largest, measure_cards, trials_per_card
 from utkface.config import TrainConfig
-from utkface.errors import UserError
+from utkface.io import UserError
 
 GIB = 2**30
 

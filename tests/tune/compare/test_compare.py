@@ -8,7 +8,7 @@ import pytest
 from tune.compare import compare
 from tune.compare.runs import leader, line_up, remarks, warnings
 from tune.past_runs import read_run
-from utkface.errors import UserError
+from utkface.io import UserError
 
 
 def line_up_folders(*folders):

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from tune.tracking import resolve_mode
-from utkface.errors import UserError
+from utkface.io import UserError
 
 
 @pytest.mark.parametrize(
