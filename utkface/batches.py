@@ -16,6 +16,11 @@ from torchvision.transforms.v2 import functional
 from utkface.config import TrainConfig
 from utkface.io import UserError
 
+#: Share of the epochs over which the images grow; the rest has their full size.
+GROWING_SHARE = 2 / 3
+#: The backbone halves its input five times: other sizes would leave part of a cell at the edge.
+STRIDE = 32
+
 
 @dataclass(frozen=True)
 class TrainingData:
@@ -98,12 +103,6 @@ def _copy_to_gpu(images: np.ndarray, device: torch.device, num_rows: int = 2048)
         part = np.array(images[start : start + num_rows])  # writable, as torch wants it
         resident[start : start + num_rows] = torch.from_numpy(part).to(device)
     return resident
-
-
-#: Share of the epochs over which the images grow; the rest has their full size.
-GROWING_SHARE = 2 / 3
-#: The backbone halves its input five times: other sizes would leave part of a cell at the edge.
-STRIDE = 32
 
 
 def training_size(config: TrainConfig, epoch: int) -> int:

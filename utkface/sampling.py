@@ -23,11 +23,18 @@ from utkface.data.labels import DECADE_BINS, GENDERS, RACES, age_bin, bin_labels
 from utkface.io import UserError
 
 _RACES = tuple(race.lower() for race in RACES)
+#: Tells the rounds' random numbers from those of `utkface.training.epoch_rng`.
+_STREAM = 1
 
 
 @dataclass(frozen=True)
 class GroupWeight:
-    """How much more often to draw the faces of one group; None stands for any gender or race."""
+    """How much more often to draw the faces of one group; None stands for any gender or race.
+
+    Written ``80+ female=1.62``: ages (whole years, both ends included, or ``all``), perhaps a
+    gender and a race, and how many times as often as other faces a face of the group is drawn.
+    `utkface.evaluation.weak_groups` writes such weights, `TrainConfig.group_weights` holds them.
+    """
 
     first_age: int
     last_age: float  # inclusive; infinite for the oldest
@@ -105,10 +112,6 @@ def _parse_ages(ages: str, text: str) -> tuple[int, float]:
             f"group_weights has ages that run backwards in {text!r}; write {last}-{first}"
         )
     return first, last
-
-
-#: Tells the rounds' random numbers from those of `utkface.training.epoch_rng`.
-_STREAM = 1
 
 
 class Sampling:

@@ -27,6 +27,10 @@ from torch.nn import functional as F
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 GREY_WEIGHTS = (0.2989, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601), as in torchvision
+#: A perspective strong enough to show the horizon divides by zero there; this keeps it finite.
+_NEAREST = 0.05
+_BLUR_RADIUS = 2  # pixels: a 5 × 5 kernel
+SHARPNESS = 2.0  # factor; 1 leaves a picture as it is
 
 
 @dataclass(frozen=True)
@@ -131,10 +135,6 @@ def _grey_and_hue(device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]
     return first, second, third, fourth
 
 
-#: A perspective strong enough to show the horizon divides by zero there; this keeps it finite.
-_NEAREST = 0.05
-
-
 def homography(draws: Draws, *, projective: bool) -> Tensor:
     """Compose each face's geometry, in this order: flip, perspective, then the affine part.
 
@@ -224,10 +224,6 @@ def _square(device: torch.device) -> Tensor:
     """Return the corners, clockwise from the upper left, as (4, 3) homogeneous points."""
     corners = [[-1.0, -1.0, 1.0], [1.0, -1.0, 1.0], [1.0, 1.0, 1.0], [-1.0, 1.0, 1.0]]
     return torch.tensor(corners, device=device)
-
-
-_BLUR_RADIUS = 2  # pixels: a 5 × 5 kernel
-SHARPNESS = 2.0  # factor; 1 leaves a picture as it is
 
 
 def blur(images: Tensor, sigma: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ _BAR_WIDTH = 40
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Load the faces that the arguments name and print an account of them."""
+    """Load the faces that the arguments name and say what is in them."""
     options = _parser().parse_args(arguments)
     faces = load_faces(options.source or find_source(), options.image_size)
     print(summary(faces))

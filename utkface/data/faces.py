@@ -85,6 +85,31 @@ def load_faces(
     )
 
 
+def write_data_tables(faces: Faces, folder: Path) -> str:
+    """Write rejected.csv and conflicts.csv into a folder; returns one line of counts to show.
+
+    rejected.csv: file, reason. conflicts.csv: group, file, age, gender, race of all copies of a
+    photograph whose labels disagree. Raises `UserError` when the folder cannot be written.
+    """
+    tables = {"rejected.csv": faces.rejected, "conflicts.csv": conflicting_labels(faces.table)}
+    for name, table in tables.items():
+        with replacing(folder / name) as temporary:
+            table.to_csv(temporary, index=False)
+    return summary(faces)
+
+
+def summary(faces: Faces) -> str:
+    """Return one line of counts: faces, copies, contradictions, files refused."""
+    groups = faces.table.groupby("group").size()
+    num_copies = int((groups[groups > 1] - 1).sum())
+    num_conflicts = conflicting_labels(faces.table)["group"].nunique()
+    demo = "DEMO faces, drawn: " if faces.is_demo else ""
+    return (
+        f"{demo}{len(faces.table):,} faces, {num_copies:,} of them copies of another; labels "
+        f"disagree in {num_conflicts:,} groups of copies; {len(faces.rejected):,} files refused"
+    )
+
+
 def num_cores() -> int:
     """Return how many cores this process may use: in a container, fewer than there are."""
     if hasattr(os, "sched_getaffinity"):
@@ -141,31 +166,3 @@ def _fingerprint(table: pd.DataFrame) -> str:
     """Return the sha256 of all faces' names and contents, as hex."""
     lines = (f"{sha256} {file}" for file, sha256 in zip(table.file, table.sha256, strict=True))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def write_data_tables(faces: Faces, folder: Path) -> str:
-    """Write rejected.csv and conflicts.csv into a folder; returns one line of counts to show.
-
-    rejected.csv: file, reason. conflicts.csv: group, file, age, gender, race of all copies of a
-    photograph whose labels disagree. Raises `UserError` when the folder cannot be written.
-    """
-    _write_csv(faces.rejected, folder / "rejected.csv")
-    _write_csv(conflicting_labels(faces.table), folder / "conflicts.csv")
-    return summary(faces)
-
-
-def summary(faces: Faces) -> str:
-    """Return one line of counts: faces, copies, contradictions, files refused."""
-    groups = faces.table.groupby("group").size()
-    num_copies = int((groups[groups > 1] - 1).sum())
-    num_conflicts = conflicting_labels(faces.table)["group"].nunique()
-    demo = "DEMO faces, drawn: " if faces.is_demo else ""
-    return (
-        f"{demo}{len(faces.table):,} faces, {num_copies:,} of them copies of another; labels "
-        f"disagree in {num_conflicts:,} groups of copies; {len(faces.rejected):,} files refused"
-    )
-
-
-def _write_csv(table: pd.DataFrame, path: Path) -> None:
-    with replacing(path) as temporary:
-        table.to_csv(temporary, index=False)

@@ -128,7 +128,7 @@ def test_an_impossible_size_is_refused(faces_folder, tmp_path):
         load_faces(faces_folder, 0, tmp_path / "cache")
 
 
-def test_the_account_lists_refusals_and_contradictions(faces_folder, tmp_path):
+def test_what_is_refused_or_contradicts_itself_is_counted_and_listed(faces_folder, tmp_path):
     (faces_folder / "holiday.jpg").write_bytes(b"")
     faces = load_faces(faces_folder, 32, tmp_path / "cache")
     line = write_data_tables(faces, tmp_path / "run/data")
