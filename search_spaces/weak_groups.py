@@ -15,7 +15,7 @@ from typing import Any
 from optuna.trial import BaseTrial
 
 from search_spaces.common import BEST_GUESS, suggest_optimizer
-from utkface.errors import UserError
+from utkface.io import UserError
 
 
 def read_group_weights() -> str:

@@ -27,7 +27,7 @@ from tune.stopping import make_rule
 from tune.study import SearchStudy
 from utkface.config import TRAINING_VERSION, TrainConfig
 from utkface.data import Faces, Split, find_source, load_faces, make_split, take_fraction
-from utkface.errors import UserError
+from utkface.io import UserError
 from utkface.model import build_model
 
 #: Versions that decide which numbers come out.

@@ -15,8 +15,8 @@ import numpy as np
 from pyarrow import fs
 
 from tune.cluster.storage import check_storage, open_storage
-from utkface import checkpoint
-from utkface.inference import Predictions
+from utkface.io import dump_checkpoint, parse_checkpoint
+from utkface.model import Predictions
 
 #: Within a store: what trials predict for the validation faces.
 _PREDICTIONS = "predictions"
@@ -44,13 +44,13 @@ class CheckpointStore:
 
     def save(self, number: int, state: dict) -> None:
         """Replace a trial's checkpoint; the old one stands until the new one is whole."""
-        self._write(self._name(number), checkpoint.dump(state))
+        self._write(self._name(number), dump_checkpoint(state))
 
     def load(self, number: int) -> dict | None:
         """Return a trial's latest state, or None where there is none."""
         name = self._name(number)
         content = self._read(name)
-        return None if content is None else checkpoint.parse(content, name)
+        return None if content is None else parse_checkpoint(content, name)
 
     def save_predictions(self, number: int, predictions: Predictions) -> None:
         """Replace what a trial's last epoch predicts for the validation faces."""

@@ -28,8 +28,7 @@ from optuna.storages.journal import (
 )
 
 from tune.disk import cannot_write
-from utkface.atomic import replacing
-from utkface.errors import UserError
+from utkface.io import UserError, replacing
 
 #: Beside a run's files: second copies of those that nothing else could be rebuilt from.
 BACKUP = "backup"

@@ -14,13 +14,12 @@ from typing import Any
 from urllib.parse import quote
 
 from tune.options import REPOSITORY
-from utkface.atomic import replacing
-from utkface.errors import run_command
 from utkface.evaluation.published import PUBLISHED, PublishedRow
 from utkface.evaluation.report.card import escape, table
 from utkface.evaluation.report.measures import MEASURES, Measure, overall, part
 from utkface.evaluation.report.text import show, show_duration, show_fields, show_fixed
 from utkface.evaluation.report.words import PROTOCOLS, leak_sentence
+from utkface.io import replacing, run_command
 from utkface.metrics import score
 
 AGE, GENDER = MEASURES["age_mae"], MEASURES["gender_accuracy"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tune.spaces import DEFAULT_OBJECTIVES, OBJECTIVES, check_objectives
-from utkface.errors import UserError
+from utkface.io import UserError
 
 # Named here and not imported: a command line is to be checked before Optuna or pandas load.
 SAMPLERS = ("tpe", "random", "gp", "nsga2")

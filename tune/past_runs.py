@@ -20,7 +20,7 @@ from tune.run_folder import RunFolder
 from tune.study import STUDY_NAME
 from tune.study_trials import study_records
 from tune.trials_table import METRICS
-from utkface.errors import UserError
+from utkface.io import UserError
 
 
 @dataclass(frozen=True)

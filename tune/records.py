@@ -13,8 +13,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from utkface.atomic import replacing
-from utkface.errors import UserError
+from utkface.io import UserError, replacing
 
 #: States in the order in which people ask for them, and how they are called on screens and pages.
 STATES = {

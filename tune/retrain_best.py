@@ -9,7 +9,7 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from tune.retrain.options import RetrainOptions, build_parser
-from utkface.errors import run_command
+from utkface.io import run_command
 
 
 def main(arguments: list[str] | None = None) -> int:

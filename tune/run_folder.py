@@ -28,8 +28,7 @@ from typing import Any, Self
 from tune.journal import BACKUP
 from tune.records import SCORE, Confirmation, TrialRecord, pareto_front, rank_complete
 from tune.trials_table import trials_table
-from utkface.atomic import replacing
-from utkface.errors import UserError
+from utkface.io import UserError, replacing
 
 NUM_FINALISTS = 5
 FINISHED, INTERRUPTED, RUNNING, FAILED = "finished", "interrupted", "running", "failed"

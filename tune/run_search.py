@@ -10,7 +10,7 @@ if __name__ == "__main__":
 
 from tune.options import SearchOptions, build_parser
 from tune.space_file import list_spaces
-from utkface.errors import UserError, run_command
+from utkface.io import UserError, run_command
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -35,8 +35,8 @@ from tune.trainable import TrialJob
 from tune.wandb_logger import WandbLogger, resolve_mode
 from tune.warm_start import WarmStart, plan_warm_start, read_runs
 from tune.wording import disk_line, labelled
-from utkface.data.account import write_account
-from utkface.errors import UserError
+from utkface.data.faces import write_data_tables
+from utkface.io import UserError
 
 
 def start(options: SearchOptions) -> int:
@@ -84,7 +84,7 @@ def resume(folder: RunFolder, given: dict[str, Any], *, anyway: bool = False) ->
 def _write_inputs(prepared: Prepared, folder: RunFolder) -> None:
     """Write what is searched; again when the search goes on, should a file have been damaged."""
     folder.write_text("space.py", prepared.space.source)
-    print(labelled("data", write_account(prepared.faces, folder.path / "data")))
+    print(labelled("data", write_data_tables(prepared.faces, folder.path / "data")))
     prepared.split.save(folder.path / "data" / "split.json", prepared.faces.table)
 
 

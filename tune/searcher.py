@@ -21,7 +21,7 @@ from tune.observer import Observer
 from tune.records import TrialRecord, rank_complete
 from tune.study import Assignment, SearchStudy
 from tune.trainable import DIVERGED, FAILURE, METRICS, UNSAVED
-from utkface.errors import UserError
+from utkface.io import UserError
 
 #: A search whose first trials all fail before their first epoch is wrong as a whole; so is one
 #: that fails as often as it was asked for trials.

@@ -25,7 +25,7 @@ from optuna.trial import BaseTrial, FixedTrial
 
 from tune.space_file import SpaceFile
 from utkface.config import SET_BY_COMMAND, TrainConfig
-from utkface.errors import UserError
+from utkface.io import UserError
 
 NUM_DRAWS = 100
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 import search_spaces
-from utkface.errors import UserError
+from utkface.io import UserError
 
 _FOLDER = Path(search_spaces.__path__[0])
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tune.space_file import SpaceFile, find_space
 from utkface.config import SET_BY_COMMAND, TrainConfig
-from utkface.errors import UserError
+from utkface.io import UserError
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

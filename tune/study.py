@@ -37,7 +37,7 @@ from tune.study_trials import (
     study_records,
 )
 from utkface.config import TrainConfig
-from utkface.errors import describe_error
+from utkface.io import describe_error
 
 #: The study of a journal that the search is.
 STUDY_NAME = "search"

@@ -19,7 +19,7 @@ from tune.checkpoints import CheckpointStore
 from tune.cluster import Weights, open_packed
 from tune.disk import cannot_write
 from utkface.config import TrainConfig
-from utkface.errors import UserError, describe_error
+from utkface.io import UserError, describe_error
 from utkface.training import Training, TrainingData
 
 #: The kinds of result: an epoch's metrics; that the trial diverged; why it cannot go on; why

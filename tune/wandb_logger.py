@@ -17,7 +17,7 @@ from tune.checkpoints import CheckpointStore
 from tune.observer import Observer
 from tune.records import SearchRecord, TrialRecord
 from tune.wandb_runs import RunGroup, RunOpener, log_evaluation, log_search, one_line
-from utkface.errors import UserError
+from utkface.io import UserError
 
 MODES = ("online", "offline", "disabled")
 

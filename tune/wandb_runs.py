@@ -265,7 +265,7 @@ def _write_model(
 ) -> Path | None:
     """Write the best trial's model as `utkface.predict` reads it; None where its state is gone."""
     from utkface.config import TrainConfig
-    from utkface.model_file import TrainedModel, averaged_model, save_model
+    from utkface.model import TrainedModel, averaged_model, save_model
 
     state = checkpoints.load(best.number)
     if state is None:

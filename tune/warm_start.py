@@ -25,7 +25,7 @@ from tune.past_runs import PastRun, list_differences, read_run
 from tune.records import TrialRecord, rank_complete
 from tune.spaces import Fit, Space
 from utkface.config import SET_BY_COMMAND, TrainConfig
-from utkface.errors import UserError
+from utkface.io import UserError
 
 #: The samplers that learn from trials which their study does not hold (`tune.informed_sampler`).
 LEARNING_SAMPLERS = ("tpe", "gp")

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self, get_type_hints
 
-from utkface.errors import UserError
+from utkface.io import UserError
 
 #: Fields that a command sets for a whole search (`--max-epochs`, `--image-size`, `--seed`): trials
 #: that differed in them could not be compared rung by rung, so no search space may suggest them.
@@ -24,7 +24,7 @@ SET_BY_COMMAND = {"epochs": "--max-epochs", "image_size": "--image-size", "seed"
 #: oversampled.
 TRAINING_VERSION = 2
 
-#: One part of `TrainConfig.group_weights`, which `utkface.group_weights` reads.
+#: One part of `TrainConfig.group_weights`, which `utkface.sampling` reads.
 _GROUP_WEIGHT = (
     r"(?:\d{1,3}-\d{1,3}|\d{1,3}\+|all)(?: (?:male|female))?"
     r"(?: (?:white|black|asian|indian|other))?=[1-9]\d?(?:\.\d{1,3})?"
@@ -57,7 +57,7 @@ class TrainConfig:
     # The run: set by the command, the same for every trial of a search.
     epochs: int = _between(12, 1, 1000)
     image_size: int = _between(128, 32, 224)  # pixels, square
-    # Side of the images that the first epoch trains on; it grows to image_size (`utkface.resize`).
+    # Side of the images that the first epoch trains on; it grows to image_size (`utkface.batches`).
     initial_image_size: int = _between(0, 0, 224)  # 0: image_size throughout
     seed: int = _between(0, 0, 2**31 - 1)
 

@@ -12,6 +12,7 @@ Normalisation is inside. Its metadata has what the shapes do not say: ``image_si
 import argparse
 import importlib.util
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,10 +20,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from utkface.atomic import replacing
-from utkface.errors import UserError, run_command
-from utkface.model_file import TrainedModel, load_model
-from utkface.pixel_model import PixelModel
+from utkface.io import UserError, replacing, run_command
+from utkface.model import PixelModel, TrainedModel, load_model
 
 LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
 OPSET = 20
@@ -111,7 +110,7 @@ def _convert(model: PixelModel, size: int, trained: TrainedModel, path: Path) ->
     assert program is not None, "the exporter of torch.export gives a program"
     program.model.metadata_props.update(
         image_size=str(size),
-        interval=json.dumps(trained.interval),
+        interval=json.dumps(trained.interval and asdict(trained.interval)),
         about=json.dumps(trained.about, default=str),
     )
     program.save(path, external_data=False)

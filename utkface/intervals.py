@@ -15,22 +15,50 @@ the interval is the whole range of ages, which is the truth about what is known.
 """
 
 import math
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from utkface.data.bins import AGE_BINS, age_bin
-from utkface.data.names import MAX_AGE_YEARS
-from utkface.errors import UserError
+from utkface.data.labels import AGE_BINS, MAX_AGE_YEARS, age_bin
+from utkface.io import UserError
 
 LEVEL = 0.9
 SOURCE = "validation residuals (split conformal, by predicted age)"
 _MIN_FACES = 100  # of a bin: at 90 % its two ends then rest on the fifth face from either side
 
 
-def fit_intervals(age: ArrayLike, age_years: ArrayLike, level: float = LEVEL) -> dict[str, Any]:
-    """Return what `apply_intervals` needs, as a dictionary of plain numbers, lists and text.
+@dataclass(frozen=True)
+class AgeIntervals:
+    """What `apply_intervals` adds to predicted ages, as plain values that a model file holds."""
+
+    level: float  # the share of faces whose true age an interval should hold
+    source: str
+    num_faces: int  # that the intervals were fitted on
+    edges_years: list[float]  # between the bins of predicted ages
+    low_years: list[float]  # per bin, added to the predicted age
+    high_years: list[float]
+
+    @classmethod
+    def from_file(cls, values: Any, path: str | Path) -> Self:
+        """Check the fields that a file holds; raises `UserError` that names the file."""
+        try:
+            intervals = cls(**values)
+            ends = apply_intervals(intervals, np.arange(MAX_AGE_YEARS + 1))
+            if not np.isfinite(ends).all():
+                raise ValueError("an end is not a number")
+        except (TypeError, ValueError, IndexError) as error:
+            raise UserError(
+                f"{path} holds age intervals that cannot be read ({error}); copy it again, or use "
+                "another"
+            ) from error
+        return intervals
+
+
+def fit_intervals(age: ArrayLike, age_years: ArrayLike, level: float = LEVEL) -> AgeIntervals:
+    """Return the intervals that validation residuals give.
 
     age: (N,) true ages of faces that the model was not trained on; age_years: (N,) the ages it
     predicts for them, finite; level: the share of faces whose true age an interval should hold.
@@ -45,49 +73,39 @@ def fit_intervals(age: ArrayLike, age_years: ArrayLike, level: float = LEVEL) ->
     edges = _pooled_edges(predicted)
     bins = age_bin(predicted, edges)
     limits = [_limits(residuals[bins == i], level) for i in range(len(edges) - 1)]
-    return {
-        "level": float(level),
-        "source": SOURCE,
-        "num_faces": len(residuals),
-        "edges_years": [float(edge) for edge in edges[1:-1]],  # between the bins
-        "low_years": [low for low, _ in limits],  # per bin, added to the predicted age
-        "high_years": [high for _, high in limits],
-    }
+    return AgeIntervals(
+        level=float(level),
+        source=SOURCE,
+        num_faces=len(residuals),
+        edges_years=[float(edge) for edge in edges[1:-1]],
+        low_years=[low for low, _ in limits],
+        high_years=[high for _, high in limits],
+    )
 
 
 def apply_intervals(
-    interval: dict[str, Any], age_years: ArrayLike
+    intervals: AgeIntervals, age_years: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the low and the high end for predicted ages, in years between 0 and 116.
 
     age_years: predicted ages of any shape; both ends have that shape.
     """
     predicted = np.asarray(age_years, dtype=np.float64)
-    bins = np.searchsorted(interval["edges_years"], predicted, side="right")
-    ends = (
-        (predicted + np.asarray(interval[side])[bins]).clip(0, MAX_AGE_YEARS)
-        for side in ("low_years", "high_years")
+    bins = np.searchsorted(intervals.edges_years, predicted, side="right")
+    low, high = (
+        (predicted + np.asarray(years)[bins]).clip(0, MAX_AGE_YEARS)
+        for years in (intervals.low_years, intervals.high_years)
     )
-    low, high = ends
     return low, high
 
 
-def is_interval(value: object) -> bool:
-    """Tell whether a value, from a file perhaps, is what `apply_intervals` can use."""
-    try:
-        ends = apply_intervals(value, np.arange(MAX_AGE_YEARS + 1))  # type: ignore[arg-type]
-        return bool(np.isfinite(ends).all())
-    except (KeyError, TypeError, ValueError, IndexError):
-        return False
-
-
-def coverage(interval: dict[str, Any], age: ArrayLike, age_years: ArrayLike) -> float:
+def coverage(intervals: AgeIntervals, age: ArrayLike, age_years: ArrayLike) -> float:
     """Return the share of faces whose true age lies in the interval of their predicted age.
 
     age and age_years: (N,) as for `fit_intervals`. Honest only for faces that the intervals were
     not fitted on.
     """
-    low, high = apply_intervals(interval, age_years)
+    low, high = apply_intervals(intervals, age_years)
     true = np.asarray(age)
     return float(((low <= true) & (true <= high)).mean())
 

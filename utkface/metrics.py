@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from utkface.data.bins import age_bin
+from utkface.data.labels import age_bin
 
 #: The reference's published model, on whose errors `score` is scaled: 1.0 is as good as that.
 REFERENCE_AGE_MAE = 4.731

@@ -20,11 +20,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from utkface.atomic import replacing
-from utkface.data.progress import progress_bar
-from utkface.errors import UserError, run_command
-from utkface.image_files import find_images
-from utkface.predictor import BATCH_SIZE, DEVICES, FacePrediction, Predictor
+from utkface.io import UserError, progress_bar, replacing, run_command
+from utkface.predictor import BATCH_SIZE, DEVICES, FacePrediction, Predictor, find_images
 
 __all__ = ["FacePrediction", "Predictor"]
 

@@ -5,11 +5,10 @@ There is no face detector here: a picture must show one face, aligned and croppe
 and resized by the code that makes training images, while the network works on the batch before.
 """
 
+import contextlib
 import math
 import os
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -20,15 +19,16 @@ from numpy.typing import NDArray
 
 from utkface.batches import to_device
 from utkface.data.images import ImageRejected, decode_face
-from utkface.data.names import GENDERS
-from utkface.errors import UserError
-from utkface.image_files import find_images, read_image_file
-from utkface.intervals import apply_intervals, is_interval
-from utkface.model_file import TrainedModel, load_model
-from utkface.pixel_model import PixelModel
+from utkface.data.labels import GENDERS
+from utkface.data.sources import find_images
+from utkface.intervals import apply_intervals
+from utkface.io import UserError, map_ahead
+from utkface.model import PixelModel, TrainedModel, load_model
 
 DEVICES = ("auto", "cpu", "cuda")
 BATCH_SIZE = 64
+#: A photograph is smaller; what is larger is not read into memory to see that it is none.
+_MAX_FILE_BYTES = 200_000_000
 
 
 @dataclass(frozen=True)
@@ -82,12 +82,7 @@ class Predictor:
         batch_size: int = BATCH_SIZE,
     ) -> Self:
         """Read a model file without running code from it; options as of the class."""
-        trained = load_model(path)
-        if trained.interval is not None and not is_interval(trained.interval):
-            raise UserError(
-                f"{path} holds age intervals that cannot be read; copy it again, or use another"
-            )
-        return cls(trained, device=device, flip=flip, batch_size=batch_size)
+        return cls(load_model(path), device=device, flip=flip, batch_size=batch_size)
 
     def __call__(
         self, inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -103,8 +98,16 @@ class Predictor:
 
     def in_batches(self, files: Sequence[Path]) -> Iterator[list[FacePrediction]]:
         """Give the predictions for many files batch by batch, in their order."""
-        for batch in _decode_ahead(files, self.image_size, self.batch_size):
-            yield self._rows(batch)
+        num_workers = torch.get_num_threads()  # what PyTorch takes this machine to have
+        parts = (files[i : i + self.batch_size] for i in range(0, len(files), self.batch_size))
+        # Whole batches in threads (Pillow lets go of the interpreter's lock), one more than there
+        # are threads: the next is ready when the network is.
+        batches = map_ahead(
+            lambda part: _decode(part, self.image_size), parts, num_workers, num_ahead=num_workers
+        )
+        with contextlib.closing(batches):  # whoever stops reading stops the decoding
+            for batch in batches:
+                yield self._rows(batch)
 
     def predict_pixels(
         self, pixels: NDArray[np.uint8]
@@ -166,36 +169,30 @@ class _Batch(NamedTuple):
     pixels: NDArray[np.uint8]  # (B, S, S, 3), of those files only
 
 
-def _decode_ahead(files: Sequence[Path], image_size: int, batch_size: int) -> Iterator[_Batch]:
-    """Decode in threads (Pillow lets go of the interpreter's lock) and give batches in order.
-
-    Each thread makes whole batches. One more than there are threads is under way at any time: the
-    next is ready when the network is, and memory does not grow with the number of files.
-    """
-    num_workers = torch.get_num_threads()  # what PyTorch takes this machine, or container, to have
-    pool = ThreadPoolExecutor(num_workers)
-    pending: deque[Future[_Batch]] = deque()
-    try:
-        for start in range(0, len(files), batch_size):
-            part = files[start : start + batch_size]
-            pending.append(pool.submit(_decode, part, image_size))
-            if len(pending) > num_workers:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
 def _decode(files: Sequence[Path], image_size: int) -> _Batch:
     """Read and decode files, noting why some cannot be."""
     reasons: list[str | None] = []
     pixels = []
     for path in files:
         try:
-            pixels.append(decode_face(read_image_file(path), image_size))
+            pixels.append(decode_face(_read_image_file(path), image_size))
             reasons.append(None)
         except ImageRejected as rejection:
             reasons.append(str(rejection))
     empty = np.empty((0, image_size, image_size, 3), np.uint8)
     return _Batch(files, reasons, np.stack(pixels) if pixels else empty)
+
+
+def _read_image_file(path: Path) -> bytes:
+    """Return a file's content; raises `ImageRejected` with the reason where it cannot be had."""
+    try:
+        if not path.exists():
+            raise ImageRejected("no such file")
+        if not path.is_file():  # a pipe would be waited for, a device read for ever
+            raise ImageRejected("not a file")
+        if path.stat().st_size > _MAX_FILE_BYTES:
+            raise ImageRejected(f"too large: more than {_MAX_FILE_BYTES:,} bytes")
+        return path.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a name with a null character
+        reason = getattr(error, "strerror", None) or error
+        raise ImageRejected(f"cannot be read: {reason}") from error

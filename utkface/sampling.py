@@ -4,90 +4,162 @@ Faces are drawn in rounds. A round draws every face once with the basic augmenta
 of rare groups again with the intensive one: a group of n faces gets ``(largest - n) * balance +
 largest * extra`` more draws, as in the reference, whose groups are the nine decades of age, with
 0.3 and 0.1. Or the faces of groups where a model is weak are drawn ``weight ** power`` times
-(`utkface.group_weights`). An epoch is the next as many draws of the rounds as there are faces,
+(`GroupWeight`). An epoch is the next as many draws of the rounds as there are faces,
 whatever is oversampled: it is the same amount of training in every configuration. Pure NumPy:
 labels in, row numbers out.
 """
 
 import math
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pandas as pd
 
 from utkface.config import TrainConfig
-from utkface.data.bins import DECADE_BINS, age_bin, bin_labels
-from utkface.group_weights import face_weights, parse_weights
+from utkface.data.labels import DECADE_BINS, GENDERS, RACES, age_bin, bin_labels
+from utkface.io import UserError
 
-#: Tells the rounds' random numbers from those of `utkface.randomness.epoch_rng`.
+_RACES = tuple(race.lower() for race in RACES)
+#: Tells the rounds' random numbers from those of `utkface.training.epoch_rng`.
 _STREAM = 1
 
 
 @dataclass(frozen=True)
-class _Groups:
-    """The faces of n rows by group, and how many more draws each group gets."""
+class GroupWeight:
+    """How much more often to draw the faces of one group; None stands for any gender or race.
 
-    of_face: np.ndarray  # (n,) group numbers from 0
-    num_faces: np.ndarray  # (groups,)
-    num_extra: np.ndarray  # (groups,) in a round
+    Written ``80+ female=1.62``: ages (whole years, both ends included, or ``all``), perhaps a
+    gender and a race, and how many times as often as other faces a face of the group is drawn.
+    `utkface.evaluation.weak_groups` writes such weights, `TrainConfig.group_weights` holds them.
+    """
+
+    first_age: int
+    last_age: float  # inclusive; infinite for the oldest
+    gender: int | None
+    race: int | None
+    weight: float  # 1: as often as other faces
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``group=weight``, whose form `TrainConfig` has checked."""
+        name, weight = text.split("=")
+        ages, *words = name.split(" ")
+        first, last = _parse_ages(ages, text)
+        gender = next((GENDERS.index(word) for word in words if word in GENDERS), None)
+        race = next((_RACES.index(word) for word in words if word in _RACES), None)
+        return cls(first, last, gender, race, float(weight))
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.weight:.3f}".rstrip("0").rstrip(".")
 
     @property
-    def round_length(self) -> int:
-        """The number of draws in a round."""
-        return len(self.of_face) + int(self.num_extra.sum())
+    def name(self) -> str:
+        """The group without its weight: ``80+ female``."""
+        ages = f"{self.first_age}-{self.last_age:.0f}"
+        if math.isinf(self.last_age):
+            ages = f"{self.first_age}+" if self.first_age else "all"
+        gender = [] if self.gender is None else [GENDERS[self.gender]]
+        race = [] if self.race is None else [_RACES[self.race]]
+        return " ".join([ages, *gender, *race])
+
+    def contains(self, age: np.ndarray, gender: np.ndarray, race: np.ndarray) -> np.ndarray:
+        """Return bool (N,): which of the faces with these labels, each (N,), are in the group."""
+        inside = (age >= self.first_age) & (age <= self.last_age)
+        if self.gender is not None:
+            inside &= gender == self.gender
+        if self.race is not None:
+            inside &= race == self.race
+        return inside
 
 
-def epoch_draws(
-    age: np.ndarray,
-    gender: np.ndarray,
-    race: np.ndarray,
-    config: TrainConfig,
-    epoch: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return an epoch's draws, shuffled: positions in the arrays, and which are intensive.
-
-    age, gender, race: (n,); epochs are counted from 0. Returns int64 (n,) and bool (n,), a function
-    of the seed and the epoch alone: the next n draws of an endless row of rounds.
-    """
-    num_faces, num_draws = len(age), _group(age, gender, race, config).round_length
-    first, last = epoch * num_faces, (epoch + 1) * num_faces
-    numbers = range(first // num_draws, (last - 1) // num_draws + 1)
-    rounds = [round_draws(age, gender, race, config, number) for number in numbers]
-    positions, intensive = (np.concatenate(parts) for parts in zip(*rounds, strict=True))
-    part = slice(first - numbers[0] * num_draws, last - numbers[0] * num_draws)
-    return positions[part], intensive[part]
+def parse_weights(text: str) -> list[GroupWeight]:
+    """Read a `TrainConfig.group_weights`; raises `UserError` for ages that run backwards."""
+    return [GroupWeight.parse(part) for part in text.split(", ") if part]
 
 
-def round_draws(
-    age: np.ndarray,
-    gender: np.ndarray,
-    race: np.ndarray,
-    config: TrainConfig,
-    number: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return a round's draws, D of them, shuffled, as `epoch_draws` does those of an epoch.
-
-    The extra draws of a group go evenly round its faces: no face is drawn again before each of the
-    group was, and which faces get one more than others is random. D is the same in every round.
-    """
-    groups = _group(age, gender, race, config)
-    rng = np.random.default_rng([config.seed, number, _STREAM])
-    extra = [
-        _spread(np.flatnonzero(groups.of_face == group), num_extra, rng)
-        for group, num_extra in enumerate(groups.num_extra)
-    ]
-    positions = np.concatenate([np.arange(len(age)), *extra])
-    order = rng.permutation(len(positions))
-    return positions[order], order >= len(age)
+def format_weights(weights: Sequence[GroupWeight]) -> str:
+    """Return the line that `parse_weights` reads."""
+    return ", ".join(map(str, weights))
 
 
-def expected_draws(
-    age: np.ndarray, gender: np.ndarray, race: np.ndarray, config: TrainConfig
+def face_weights(
+    weights: Sequence[GroupWeight], age: np.ndarray, gender: np.ndarray, race: np.ndarray
 ) -> np.ndarray:
-    """Return the mean number of draws of each face in an epoch, as float (n,), which sum to n."""
-    groups = _group(age, gender, race, config)
-    in_a_round = 1 + (groups.num_extra / groups.num_faces)[groups.of_face]
-    return in_a_round * len(age) / groups.round_length
+    """Return each face's weight, float (N,), from labels (N,).
+
+    The largest weight of the groups that a face is in, as groups may overlap (the oldest, and the
+    oldest women) and their product would count one weakness twice; 1 for a face in none.
+    """
+    of_face = np.ones(len(age))
+    for group in weights:
+        inside = group.contains(age, gender, race)
+        of_face[inside] = np.maximum(of_face[inside], group.weight)
+    return of_face
+
+
+def _parse_ages(ages: str, text: str) -> tuple[int, float]:
+    """Return the first and the last whole year of ``0-3``, ``80+`` or ``all``."""
+    if ages == "all":
+        return 0, math.inf
+    if ages.endswith("+"):
+        return int(ages[:-1]), math.inf
+    first, last = map(int, re.findall(r"\d+", ages))
+    if first > last:
+        raise UserError(
+            f"group_weights has ages that run backwards in {text!r}; write {last}-{first}"
+        )
+    return first, last
+
+
+class Sampling:
+    """What is drawn from faces with these labels, each (n,): an endless row of rounds."""
+
+    def __init__(
+        self, age: np.ndarray, gender: np.ndarray, race: np.ndarray, config: TrainConfig
+    ) -> None:
+        assert len(age) == len(gender) == len(race) > 0, "every face has three labels"
+        self.config = config
+        self.num_faces = len(age)
+        self._group_of_face, self._group_sizes, wanted = _groups(age, gender, race, config)
+        self._num_extra = _whole_draws(wanted, self._group_sizes, config)  # of each group
+        self.round_length = self.num_faces + int(self._num_extra.sum())
+
+    def epoch(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return an epoch's draws, shuffled: positions of faces, and which draws are intensive.
+
+        Epochs are counted from 0. Returns int64 (n,) and bool (n,), a function of the seed and the
+        epoch alone: the next n draws of the rounds.
+        """
+        first, last = epoch * self.num_faces, (epoch + 1) * self.num_faces
+        numbers = range(first // self.round_length, (last - 1) // self.round_length + 1)
+        rounds = [self.round(number) for number in numbers]
+        positions, intensive = (np.concatenate(parts) for parts in zip(*rounds, strict=True))
+        skipped = first - numbers[0] * self.round_length
+        part = slice(skipped, skipped + self.num_faces)
+        return positions[part], intensive[part]
+
+    def round(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return a round's draws, `round_length` of them, as `epoch` does those of an epoch.
+
+        The extra draws of a group go evenly round its faces: no face is drawn again before each of
+        the group was, and which faces get one more than others is random.
+        """
+        rng = np.random.default_rng([self.config.seed, number, _STREAM])
+        extra = [
+            _spread(np.flatnonzero(self._group_of_face == group), num_extra, rng)
+            for group, num_extra in enumerate(self._num_extra)
+        ]
+        positions = np.concatenate([np.arange(self.num_faces), *extra])
+        order = rng.permutation(len(positions))
+        return positions[order], order >= self.num_faces
+
+    def expected_draws(self) -> np.ndarray:
+        """Return the mean number of draws of each face in an epoch, float (n,), which sum to n."""
+        in_a_round = 1 + (self._num_extra / self._group_sizes)[self._group_of_face]
+        return in_a_round * self.num_faces / self.round_length
 
 
 def age_distribution(
@@ -101,9 +173,8 @@ def age_distribution(
     labels = bin_labels(DECADE_BINS)
     decades = age_bin(age, DECADE_BINS)
     faces = np.bincount(decades, minlength=len(labels))
-    draws = np.bincount(
-        decades, weights=expected_draws(age, gender, race, config), minlength=len(labels)
-    )
+    expected = Sampling(age, gender, race, config).expected_draws()
+    draws = np.bincount(decades, weights=expected, minlength=len(labels))
     return pd.DataFrame(
         {
             "bin": labels,
@@ -115,29 +186,30 @@ def age_distribution(
     )
 
 
-def _group(age: np.ndarray, gender: np.ndarray, race: np.ndarray, config: TrainConfig) -> _Groups:
-    """Cut the faces into the groups that ``oversample_by`` names and count their extra draws."""
-    assert len(age) == len(gender) == len(race) > 0, "every face has three labels"
+def _groups(
+    age: np.ndarray, gender: np.ndarray, race: np.ndarray, config: TrainConfig
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cut the faces into the groups that ``oversample_by`` names.
+
+    Returns each face's group (n,), each group's number of faces, and the extra draws it should get.
+    """
     if config.oversample_by == "weights":
-        weights = face_weights(parse_weights(config.group_weights), age, gender, race)
-        weights, of_face, num_faces = np.unique(weights, return_inverse=True, return_counts=True)
-        wanted = (weights**config.group_weights_power - 1) * num_faces
-        return _Groups(of_face, num_faces, _whole_draws(wanted, num_faces, config))
+        of_face = face_weights(parse_weights(config.group_weights), age, gender, race)
+        weights, group, sizes = np.unique(of_face, return_inverse=True, return_counts=True)
+        return group, sizes, (weights**config.group_weights_power - 1) * sizes
     keys = {
         "none": [np.zeros(len(age), np.int64)],
         "age": [age_bin(age, DECADE_BINS)],
         "age_gender": [age_bin(age, DECADE_BINS), gender],
         "age_race": [age_bin(age, DECADE_BINS), race],
     }[config.oversample_by]
-    _, of_face, num_faces = np.unique(
-        np.stack(keys, 1), axis=0, return_inverse=True, return_counts=True
-    )
-    wanted = np.zeros(len(num_faces))
+    _, group, sizes = np.unique(np.stack(keys, 1), axis=0, return_inverse=True, return_counts=True)
+    wanted = np.zeros(len(sizes))
     if config.oversample_by != "none":
-        largest = num_faces.max()
+        largest = sizes.max()
         balance, extra = config.oversample_balance, config.oversample_extra
-        wanted = (largest - num_faces) * balance + largest * extra
-    return _Groups(of_face.reshape(-1), num_faces, _whole_draws(wanted, num_faces, config))
+        wanted = (largest - sizes) * balance + largest * extra
+    return group.reshape(-1), sizes, wanted
 
 
 def _whole_draws(wanted: np.ndarray, num_faces: np.ndarray, config: TrainConfig) -> np.ndarray:

@@ -9,9 +9,8 @@ from timing import compare
 from torchvision.transforms import v2
 
 from utkface.augment import Augmenter
-from utkface.augment.colour import IMAGENET_MEAN, IMAGENET_STD
 from utkface.augment.draws import INTENSIVE
-from utkface.augment.pixels import SHARPNESS
+from utkface.augment.ops import IMAGENET_MEAN, IMAGENET_STD, SHARPNESS
 from utkface.config import TrainConfig
 
 NUM_IMAGES, SIDE = 128, 128

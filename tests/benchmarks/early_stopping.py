@@ -18,7 +18,7 @@ from tune.records import judged_metric, search_objectives
 from tune.run_folder import RunFolder
 from tune.stopping import StoppingRule, make_rule
 from tune.study import open_study, study_records
-from utkface.errors import UserError, run_command
+from utkface.io import UserError, run_command
 
 Curve = dict[int, float]
 

@@ -16,10 +16,8 @@ from timing import compare
 
 from utkface.config import TrainConfig
 from utkface.data.demo import write_demo_faces
-from utkface.image_files import find_images
-from utkface.model import build_model
-from utkface.model_file import TrainedModel
-from utkface.predictor import Predictor
+from utkface.model import TrainedModel, build_model
+from utkface.predictor import Predictor, find_images
 
 
 def main() -> None:

@@ -24,12 +24,12 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from utkface.augment.colour import IMAGENET_MEAN, IMAGENET_STD
+from utkface.augment.ops import IMAGENET_MEAN, IMAGENET_STD
 from utkface.batches import TrainingData
 from utkface.config import TrainConfig
 from utkface.data import load_faces
 from utkface.data.demo import write_demo_faces
-from utkface.data.names import parse_name
+from utkface.data.labels import parse_name
 from utkface.model import build_model
 from utkface.training import Training
 

@@ -16,7 +16,6 @@ from timing import compare
 from utkface.batches import TrainingData
 from utkface.config import TrainConfig
 from utkface.data import load_faces
-from utkface.sampling import epoch_draws
 from utkface.training import Training
 
 SIZE = 128
@@ -56,7 +55,7 @@ class Stepper:
         self.training.model.train()
         self.rng = np.random.default_rng(0)
         self.generator = torch.Generator().manual_seed(0)
-        self.intensive_share = epoch_draws(*training.train_labels, training.config, 0)[1].mean()
+        self.intensive_share = training.sampling.epoch(0)[1].mean()
 
     def draw(self) -> tuple[np.ndarray, np.ndarray]:
         """Return random rows, and which of them get the intensive augmentation."""

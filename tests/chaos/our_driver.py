@@ -26,7 +26,7 @@ from tune.records import TrialRecord
 from tune.run_search import main
 from tune.searcher import SearchSession
 from tune.trainable import METRICS
-from utkface.errors import run_command
+from utkface.io import run_command
 
 
 class SleepingTrainable(sleeper.Sleeper):

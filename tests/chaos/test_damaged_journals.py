@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from tune.spaces import load_space
 from tune.study import STUDY_NAME, SearchStudy, open_study
-from utkface.errors import UserError
+from utkface.io import UserError
 
 SEED, NUM_JOURNALS = 20261125, 200
 FIXED = {"epochs": 6, "image_size": 32, "seed": 0}

@@ -12,7 +12,7 @@ from search_spaces.common import BEST_GUESS, NO_AUGMENTATION, REFERENCE
 from tune.space_file import list_spaces
 from tune.spaces import describe_change, load_space
 from utkface.config import SET_BY_COMMAND, TrainConfig
-from utkface.errors import UserError
+from utkface.io import UserError
 
 FIXED = {"epochs": 8, "image_size": 64, "seed": 3}
 NAMES = [

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from tune.checkpoints import CheckpointStore
-from utkface.errors import UserError
-from utkface.inference import Predictions
+from utkface.io import UserError
+from utkface.model import Predictions
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from tune.checkpoints import CheckpointStore
 from tune.records import Confirmation
 from tune.spaces import load_space
 from tune.study import SearchStudy
-from utkface.inference import Predictions
+from utkface.model import Predictions
 
 FIXED = {"epochs": 2, "image_size": 32, "seed": 3}
 OBJECTIVES = ("smooth_score",)

@@ -13,7 +13,7 @@ import pytest
 from tune.disk import told_in_one_line
 from tune.run_folder import FINISHED, RunFolder
 from tune.study import open_study, study_records
-from utkface.errors import UserError
+from utkface.io import UserError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

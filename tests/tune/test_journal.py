@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from tune.journal import read_storage
 from tune.spaces import load_space
 from tune.study import SearchStudy, open_study
-from utkface.errors import UserError
+from utkface.io import UserError
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 FIXED = {"epochs": 3, "image_size": 32, "seed": 0}

@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 from tune.options import SearchOptions
 from tune.spaces import load_space
 from tune.study import SearchStudy
-from utkface.errors import UserError
+from utkface.io import UserError
 
 FIXED = {"epochs": 3, "image_size": 32, "seed": 3}
 THREE = ("age_mae", "gender_error", "worst_group_mae")

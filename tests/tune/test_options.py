@@ -3,7 +3,7 @@ import json
 import pytest
 
 from tune.options import SearchOptions, build_parser
-from utkface.errors import UserError
+from utkface.io import UserError
 
 
 def test_options_survive_search_json():

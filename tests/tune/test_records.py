@@ -12,7 +12,7 @@ from tune.records import (
     rank_complete,
     search_objectives,
 )
-from utkface.errors import UserError
+from utkface.io import UserError
 
 BOTH = ("age_mae", "gender_error")
 

@@ -5,7 +5,7 @@ import pytest
 
 from tune.records import TrialRecord
 from tune.run_folder import RunFolder
-from utkface.errors import UserError
+from utkface.io import UserError
 
 
 def record(number, state, score):

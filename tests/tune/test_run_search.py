@@ -15,7 +15,7 @@ import pytest
 from tune.run_folder import RunFolder
 from tune.run_search import main
 from tune.study import open_study, study_records
-from utkface.errors import UserError
+from utkface.io import UserError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SPACE = '''"""Does dropout help?"""

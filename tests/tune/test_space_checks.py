@@ -9,7 +9,7 @@ from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.trial import FixedTrial
 
 from tune.spaces import load_space
-from utkface.errors import UserError
+from utkface.io import UserError
 
 SOUND = '''"""Is this file sound?"""
 

@@ -14,7 +14,7 @@ from tune.spaces import load_space
 from tune.study import SearchStudy
 from tune.warm_start import WarmStart, plan_warm_start, read_runs
 from utkface.config import TRAINING_VERSION
-from utkface.errors import UserError
+from utkface.io import UserError
 
 SPACE = '''"""Does the learning rate matter?"""
 

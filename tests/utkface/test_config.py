@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from utkface.config import SET_BY_COMMAND, TrainConfig
-from utkface.errors import UserError
+from utkface.io import UserError
 
 SPECS = {spec.name: spec for spec in dataclasses.fields(TrainConfig)}
 RANGED = [name for name, spec in SPECS.items() if "low" in spec.metadata]

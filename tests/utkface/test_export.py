@@ -10,12 +10,11 @@ import torch
 from torch import nn
 
 from utkface import export
-from utkface.augment import colour
+from utkface.augment import ops
 from utkface.config import TrainConfig
-from utkface.errors import UserError
-from utkface.model import FaceModel, build_model
-from utkface.model_file import TrainedModel, save_model
-from utkface.pixel_model import PixelModel
+from utkface.intervals import fit_intervals
+from utkface.io import UserError
+from utkface.model import FaceModel, PixelModel, TrainedModel, build_model, save_model
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 pytest.importorskip("onnxscript", reason="onnxscript is not installed")
@@ -33,12 +32,12 @@ def tiny_model() -> TrainedModel:
     model = FaceModel(config, nn.Sequential(block))
     block[1].running_mean.uniform_(-1, 1)
     block[1].running_var.uniform_(0.5, 2)
-    return TrainedModel(model.eval(), config, {"seed": 3}, {"level": 0.9})
+    return TrainedModel(model.eval(), config, {"seed": 3}, fit_intervals([], []))
 
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory) -> tuple[TrainedModel, Path, export.Difference]:
-    colour._imagenet.cache_clear()  # as in a process that has predicted nothing yet
+    ops._imagenet.cache_clear()  # as in a process that has predicted nothing yet
     trained, path = tiny_model(), tmp_path_factory.mktemp("onnx") / "deeper" / "model.onnx"
     return trained, path, export.export_onnx(trained, path)
 
@@ -61,7 +60,7 @@ def test_predictions_of_this_process_are_the_same_after_an_export(exported) -> N
     trained, _, _ = exported
     pixels = torch.full((1, SIZE, SIZE, 3), 200, dtype=torch.uint8)
     after = PixelModel(trained.model).predict(pixels)
-    colour._imagenet.cache_clear()
+    ops._imagenet.cache_clear()
     assert torch.equal(PixelModel(trained.model).predict(pixels)[0], after[0])
 
 
@@ -73,7 +72,7 @@ def test_the_file_says_what_it_wants_and_where_it_is_from(exported) -> None:
     assert isinstance(pixels.shape[0], str)
     metadata = session.get_modelmeta().custom_metadata_map
     assert metadata["image_size"] == str(SIZE)
-    assert json.loads(metadata["interval"]) == {"level": 0.9}
+    assert json.loads(metadata["interval"])["level"] == 0.9
     assert json.loads(metadata["about"]) == {"seed": 3}
     assert [file.name for file in path.parent.iterdir()] == ["model.onnx"]
     assert 0 <= difference.age_years <= 0.01

@@ -1,14 +1,10 @@
 """Intervals: ranks known by hand, coverage as promised, and honest where little is known."""
 
-import io
-import json
-
 import numpy as np
 import pytest
-import torch
 
-from utkface.errors import UserError
 from utkface.intervals import apply_intervals, check_coverage, coverage, fit_intervals
+from utkface.io import UserError
 
 
 def noisy_faces(num_faces: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -69,20 +65,11 @@ def test_small_bins_join_a_neighbour() -> None:
     age, predicted = noisy_faces(2_000)
     few_old = predicted < 82  # about 40 of the bin 80+ are left
     interval = fit_intervals(age[few_old], predicted[few_old])
-    edges = np.array([-np.inf, *interval["edges_years"], np.inf])
+    edges = np.array([-np.inf, *interval.edges_years, np.inf])
     counts = np.histogram(predicted[few_old], edges)[0]
     assert counts.min() >= 100
-    assert 80 not in interval["edges_years"]
-    assert len(interval["low_years"]) == len(interval["high_years"]) == len(counts)
-
-
-def test_intervals_survive_json_and_a_checkpoint_read_without_code() -> None:
-    interval = fit_intervals(*noisy_faces(300))
-    assert json.loads(json.dumps(interval)) == interval
-    buffer = io.BytesIO()
-    torch.save(interval, buffer)
-    buffer.seek(0)
-    assert torch.load(buffer, weights_only=True) == interval
+    assert 80 not in interval.edges_years
+    assert len(interval.low_years) == len(interval.high_years) == len(counts)
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0, 90])

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from utkface.config import TrainConfig
-from utkface.loss_log import LossLog
-from utkface.losses import FaceLoss, FaceLosses, age_distributions
+from utkface.losses import FaceLoss, FaceLosses, LossLog, age_distributions
 from utkface.model import NUM_AGES, FaceOutputs, build_model
 
 AGE = torch.tensor([30, 50])

@@ -1,13 +1,16 @@
-"""The optimiser's groups, the learning-rate schedules step by step, and the moving average."""
+"""The optimiser, its schedule, the average of the weights, and its statistics."""
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
+from utkface.augment import normalise
+from utkface.batches import ImageStore
 from utkface.config import TrainConfig
 from utkface.model import FaceModel, build_model
-from utkface.optim import Schedule, WeightAverage, build_optimiser
+from utkface.optim import Schedule, WeightAverage, build_optimiser, measure_batchnorm
 
 
 def config(**values: object) -> TrainConfig:
@@ -105,3 +108,20 @@ def test_without_decay_the_average_is_the_model_itself() -> None:
     average.update()
     assert average.model is model
     assert average.state_dict()["weights"] is None
+
+
+def test_the_statistics_become_those_of_the_faces_as_they_are() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3), dtype=np.uint8)
+    store = ImageStore(images, torch.device("cpu"))
+    model = build_model(TrainConfig(image_size=32), "none").eval()
+    convolution, norm = model.features[0][0], model.features[0][1]
+    norm.running_mean.fill_(99.0)
+    weights = [p.detach().clone() for p in model.parameters()]
+    measure_batchnorm(model, store, np.arange(20))
+    with torch.no_grad():
+        maps = convolution(normalise(store.gather(np.arange(20))))
+    torch.testing.assert_close(norm.running_mean, maps.mean(dim=(0, 2, 3)))
+    torch.testing.assert_close(norm.running_var, maps.var(dim=(0, 2, 3)))
+    assert norm.momentum == pytest.approx(0.01)  # as torchvision set it
+    assert not model.training
+    assert all(torch.equal(p, w) for p, w in zip(model.parameters(), weights, strict=True))

@@ -15,10 +15,9 @@ from PIL import Image
 
 from utkface import predict
 from utkface.config import TrainConfig
-from utkface.errors import UserError
 from utkface.intervals import fit_intervals
-from utkface.model import build_model
-from utkface.model_file import TrainedModel, save_model
+from utkface.io import UserError
+from utkface.model import TrainedModel, build_model, save_model
 
 COLUMNS = ["file", "age", "age_low", "age_high", "gender", "gender_probability", "error"]
 

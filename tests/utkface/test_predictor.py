@@ -8,17 +8,14 @@ import pytest
 import torch
 from PIL import Image
 
-from utkface import checkpoint
 from utkface.augment import normalise
 from utkface.batches import ImageStore
 from utkface.config import TrainConfig
 from utkface.data.images import decode_face
-from utkface.errors import UserError
-from utkface.image_files import find_images
-from utkface.inference import predict
+from utkface.data.sources import find_images
 from utkface.intervals import apply_intervals, fit_intervals
-from utkface.model import build_model
-from utkface.model_file import TrainedModel, save_model
+from utkface.io import UserError, load_checkpoint, save_checkpoint
+from utkface.model import TrainedModel, build_model, predict, save_model
 from utkface.predict import FacePrediction, Predictor
 
 SIZE = 32
@@ -207,7 +204,8 @@ def test_a_model_whose_answers_are_no_numbers_gives_reasons(trained, folder) -> 
 )
 def test_a_model_file_with_broken_intervals_is_refused(trained, tmp_path, interval) -> None:
     path = tmp_path / "model.pt"
-    save_model(path, TrainedModel(trained.model, trained.config, {}, interval))
+    save_model(path, trained)
+    save_checkpoint(path, {**load_checkpoint(path), "interval": interval})
     with pytest.raises(UserError, match=r"model\.pt holds age intervals that cannot be read"):
         Predictor.load(path)
 
@@ -231,12 +229,12 @@ def broken_files(folder: Path, trained: TrainedModel) -> dict[str, Path]:
     paths["truncated"].write_bytes(data[: len(data) // 2])
     torch.save({"utkface_checkpoint": 1, "kind": Malice(folder / "ran")}, paths["hostile"])
     torch.save({"utkface_checkpoint": 99, "kind": "face model"}, paths["version"])
-    checkpoint.save_checkpoint(paths["training"], {"epoch": 3, "config": trained.config.to_dict()})
+    save_checkpoint(paths["training"], {"epoch": 3, "config": trained.config.to_dict()})
     torch.save(trained.model.state_dict(), paths["weights"])
     picture(0).save(paths["picture"], "PNG")
-    state = checkpoint.load_checkpoint(folder / "model.pt")
+    state = load_checkpoint(folder / "model.pt")
     state["config"]["backbone"] = "mobilenet_v3_large"
-    checkpoint.save_checkpoint(paths["foreign"], state)
+    save_checkpoint(paths["foreign"], state)
     return {**paths, "missing": folder / "missing.pt", "folder": folder}
 
 

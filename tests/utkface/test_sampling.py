@@ -1,9 +1,20 @@
+"""How often each face is drawn, by groups and by weights."""
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from utkface.config import TrainConfig
-from utkface.data.bins import DECADE_BINS, age_bin
-from utkface.sampling import age_distribution, epoch_draws, expected_draws, round_draws
+from utkface.data.labels import DECADE_BINS, age_bin
+from utkface.io import UserError
+from utkface.sampling import (
+    Sampling,
+    age_distribution,
+    face_weights,
+    format_weights,
+    parse_weights,
+)
 
 #: UTKFace's own decades, in tens, as far as nine decades go.
 NUM_BY_DECADE = np.array([306, 153, 734, 454, 225, 230, 132, 70, 67])
@@ -24,7 +35,7 @@ def config(**changes):
 
 
 def draws_of(labels, settings, seed=0):
-    return round_draws(*labels, settings.replace(seed=seed), 0)
+    return Sampling(*labels, settings.replace(seed=seed)).round(0)
 
 
 def times_drawn(labels, settings, seed=0):
@@ -33,7 +44,7 @@ def times_drawn(labels, settings, seed=0):
 
 def expected_in_a_round(labels, settings):
     num_draws = len(draws_of(labels, settings)[0])
-    return expected_draws(*labels, settings) * num_draws / len(labels[0])
+    return Sampling(*labels, settings).expected_draws() * num_draws / len(labels[0])
 
 
 def by_decade(labels, values):
@@ -87,15 +98,15 @@ def test_invariants_of_a_round(labels, by, repeats):
 def test_an_epoch_is_as_many_draws_as_there_are_faces(labels, by):
     settings = config(oversample_by=by, oversample_extra=0.07)
     for epoch in range(4):
-        positions, intensive = epoch_draws(*labels, settings, epoch)
+        positions, intensive = Sampling(*labels, settings).epoch(epoch)
         assert len(positions) == len(intensive) == len(labels[0])
-    assert expected_draws(*labels, settings).sum() == pytest.approx(len(labels[0]))
+    assert Sampling(*labels, settings).expected_draws().sum() == pytest.approx(len(labels[0]))
 
 
 def test_epochs_follow_each_other_through_the_rounds(labels):
     settings = config(oversample_balance=1.0, seed=3)
-    epochs = [epoch_draws(*labels, settings, epoch) for epoch in range(7)]
-    rounds = [round_draws(*labels, settings, number) for number in range(4)]
+    epochs = [Sampling(*labels, settings).epoch(epoch) for epoch in range(7)]
+    rounds = [Sampling(*labels, settings).round(number) for number in range(4)]
     for of_epochs, of_rounds in zip(
         map(np.concatenate, zip(*epochs, strict=True)),
         map(np.concatenate, zip(*rounds, strict=True)),
@@ -107,7 +118,7 @@ def test_epochs_follow_each_other_through_the_rounds(labels):
 
 def test_every_epoch_of_a_run_without_oversampling_draws_all_faces_in_another_order(labels):
     settings = config(oversample_by="none")
-    first, second = (epoch_draws(*labels, settings, epoch)[0] for epoch in (0, 1))
+    first, second = (Sampling(*labels, settings).epoch(epoch)[0] for epoch in (0, 1))
     np.testing.assert_array_equal(np.sort(first), np.arange(len(labels[0])))
     np.testing.assert_array_equal(np.sort(second), np.arange(len(labels[0])))
     assert (first != second).mean() > 0.99
@@ -134,9 +145,9 @@ def test_rounds_differ_in_order_and_in_who_gets_the_odd_draw_but_not_in_length(l
 
 def test_the_mean_over_epochs_is_what_is_expected(labels):
     settings = config(oversample_extra=0.1)
-    drawn = [epoch_draws(*labels, settings, epoch)[0] for epoch in range(200)]
+    drawn = [Sampling(*labels, settings).epoch(epoch)[0] for epoch in range(200)]
     mean = np.bincount(np.concatenate(drawn), minlength=len(labels[0])) / 200
-    assert np.abs(mean - expected_draws(*labels, settings)).max() < 0.2
+    assert np.abs(mean - Sampling(*labels, settings).expected_draws()).max() < 0.2
 
 
 def test_extra_draws_go_to_the_largest_group_too(labels):
@@ -203,3 +214,44 @@ def test_weights_obey_the_cap_too(labels):
 def test_a_weighted_group_without_a_face_is_no_harm(labels):
     settings = by_weights("110-116 male=9")
     assert len(draws_of(labels, settings)[0]) == len(labels[0])
+
+
+AGE = np.array([0, 3, 4, 79, 80, 116])
+GENDER = np.array([1, 0, 1, 0, 1, 0])
+RACE = np.array([0, 1, 1, 2, 3, 4])
+
+
+@pytest.mark.parametrize(
+    ("text", "weights"),
+    [
+        ("", [1, 1, 1, 1, 1, 1]),
+        ("0-3=2", [2, 2, 1, 1, 1, 1]),
+        ("80+=1.5", [1, 1, 1, 1, 1.5, 1.5]),
+        ("all female=2", [2, 1, 2, 1, 2, 1]),
+        ("all black=2", [1, 2, 2, 1, 1, 1]),
+        ("4+ female indian=7", [1, 1, 1, 1, 7, 1]),
+        ("0-3=2, all female=3, 79-79=1.25", [3, 2, 3, 1.25, 3, 1]),  # the largest of those it is in
+    ],
+)
+def test_a_text_says_the_weight_of_each_face(text, weights):
+    np.testing.assert_array_equal(face_weights(parse_weights(text), AGE, GENDER, RACE), weights)
+
+
+ages = st.tuples(st.integers(0, 116), st.integers(0, 116)).map(sorted)
+groups = st.builds(
+    lambda age, gender, race, weight: f"{age}{gender}{race}={weight}",
+    ages.map(lambda pair: "{}-{}".format(*pair)) | st.sampled_from(["all", "80+"]),
+    st.sampled_from(["", " male", " female"]),
+    st.sampled_from(["", " white", " other"]),
+    st.sampled_from(["1", "1.5", "12.375"]),
+)
+
+
+@given(st.lists(groups).map(", ".join))
+def test_reading_and_writing_are_each_others_inverse(text):
+    assert format_weights(parse_weights(text)) == text
+
+
+def test_ages_that_run_backwards_are_refused():
+    with pytest.raises(UserError, match="backwards in '9-3=2'; write 3-9"):
+        parse_weights("9-3=2")

@@ -22,7 +22,7 @@ from tune.cluster.resources import Resources, largest, plan_resources
 from tune.cluster.storage import check_storage
 from utkface.config import TrainConfig
 from utkface.data import Faces
-from utkface.errors import UserError
+from utkface.io import UserError
 
 CONNECT_TIMEOUT_S = 45  # a healthy one answers in 3; a machine at its limit needs 30 to ask
 CLIENT_ATTEMPTS, CLIENT_PAUSE_S = 3, 5

@@ -12,11 +12,10 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from tune.cluster.resources import may_grow
 from tune.cluster.storage import Probe
-from utkface.atomic import replacing
 from utkface.config import TrainConfig
 from utkface.data import Faces
 from utkface.data.sources import cache_folder
-from utkface.errors import UserError
+from utkface.io import UserError, replacing
 from utkface.model import build_model
 
 #: A node has so long to start a worker, import PyTorch, and download weights where it has none.

@@ -17,7 +17,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from utkface.config import TrainConfig
-from utkface.errors import UserError
+from utkface.io import UserError
 
 #: What `ray up` leaves on the head of a cluster that grows while trials wait, and shrinks again.
 AUTOSCALER_CONFIG = Path("~/ray_bootstrap_config.yaml")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from pyarrow import fs
 
-from utkface.errors import UserError
+from utkface.io import UserError
 
 
 def open_storage(uri: str) -> tuple[fs.FileSystem, str]:

@@ -17,13 +17,13 @@ from tune.retrain.plan import Plan
 from tune.retrain.predictions import JudgedModel, interval_of, judge_models, prediction_table
 from tune.retrain.session import JobRecord
 from tune.wording import labelled
-from utkface.atomic import replacing
 from utkface.data import find_source
 from utkface.evaluation import evaluate_row, measure_quality, paired_difference
 from utkface.evaluation.baselines import backbone_features, baseline_predictions
 from utkface.evaluation.explain import write_explanations
 from utkface.evaluation.report import write_evaluation_report, write_model_card
 from utkface.evaluation.summary import evaluation_text
+from utkface.io import replacing
 
 Row = dict[str, Any]
 

@@ -11,7 +11,7 @@ from search_spaces.common import REFERENCE_SETTINGS
 from tune.retrain.options import RetrainOptions
 from tune.run_folder import FINISHED, RunFolder
 from utkface.config import TrainConfig
-from utkface.errors import UserError
+from utkface.io import UserError
 
 _REFERENCE = "reference:"
 

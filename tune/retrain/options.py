@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tune.options import PROTOCOLS, REPOSITORY, add_resource_options
-from utkface.errors import UserError
+from utkface.io import UserError
 
 PARTS = ("test", "validation")
 

@@ -12,7 +12,7 @@ from tune.run_folder import RunFolder
 from tune.wording import labelled
 from utkface.config import TrainConfig
 from utkface.data import Faces, Split, find_source, load_faces, make_split
-from utkface.errors import UserError
+from utkface.io import UserError
 from utkface.model import build_model
 
 

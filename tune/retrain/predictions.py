@@ -13,10 +13,9 @@ from tune.retrain.jobs import INTERVAL, Job, judged_rows
 from tune.retrain.plan import Plan
 from tune.retrain.session import JobRecord
 from utkface.config import TrainConfig
-from utkface.data.progress import progress_bar
-from utkface.errors import UserError
-from utkface.intervals import apply_intervals, check_coverage, fit_intervals
-from utkface.model_file import TrainedModel, averaged_model, save_model
+from utkface.intervals import AgeIntervals, apply_intervals, check_coverage, fit_intervals
+from utkface.io import UserError, progress_bar
+from utkface.model import TrainedModel, averaged_model, save_model
 from utkface.predictor import Predictor
 
 _BATCH_SIZE = 256
@@ -111,7 +110,7 @@ def _predict(
     checkpoints: CheckpointStore,
     about: dict[str, Any],
     models: Path,
-    interval: dict[str, Any] | None,
+    interval: AgeIntervals | None,
 ) -> JudgedModel:
     job = record.job
     state = checkpoints.load(job.number)

@@ -31,7 +31,7 @@ from tune.searcher import SearchSession
 from tune.wandb_logger import WandbLogger, resolve_mode
 from tune.wording import labelled
 from utkface.config import TRAINING_VERSION
-from utkface.data.account import write_account
+from utkface.data.faces import write_data_tables
 
 
 def start(options: RetrainOptions) -> int:
@@ -41,7 +41,7 @@ def start(options: RetrainOptions) -> int:
     with ExitStack() as stack:
         folder = RetrainFolder.create(options.results, plan.name)
         stack.enter_context(folder.lock())
-        write_account(plan.faces, folder.path / "data")
+        write_data_tables(plan.faces, folder.path / "data")
         for protocol, split in plan.splits.items():
             split.save(folder.path / "data" / f"split-{protocol}.json", plan.faces.table)
         record = _describe(plan, folder)

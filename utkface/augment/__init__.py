@@ -6,6 +6,6 @@ geometry is one sampling and all colour one matrix.
 """
 
 from utkface.augment.augmenter import Augmenter
-from utkface.augment.colour import normalise
+from utkface.augment.ops import normalise
 
 __all__ = ["Augmenter", "normalise"]

@@ -5,10 +5,18 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from utkface.augment.colour import normalise, recolour
-from utkface.augment.draws import PARTS, Draws, draw, draw_noise, strength_table
-from utkface.augment.geometry import homography, sample
-from utkface.augment.pixels import add_noise, blur, erase, sharpen
+from utkface.augment.draws import PARTS, draw, draw_noise, strength_table
+from utkface.augment.ops import (
+    Draws,
+    add_noise,
+    blur,
+    erase,
+    homography,
+    normalise,
+    recolour,
+    sample,
+    sharpen,
+)
 from utkface.config import TrainConfig
 
 _GEOMETRY = ("flip_p", "rotation_degrees", "translate", "scale")

@@ -9,12 +9,11 @@ table, so that a batch of mixed faces is drawn, and later changed, in one pass.
 import dataclasses
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Self
 
 import torch
 from torch import Tensor
 
+from utkface.augment.ops import Draws
 from utkface.config import TrainConfig
 
 #: The reference's intensive pipeline. Where it names a transform without a number, the number is
@@ -68,30 +67,6 @@ def strength_table(config: TrainConfig) -> Tensor:
         for name, value in INTENSIVE.items()
     }
     return torch.tensor([list(basic.values()), list(intensive.values())])
-
-
-@dataclass(frozen=True)
-class Draws:
-    """What happens to each of B faces; every field is a tensor on the batch's device."""
-
-    flip: Tensor  # (B,) bool
-    rotation_degrees: Tensor  # (B,) clockwise
-    translate: Tensor  # (B, 2) right and down, share of the side
-    scale: Tensor  # (B,) above 1 enlarges
-    perspective: Tensor  # (B, 4, 2) how far each corner moves inwards, share of half a side
-    autocontrast: Tensor  # (B,) bool
-    brightness: Tensor  # (B,) factor, likewise the next two; grey is a saturation of 0
-    contrast: Tensor
-    saturation: Tensor
-    hue: Tensor  # (B,) share of the colour circle
-    blur_sigma: Tensor  # (B,) pixels; 0: no blur
-    sharpen: Tensor  # (B,) bool
-    erase_box: Tensor  # (B, 4) top, left, height, width in whole pixels; height 0: nothing
-
-    def __getitem__(self, rows: slice) -> Self:
-        """Return the draws of some of the faces."""
-        values = (getattr(self, spec.name)[rows] for spec in dataclasses.fields(self))
-        return type(self)(*values)
 
 
 def draw(table: Tensor, intensive: Tensor, side: int, generator: torch.Generator) -> Draws:

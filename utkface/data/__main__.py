@@ -5,19 +5,17 @@ from pathlib import Path
 
 import numpy as np
 
-from utkface.data.account import summary, write_account
-from utkface.data.bins import DECADE_BINS, age_bin, bin_labels
-from utkface.data.faces import Faces, load_faces
-from utkface.data.names import GENDERS, RACES
+from utkface.data.faces import Faces, load_faces, summary, write_data_tables
+from utkface.data.labels import DECADE_BINS, GENDERS, RACES, age_bin, bin_labels
 from utkface.data.sources import find_source
 from utkface.data.splits import PARTS, PROTOCOLS, make_split
-from utkface.errors import run_command
+from utkface.io import run_command
 
 _BAR_WIDTH = 40
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Load the faces that the arguments name and print an account of them."""
+    """Load the faces that the arguments name and say what is in them."""
     options = _parser().parse_args(arguments)
     faces = load_faces(options.source or find_source(), options.image_size)
     print(summary(faces))
@@ -28,7 +26,7 @@ def main(arguments: list[str] | None = None) -> None:
     sizes = ", ".join(f"{part} {len(getattr(split, part)):,}" for part in PARTS)
     print(f"\nsplit {split.protocol}: {sizes}")
     if options.out:
-        write_account(faces, options.out)
+        write_data_tables(faces, options.out)
         split.save(options.out / "split.json", faces.table)
         print(f"written to {options.out}: rejected.csv, conflicts.csv, split.json")
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from utkface.data.cache import FaceFile, hash_files, load_packed
-from utkface.data.names import Labels, NameRejected, parse_name
+from utkface.data.duplicates import conflicting_labels
+from utkface.data.labels import Labels, NameRejected, parse_name
+from utkface.data.pack import FaceFile, hash_files, load_packed
 from utkface.data.sources import (
     HOW_TO_GET_FACES,
     ImageFile,
@@ -19,7 +20,7 @@ from utkface.data.sources import (
     list_images,
     open_source,
 )
-from utkface.errors import UserError
+from utkface.io import UserError, replacing
 
 MAX_IMAGE_SIZE = 1024  # pixels; UTKFace has 200
 
@@ -81,6 +82,31 @@ def load_faces(
         fingerprint=_fingerprint(table),
         source=opened.label,
         is_demo=opened.is_demo,
+    )
+
+
+def write_data_tables(faces: Faces, folder: Path) -> str:
+    """Write rejected.csv and conflicts.csv into a folder; returns one line of counts to show.
+
+    rejected.csv: file, reason. conflicts.csv: group, file, age, gender, race of all copies of a
+    photograph whose labels disagree. Raises `UserError` when the folder cannot be written.
+    """
+    tables = {"rejected.csv": faces.rejected, "conflicts.csv": conflicting_labels(faces.table)}
+    for name, table in tables.items():
+        with replacing(folder / name) as temporary:
+            table.to_csv(temporary, index=False)
+    return summary(faces)
+
+
+def summary(faces: Faces) -> str:
+    """Return one line of counts: faces, copies, contradictions, files refused."""
+    groups = faces.table.groupby("group").size()
+    num_copies = int((groups[groups > 1] - 1).sum())
+    num_conflicts = conflicting_labels(faces.table)["group"].nunique()
+    demo = "DEMO faces, drawn: " if faces.is_demo else ""
+    return (
+        f"{demo}{len(faces.table):,} faces, {num_copies:,} of them copies of another; labels "
+        f"disagree in {num_conflicts:,} groups of copies; {len(faces.rejected):,} files refused"
     )
 
 

@@ -4,15 +4,15 @@ A source is a folder, one or several archives, ``kaggle`` or ``demo``. Archives 
 into the cache, into a folder named after the hash of their content.
 """
 
+import glob
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from utkface.atomic import folder_once
 from utkface.data.archives import is_archive, is_image_name, unpack
-from utkface.errors import UserError
+from utkface.io import UserError, folder_once
 
 KAGGLE_DATASET = "jangedoo/utkface-new"
 HOW_TO_GET_FACES = (
@@ -95,6 +95,38 @@ def list_images(roots: Sequence[Path]) -> list[ImageFile]:
     return sorted(files, key=lambda file: (file.path.name, file.inside.count("/"), file.inside))
 
 
+def find_images(inputs: Iterable[str | os.PathLike[str]]) -> list[Path]:
+    """Return the files that the inputs name, input by input.
+
+    A folder gives all images in it and below it, sorted by name; a pattern (``*``, ``?``, ``[]``,
+    and ``**`` for any depth) the files that match it, sorted. Any other name is taken for a file,
+    there or not: that one of many is missing shows when it is read. Raises `UserError` for a folder
+    or a pattern that gives nothing.
+    """
+    paths: list[Path] = []
+    for given in inputs:
+        name = os.fspath(given)
+        found = _match(name)
+        if not found:
+            raise UserError(f"no images in {name}; give image files, folders of them, or patterns")
+        paths += found
+    return paths
+
+
+def _match(name: str) -> list[Path]:
+    """Return the files that one input names."""
+    path = Path(name)
+    try:
+        if path.is_dir():
+            return [file.path for file in list_images([path])]
+        if not glob.has_magic(name) or path.exists():
+            return [path]
+    except OSError:  # a name that is too long, a folder without leave: reading it will tell
+        return [path]
+    matches = map(Path, glob.glob(name, recursive=True))  # noqa: PTH207 - Path.glob needs a root
+    return sorted(path for path in matches if path.is_file())
+
+
 def _walk(folder: Path, inside: str) -> Iterator[ImageFile]:
     """Give the image files of a folder and its subfolders; no link to a folder is followed."""
     try:
@@ -142,8 +174,7 @@ def _draw_demo(cache_dir: Path) -> Path:
     """Draw the demo faces into the cache, unless this version of them is there already."""
     from utkface.data import demo
 
-    code = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("demo*.py")))
-    version = hashlib.sha256(code).hexdigest()[:12]
+    version = hashlib.sha256(Path(demo.__file__).read_bytes()).hexdigest()[:12]
     return folder_once(cache_dir / f"demo-{version}", demo.write_demo_faces)
 
 

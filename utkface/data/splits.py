@@ -16,9 +16,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from utkface.atomic import replacing
-from utkface.data.bins import AGE_BINS, age_bin
-from utkface.errors import UserError
+from utkface.data.labels import AGE_BINS, age_bin
+from utkface.io import UserError, replacing
 
 PROTOCOLS = ("grouped", "random")
 PARTS = ("train", "val", "test")

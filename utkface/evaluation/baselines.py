@@ -28,9 +28,8 @@ from torch.fx.experimental.optimization import fuse
 from utkface.augment import normalise
 from utkface.batches import ImageStore
 from utkface.config import TrainConfig
-from utkface.data.progress import progress_bar
-from utkface.inference import BATCH_SIZE
-from utkface.model import build_model
+from utkface.io import progress_bar
+from utkface.model import BATCH_SIZE, build_model
 
 Features = NDArray[np.float32]
 Models = tuple[RegressorMixin, ClassifierMixin]

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from utkface.errors import UserError
 from utkface.evaluation.metrics import FloatArray, IntArray
+from utkface.io import UserError
 
 LEVEL = 0.95
 #: Resamples taken together: 5,000 faces x 100 are 4 MB, which a processor's cache can hold.

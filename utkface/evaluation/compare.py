@@ -6,10 +6,10 @@ face for both of them cancels out, so it sees differences that two separate inte
 
 import argparse
 
-from utkface.errors import UserError, run_command
 from utkface.evaluation.report.verdicts import find_verdicts
 from utkface.evaluation.row import paired_difference
 from utkface.evaluation.stored_predictions import StoredPredictions, read_predictions
+from utkface.io import UserError, run_command
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -14,7 +14,7 @@ from utkface.evaluation.hardest import hardest_faces
 from utkface.evaluation.lime_maps import Explanations, explain_faces
 from utkface.evaluation.regions import region_table
 from utkface.evaluation.sheets import FaceNote, draw_faces, draw_regions
-from utkface.model_file import TrainedModel
+from utkface.model import TrainedModel
 
 HARDEST = ("Largest age errors", "Most confident wrong genders")  # titles, as in `HardestFaces`
 REGIONS = "Which regions of the face matter"

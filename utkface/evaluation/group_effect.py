@@ -18,12 +18,12 @@ import numpy as np
 import pandas as pd
 
 from utkface.config import TrainConfig
-from utkface.errors import UserError, run_command
 from utkface.evaluation.row import paired_difference
 from utkface.evaluation.stored_predictions import StoredPredictions, read_predictions
 from utkface.evaluation.weak_groups import weights_file
 from utkface.evaluation.weakness import face_errors
-from utkface.group_weights import GroupWeight, parse_weights
+from utkface.io import UserError, run_command
+from utkface.sampling import GroupWeight, parse_weights
 
 WEAK, REST, ALL = "all weak groups", "the rest", "all faces"
 

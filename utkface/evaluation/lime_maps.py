@@ -27,11 +27,8 @@ from torch import Tensor
 from torch.fx.experimental.optimization import fuse
 
 from utkface.augment import normalise
-from utkface.data.progress import progress_bar
-from utkface.errors import UserError
-from utkface.inference import BATCH_SIZE
-from utkface.model import FaceModel
-from utkface.model_file import TrainedModel
+from utkface.io import UserError, progress_bar
+from utkface.model import BATCH_SIZE, FaceModel, TrainedModel
 
 GRID = 9  # superpixels along a side; odd, so that the nose has a column of its own
 NUM_SUPERPIXELS = GRID * GRID
@@ -120,7 +117,7 @@ class _Respondent:
     def __init__(self, model: FaceModel, device: torch.device) -> None:
         self.device = device
         self.model = copy.deepcopy(model).to(device).eval()
-        self.features = fuse(self.model.features)  # as in utkface.inference: twice as fast
+        self.features = fuse(self.model.features)  # as in utkface.model: twice as fast
 
     @torch.inference_mode()
     def answers(self, image: np.ndarray, shown: NDArray[np.bool_]) -> NDArray[np.float32]:

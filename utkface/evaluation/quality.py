@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from utkface.data import Faces
 from utkface.data.faces import num_cores
 from utkface.data.images import ImageRejected, decode_face
-from utkface.data.progress import progress_bar
 from utkface.data.sources import SourceName, cache_folder, list_images, open_source
-from utkface.errors import UserError
 from utkface.evaluation.quality_cache import QualityCache, measures_version
 from utkface.evaluation.quality_measures import QUALITY_COLUMNS, measure_image
+from utkface.io import UserError, progress_bar
 
 # UTKFace's own size, at which its files are measured as they are. Others are brought to it, as
 # sharpness and noise mean nothing across sizes.

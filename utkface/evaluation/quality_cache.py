@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 import PIL
 
-from utkface.atomic import replacing
 from utkface.data import images
 from utkface.evaluation import quality_brisque, quality_measures, quality_svr
 from utkface.evaluation.quality_measures import QUALITY_COLUMNS
+from utkface.io import replacing
 
 
 def measures_version(image_size: int) -> str:

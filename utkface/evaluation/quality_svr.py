@@ -16,7 +16,7 @@ from typing import NamedTuple, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from utkface.errors import UserError
+from utkface.io import UserError
 
 NUM_FEATURES = 36
 _PACKAGE = "brisque"

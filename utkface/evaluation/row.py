@@ -13,8 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.metrics import confusion_matrix
 
-from utkface.data.bins import age_bin, bin_labels
-from utkface.errors import UserError
+from utkface.data.labels import age_bin, bin_labels
 from utkface.evaluation.bootstrap import (
     Bootstrap,
     Estimate,
@@ -33,6 +32,7 @@ from utkface.evaluation.metrics import (
 from utkface.evaluation.subgroups import assign_subgroups, evaluate_subgroups, subgroup_gaps
 from utkface.evaluation.weighted import WeightedMetrics
 from utkface.intervals import LEVEL
+from utkface.io import UserError
 
 PAIRED_METRICS = ("age_mae", "gender_accuracy", "score")
 REQUIRED_COLUMNS = ("group", "age", "gender", "race")

@@ -13,10 +13,10 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 from scipy.ndimage import distance_transform_edt
 
-from utkface.atomic import replacing
-from utkface.data.names import GENDERS
+from utkface.data.labels import GENDERS
 from utkface.evaluation.lime_maps import Explanations
 from utkface.evaluation.regions import mean_map, region_of_pixels
+from utkface.io import replacing
 
 _DPI = 110
 _FACES_PER_ROW = 2

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from utkface.errors import UserError
+from utkface.io import UserError
 
 PREDICTIONS_FILE = "predictions.parquet"
 

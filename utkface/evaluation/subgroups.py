@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from utkface.data.bins import age_bin, bin_labels
+from utkface.data.labels import age_bin, bin_labels
 from utkface.evaluation.bootstrap import Bootstrap, Estimate, estimate, weighted_mean
 from utkface.evaluation.metrics import MEAN_METRICS, FloatArray, IntArray
 

@@ -13,12 +13,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from utkface.atomic import replacing
 from utkface.config import TrainConfig
-from utkface.errors import UserError, run_command
 from utkface.evaluation.stored_predictions import StoredPredictions, parts_of, read_predictions
 from utkface.evaluation.weakness import ERRORS, face_errors, find_weak_groups
-from utkface.group_weights import format_weights
+from utkface.io import UserError, replacing, run_command
+from utkface.sampling import format_weights
 
 #: Where `search_spaces/weak_groups.py` looks for the file, in this order.
 WEIGHTS_VARIABLE = "UTKFACE_GROUP_WEIGHTS"

@@ -22,9 +22,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from utkface.data.bins import AGE_BINS, age_bin
+from utkface.data.labels import AGE_BINS, age_bin
 from utkface.evaluation.metrics import MEAN_METRICS, per_face_terms
-from utkface.group_weights import GroupWeight
+from utkface.sampling import GroupWeight
 
 Values = NDArray[np.float64]
 

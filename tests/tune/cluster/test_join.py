@@ -15,7 +15,7 @@ from ray.train._internal.storage import StorageContext
 from tune import cluster
 from tune.cluster.join import CLIENT_ATTEMPTS, CONNECT_TIMEOUT_S, check_results, job_code, staged_in
 from tune.options import REPOSITORY
-from utkface.errors import UserError
+from utkface.io import UserError
 
 
 @pytest.mark.parametrize("address", ["nonsense", "host:", ":123", "127.0.0.1:port"])

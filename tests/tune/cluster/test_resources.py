@@ -18,7 +18,7 @@ from tune.cluster.resources import (
     trials_per_card,
 )
 from utkface.config import TrainConfig
-from utkface.errors import UserError
+from utkface.io import UserError
 
 GIB = 2**30
 CONFIG = TrainConfig(batch_size=128, image_size=128)

@@ -9,7 +9,7 @@ from tune.past_runs import read_run
 from tune.records import TrialRecord
 from tune.report.compare import compare, leader, line_up, remarks, warnings, write_comparison
 from tune.run_folder import RunFolder
-from utkface.errors import UserError
+from utkface.io import UserError
 
 
 def make_record(number, state, score, minute, config):

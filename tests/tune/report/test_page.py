@@ -11,8 +11,8 @@ import optuna
 import pytest
 
 from tune.report.page import _aligned, write_report
-from utkface.errors import UserError
 from utkface.evaluation.report.svg import COLOUR, ROLES
+from utkface.io import UserError
 
 
 def test_every_figure_is_there(make_search, write):

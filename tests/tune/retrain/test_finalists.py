@@ -7,7 +7,7 @@ from tune.retrain.finalists import describe_search, find_finalists, find_search
 from tune.retrain.options import RetrainOptions
 from tune.run_folder import RunFolder
 from utkface.config import TrainConfig
-from utkface.errors import UserError
+from utkface.io import UserError
 
 
 def write_search(

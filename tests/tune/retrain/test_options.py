@@ -1,7 +1,7 @@
 import pytest
 
 from tune.retrain.options import TRAINED, RetrainOptions, build_parser
-from utkface.errors import UserError
+from utkface.io import UserError
 
 
 def test_an_option_that_is_not_given_is_not_in_the_result():

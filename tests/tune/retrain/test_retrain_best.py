@@ -18,9 +18,9 @@ from tune.retrain_best import main
 from tune.run_folder import FINISHED, RunFolder
 from utkface.config import TrainConfig
 from utkface.data import load_faces, make_split
-from utkface.errors import UserError
+from utkface.io import UserError
 from utkface.metrics import age_mae
-from utkface.model_file import load_model
+from utkface.model import load_model
 from utkface.predictor import Predictor
 
 REPOSITORY = Path(__file__).resolve().parents[3]

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tune.wandb_logger import WandbLogger, resolve_mode
-from utkface.errors import UserError
+from utkface.io import UserError
 
 
 def test_retraining_joins_the_group_of_its_search_under_names_of_its_own(

@@ -5,8 +5,7 @@ import torch
 
 from tune.wandb_logger import WandbLogger
 from utkface.config import TrainConfig
-from utkface.model import build_model
-from utkface.model_file import load_model
+from utkface.model import build_model, load_model
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from utkface.data import archives
 from utkface.data.archives import unpack
-from utkface.errors import UserError
+from utkface.io import UserError
 
 
 def make_tar(path, members, mode="w:gz"):

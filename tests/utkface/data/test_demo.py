@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from utkface.data.demo import write_demo_faces
-from utkface.data.demo_drawing import draw_face
-from utkface.data.demo_traits import draw_traits
+from utkface.data.demo import draw_face, draw_traits, write_demo_faces
 from utkface.data.duplicates import group_copies, perceptual_hash, thumbnail
 
 NAME = re.compile(r"(\d{1,3})_([01])_([0-4])_(\d{17})\.jpg\.chip\.jpg")

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageOps
 
-from utkface.data.demo_drawing import draw_face
-from utkface.data.demo_traits import draw_traits
+from utkface.data.demo import draw_face, draw_traits
 from utkface.data.duplicates import (
     conflicting_labels,
     correlations,

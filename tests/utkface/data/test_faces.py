@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from utkface.data import load_faces
-from utkface.data.account import summary, write_account
+from utkface.data.faces import summary, write_data_tables
 from utkface.data.images import decode_face
-from utkface.errors import UserError
+from utkface.io import UserError
 
 
 def test_the_table_and_the_pixels_tell_of_the_same_faces(faces_folder, tmp_path):
@@ -128,10 +128,10 @@ def test_an_impossible_size_is_refused(faces_folder, tmp_path):
         load_faces(faces_folder, 0, tmp_path / "cache")
 
 
-def test_the_account_lists_refusals_and_contradictions(faces_folder, tmp_path):
+def test_what_is_refused_or_contradicts_itself_is_counted_and_listed(faces_folder, tmp_path):
     (faces_folder / "holiday.jpg").write_bytes(b"")
     faces = load_faces(faces_folder, 32, tmp_path / "cache")
-    line = write_account(faces, tmp_path / "run/data")
+    line = write_data_tables(faces, tmp_path / "run/data")
     assert line == summary(faces)
     assert "10 faces, 1 of them copies" in line
     assert "disagree in 1 group" in line

@@ -7,7 +7,7 @@ import types
 import pytest
 
 from utkface.data.sources import cache_folder, find_source, list_images, open_source
-from utkface.errors import UserError
+from utkface.io import UserError
 
 
 def pack(folder, archive, names=None):

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from utkface.data import load_faces
-from utkface.data.bins import age_bin
 from utkface.data.duplicates import conflicting_labels
+from utkface.data.labels import age_bin
 from utkface.data.splits import PROTOCOLS, Split, load_split, make_split, take_fraction
-from utkface.errors import UserError
+from utkface.io import UserError
 
 
 def _table(num_faces: int, seed: int = 0, share_copied: float = 0.1) -> pd.DataFrame:

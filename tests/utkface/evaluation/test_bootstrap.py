@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from utkface.errors import UserError
 from utkface.evaluation.bootstrap import (
     CHUNK_RESAMPLES,
     Bootstrap,
     estimate,
     percentile_interval,
 )
+from utkface.io import UserError
 
 
 def test_copies_are_drawn_together_and_as_many_groups_as_there_are() -> None:

@@ -8,8 +8,7 @@ from PIL import Image
 
 from utkface.config import TrainConfig
 from utkface.evaluation.explain import HARDEST, REGIONS, write_explanations
-from utkface.model import build_model
-from utkface.model_file import TrainedModel
+from utkface.model import TrainedModel, build_model
 
 NUM_FACES = 5
 

@@ -8,7 +8,6 @@ from torch import nn
 
 from utkface.batches import ImageStore
 from utkface.config import TrainConfig
-from utkface.errors import UserError
 from utkface.evaluation.lime_maps import (
     GRID,
     NUM_SUPERPIXELS,
@@ -18,9 +17,8 @@ from utkface.evaluation.lime_maps import (
     hide_all,
     superpixels,
 )
-from utkface.inference import predict
-from utkface.model import FaceOutputs, build_model
-from utkface.model_file import TrainedModel
+from utkface.io import UserError
+from utkface.model import FaceOutputs, TrainedModel, build_model, predict
 
 SIZE = 36  # pixels, 4 to a superpixel
 AGE_CELL, GENDER_CELL = 29, 58

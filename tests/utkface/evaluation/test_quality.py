@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from utkface.data import load_faces
-from utkface.errors import UserError
 from utkface.evaluation import quality
 from utkface.evaluation.quality import measure_quality
 from utkface.evaluation.quality_measures import QUALITY_COLUMNS, measure_image
+from utkface.io import UserError
 
 NUM_FACES = 12
 

@@ -6,9 +6,9 @@ import pickle
 import numpy as np
 import pytest
 
-from utkface.errors import UserError
 from utkface.evaluation import quality_svr
 from utkface.evaluation.quality_brisque import _halved, _normalised, brisque, brisque_features
+from utkface.io import UserError
 
 
 def scene(noise: float, frequency: float = 1.0) -> np.ndarray:

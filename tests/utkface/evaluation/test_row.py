@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from utkface.errors import UserError
 from utkface.evaluation import evaluate_row, paired_difference
 from utkface.evaluation.metrics import METRICS, point_metrics
+from utkface.io import UserError
 
 NUM_FACES, NUM_SEEDS, NUM_RESAMPLES = 300, 3, 60
 

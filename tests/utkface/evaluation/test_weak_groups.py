@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from utkface.errors import UserError
 from utkface.evaluation import group_effect, weak_groups
 from utkface.evaluation.stored_predictions import read_predictions
-from utkface.group_weights import parse_weights
+from utkface.io import UserError
+from utkface.sampling import parse_weights
 
 
 @pytest.fixture

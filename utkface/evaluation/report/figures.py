@@ -11,7 +11,7 @@ import pandas as pd
 from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from utkface.data.bins import age_bin
+from utkface.data.labels import age_bin
 from utkface.evaluation.report.svg import COLOUR, SMALL_TEXT_SIZE, new_figure, to_svg
 from utkface.evaluation.report.text import number
 

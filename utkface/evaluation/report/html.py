@@ -10,8 +10,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader
 
-from utkface.atomic import replacing
 from utkface.evaluation.report.text import show, show_duration, show_fixed, show_percent
+from utkface.io import replacing
 
 _SHARED = Path(__file__).parent
 

@@ -13,8 +13,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from utkface.atomic import replacing
-from utkface.data.names import GENDERS
+from utkface.data.labels import GENDERS
 from utkface.evaluation.hardest import hardest_faces
 from utkface.evaluation.published import PUBLISHED
 from utkface.evaluation.report import words
@@ -29,6 +28,7 @@ from utkface.evaluation.report.html import write_page
 from utkface.evaluation.report.measures import MEASURES, attribute_title, overall, part
 from utkface.evaluation.report.svg import drawing_style, standalone
 from utkface.evaluation.report.verdicts import COMPARED, find_verdicts
+from utkface.io import replacing
 
 PAGE = "evaluation.html"
 PAGE_WITHOUT_FACES = "evaluation_without_faces.html"

@@ -11,9 +11,8 @@ same cache at once replace each other's files with equal ones.
 import hashlib
 import inspect
 import os
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -21,10 +20,8 @@ import numpy as np
 import pandas as pd
 import PIL
 
-from utkface.atomic import replacing
 from utkface.data import duplicates, images
-from utkface.data.progress import progress_bar
-from utkface.errors import UserError
+from utkface.io import UserError, map_ahead, progress_bar, replacing
 
 _FILES_PER_TASK = 64
 _COLUMNS = ["file", "sha256", "phash", "group", "reason"]
@@ -87,6 +84,15 @@ def load_packed(
     return packed
 
 
+def open_packed(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Map this machine's packed pixels at ``path``, or return None where none of that shape are."""
+    try:
+        pixels = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError):  # np.load raises ValueError for a file cut short
+        return None
+    return pixels if pixels.dtype == np.uint8 and pixels.shape == shape else None
+
+
 def _cache_key(files: Sequence[FaceFile], image_size: int) -> str:
     """Name a cache by all that decides about its content, the code included."""
     code = [inspect.getsource(images), inspect.getsource(duplicates), PIL.__version__]
@@ -99,14 +105,14 @@ def _open(path: Path, files: Sequence[FaceFile], image_size: int) -> PackedFaces
     """Open a cache, or return None where it is missing, half there, or of other files."""
     try:
         rows = pd.read_csv(path.with_suffix(".csv"), keep_default_na=False, dtype=str)
-        pixels = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError):  # np.load raises ValueError for a file cut short
+    except (OSError, ValueError):
         return None
     wanted = [(file.name, file.sha256) for file in files]
     if list(rows.columns) != _COLUMNS or list(zip(rows.file, rows.sha256, strict=True)) != wanted:
         return None
     accepted = rows.reason == ""
-    if pixels.dtype != np.uint8 or pixels.shape != (accepted.sum(), image_size, image_size, 3):
+    pixels = open_packed(path, (accepted.sum(), image_size, image_size, 3))
+    if pixels is None:
         return None
     table = rows.loc[accepted, ["file", "sha256", "group"]].reset_index(drop=True)
     rejected = rows.loc[~accepted, ["file", "reason"]].reset_index(drop=True)
@@ -130,7 +136,14 @@ def _build(path: Path, files: Sequence[FaceFile], image_size: int, num_workers: 
         # would kill the process. NumPy leaves room in the header for the number of rows to grow.
         _write_header(stream, 0, image_size)
         with progress_bar("Decoding faces", len(files)) as advance:
-            for decoded in _decode_in_order(files, image_size, num_workers):
+            tasks = (files[i : i + _FILES_PER_TASK] for i in range(0, len(files), _FILES_PER_TASK))
+            # In threads: Pillow lets go of the interpreter's lock.
+            for decoded in map_ahead(
+                lambda task: [_decode(file, image_size) for file in task],
+                tasks,
+                num_workers,
+                num_ahead=2 * num_workers,
+            ):
                 stream.writelines(face.pixels.data for face in decoded if face.pixels is not None)
                 faces += [face._replace(pixels=None) for face in decoded]
                 advance(len(decoded))
@@ -163,27 +176,6 @@ def _flush(stream: BinaryIO) -> None:
     """Bring the bytes to the disk, so that no crash can leave a name without its content."""
     stream.flush()
     os.fsync(stream.fileno())
-
-
-def _decode_in_order(
-    files: Sequence[FaceFile], image_size: int, num_workers: int
-) -> Iterator[list[_Decoded]]:
-    """Decode in threads (Pillow lets go of the interpreter's lock) and give the results in order.
-
-    Only a few tasks are under way at any time, so that memory stays small when the disk is slow.
-    """
-    pool = ThreadPoolExecutor(num_workers)
-    pending: deque[Future[list[_Decoded]]] = deque()
-    try:
-        for start in range(0, len(files), _FILES_PER_TASK):
-            task = files[start : start + _FILES_PER_TASK]
-            pending.append(pool.submit(lambda part: [_decode(f, image_size) for f in part], task))
-            if len(pending) > 2 * num_workers:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _decode(file: FaceFile, image_size: int) -> _Decoded:

@@ -1,18 +1,13 @@
 import errno
 import multiprocessing
 import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from utkface import atomic
-from utkface.atomic import folder_once, replacing
-from utkface.data import cache, load_faces
-from utkface.errors import UserError
+from utkface.data import load_faces, pack
+from utkface.io import UserError
 
 
 @pytest.fixture
@@ -26,13 +21,13 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def count_decodings(monkeypatch) -> list[str]:
     decoded: list[str] = []
-    decode = cache._decode
+    decode = pack._decode
 
     def counting(file, image_size):
         decoded.append(file.name)
         return decode(file, image_size)
 
-    monkeypatch.setattr(cache, "_decode", counting)
+    monkeypatch.setattr(pack, "_decode", counting)
     return decoded
 
 
@@ -62,7 +57,7 @@ def test_size_content_and_code_each_make_another_cache(
     some.write_bytes(data + bytes(max(0, old.st_size - len(data))))
     os.utime(some, ns=(old.st_atime_ns, old.st_mtime_ns))  # the clock does not tell
     paths.append(load_faces(faces_folder, 32, cache_dir).path)
-    monkeypatch.setattr(cache.inspect, "getsource", lambda module: "another way of decoding")
+    monkeypatch.setattr(pack.inspect, "getsource", lambda module: "another way of decoding")
     paths.append(load_faces(faces_folder, 32, cache_dir).path)
     assert len(set(paths)) == 4
 
@@ -124,7 +119,7 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(faces_folder, cache_d
     def full(descriptor):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(cache.os, "fsync", full)
+    monkeypatch.setattr(pack.os, "fsync", full)
     with pytest.raises(UserError, match=r"No space left.*UTKFACE_CACHE") as caught:
         load_faces(faces_folder, 32, cache_dir)
     assert "\n" not in str(caught.value)
@@ -138,8 +133,8 @@ def test_a_cache_folder_that_is_a_file_is_one_clear_error(faces_folder, cache_di
 
 
 def test_an_error_in_mid_build_leaves_nothing(faces_folder, cache_dir, monkeypatch):
-    open_rgb = cache.images.open_rgb
-    monkeypatch.setattr(cache, "_FILES_PER_TASK", 2)
+    open_rgb = pack.images.open_rgb
+    monkeypatch.setattr(pack, "_FILES_PER_TASK", 2)
     left = iter([False] * 5 + [True] * 5)
 
     def interrupted(data):
@@ -147,7 +142,7 @@ def test_an_error_in_mid_build_leaves_nothing(faces_folder, cache_dir, monkeypat
             raise KeyboardInterrupt
         return open_rgb(data)
 
-    monkeypatch.setattr(cache.images, "open_rgb", interrupted)
+    monkeypatch.setattr(pack.images, "open_rgb", interrupted)
     with pytest.raises(KeyboardInterrupt):
         load_faces(faces_folder, 32, cache_dir, num_workers=1)
     assert list((cache_dir / "packed").iterdir()) == []
@@ -156,7 +151,7 @@ def test_an_error_in_mid_build_leaves_nothing(faces_folder, cache_dir, monkeypat
 def test_a_file_that_changes_between_hashing_and_decoding_is_noticed(
     faces_folder, cache_dir, monkeypatch
 ):
-    hash_files = cache.hash_files
+    hash_files = pack.hash_files
 
     def then_change(paths, num_workers):
         digests = hash_files(paths, num_workers)
@@ -187,35 +182,3 @@ def test_two_processes_that_build_at_once_both_end_well(faces_folder, cache_dir)
     assert [process.exitcode for process in processes] == [0, 0]
     assert sums[0] == sums[1] == load_faces(faces_folder, 32, cache_dir).images.sum()
     assert len(list((cache_dir / "packed").iterdir())) == 2
-
-
-def test_what_a_killed_process_left_is_swept_by_the_next(tmp_path):
-    code = """
-import os, signal, sys
-from pathlib import Path
-from utkface.atomic import replacing
-with replacing(Path(sys.argv[1])) as temporary:
-    temporary.write_bytes(b"half")
-    os.kill(os.getpid(), signal.SIGKILL)
-"""
-    killed = subprocess.run([sys.executable, "-c", code, tmp_path / "file"], check=False)
-    assert killed.returncode == -signal.SIGKILL
-    (left,) = tmp_path.iterdir()
-    with replacing(tmp_path / "file") as temporary:
-        temporary.write_bytes(b"whole")
-    assert left.exists()  # it might be at work still
-    long_ago = left.stat().st_mtime - atomic.ABANDONED_AFTER_S - 1
-    os.utime(left, (long_ago, long_ago))
-    with replacing(tmp_path / "file") as temporary:
-        temporary.write_bytes(b"whole")
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
-
-
-def test_a_folder_made_by_another_meanwhile_is_taken(tmp_path):
-    def fill(folder):
-        (folder / "a").write_text("mine")
-        (tmp_path / "out").mkdir()
-        (tmp_path / "out/a").write_text("theirs")
-
-    assert (folder_once(tmp_path / "out", fill) / "a").read_text() == "theirs"
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -1,9 +1,19 @@
+"""Batches hold every draw once, and images grow while training."""
+
+import numpy as np
 import pytest
 import torch
 
+from utkface.batches import (
+    ImageStore,
+    TrainingData,
+    batch_slices,
+    num_batches,
+    shrink,
+    training_size,
+)
 from utkface.config import TrainConfig
-from utkface.errors import UserError
-from utkface.resize import shrink, training_size
+from utkface.io import UserError
 
 
 def sizes(**fields):
@@ -52,3 +62,32 @@ def test_shrinking_averages_pixels_and_keeps_their_layout():
 def test_images_of_the_right_size_are_not_copied():
     images = torch.zeros((1, 3, 8, 8), dtype=torch.uint8)
     assert shrink(images, 8) is images
+
+
+def test_a_store_hands_out_the_right_faces_from_a_memory_map(tmp_path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (9, 8, 8, 3), dtype=np.uint8)
+    np.save(tmp_path / "faces.npy", images)
+    store = ImageStore(np.load(tmp_path / "faces.npy", mmap_mode="r"), torch.device("cpu"))
+    batch = store.gather(np.array([7, 2]))
+    assert batch.is_contiguous(memory_format=torch.channels_last)
+    assert np.array_equal(batch.permute(0, 2, 3, 1).numpy(), images[[7, 2]])
+
+
+@pytest.mark.parametrize("batch_size", [2, 3, 7, 64])
+@pytest.mark.parametrize("num_draws", [2, 3, 5, 64, 65, 129])
+def test_batches_hold_every_draw_once_evenly_and_never_one_alone(
+    num_draws: int, batch_size: int
+) -> None:
+    slices = batch_slices(num_draws, batch_size)
+    sizes = [part.stop - part.start for part in slices]
+    assert [i for part in slices for i in range(num_draws)[part]] == list(range(num_draws))
+    assert len(slices) == num_batches(num_draws, batch_size)
+    assert min(sizes) >= 2
+    assert max(sizes) - min(sizes) <= 1
+    assert max(sizes) <= max(batch_size, 3)
+
+
+def test_too_few_faces_are_refused() -> None:
+    images, labels = np.zeros((3, 8, 8, 3), np.uint8), np.zeros(3, np.int64)
+    with pytest.raises(UserError, match="1 faces to train on are too few"):
+        TrainingData(images, labels, labels, labels, np.arange(1), np.arange(1, 3))
