@@ -8,8 +8,8 @@ from tune.compare.figures import draw_best_so_far, role
 from tune.compare.runs import Compared, leader, remarks, warnings
 from tune.report.analysis import STATES, last_metrics, split_differing
 from tune.report.describe import describe_search
-from utkface.evaluation.report.html import write_page
 from utkface.evaluation.report.svg import drawing_style
+from utkface.evaluation.report.text import write_page
 
 _TEMPLATE = Path(__file__).parent / "template.html.j2"
 

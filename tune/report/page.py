@@ -30,9 +30,8 @@ from tune.report.front import draw_front
 from tune.report.importance import MIN_TRIALS, judge_parameters
 from tune.report.tables import text_rows, trials_table
 from tune.report.yardstick import Yardstick
-from utkface.evaluation.report.html import write_page
 from utkface.evaluation.report.svg import drawing_style
-from utkface.evaluation.report.text import number
+from utkface.evaluation.report.text import number, write_page
 
 NUM_TOP = 5
 #: Of several objectives the whole front is shown side by side, unless it is too wide to read.

@@ -15,6 +15,7 @@ from tune.retrain.session import JobRecord
 from utkface.config import TrainConfig
 from utkface.data.progress import progress_bar
 from utkface.errors import UserError
+from utkface.evaluation.records import AgeIntervals
 from utkface.intervals import apply_intervals, check_coverage, fit_intervals
 from utkface.model_file import TrainedModel, averaged_model, save_model
 from utkface.predictor import Predictor
@@ -45,20 +46,21 @@ def judge_models(
     checkpoints: CheckpointStore,
     about: dict[str, Any],
     models: Path,
-) -> tuple[list[JudgedModel], dict[str, Any] | None]:
+) -> tuple[list[JudgedModel], dict[str, AgeIntervals] | None]:
     """Predict with every trained model, and save each as a file of its own in ``models``.
 
     Returns the models in the order of their numbers, and what the ones that left the validation
     part out say of ages there, by label: ``interval`` (as from `fit_intervals`) and ``coverage``.
     """
     judged: list[JudgedModel] = []
-    intervals: dict[str, Any] = {}
+    intervals: dict[str, AgeIntervals] = {}
     # The ones that leave the validation part out come first: the others get their intervals.
     ordered = sorted(records, key=lambda record: record.job.purpose != INTERVAL)
     with progress_bar("Predicting", len(ordered)) as advance:
         for record in ordered:
-            known = intervals.get(record.job.label, {}).get("interval")
-            model = _predict(plan, record, checkpoints, about, models, known)
+            known = intervals.get(record.job.label)
+            interval = known.interval if known else None
+            model = _predict(plan, record, checkpoints, about, models, interval)
             if model.job.purpose == INTERVAL:
                 intervals[model.job.label] = _fit_interval(plan, model)
             save_model(model.path, model.trained)
@@ -67,14 +69,14 @@ def judge_models(
     return sorted(judged, key=lambda model: model.job.number), intervals or None
 
 
-def _fit_interval(plan: Plan, model: JudgedModel) -> dict[str, Any]:
+def _fit_interval(plan: Plan, model: JudgedModel) -> AgeIntervals:
     """Return what a model without the validation part says about how far predictions stray."""
     age = plan.faces.table["age"].to_numpy()[model.rows]
-    return {
-        "interval": fit_intervals(age, model.age_years),
-        "coverage": check_coverage(age, model.age_years),
-        "num_faces": len(age),
-    }
+    return AgeIntervals(
+        interval=fit_intervals(age, model.age_years),
+        coverage=check_coverage(age, model.age_years),
+        num_faces=len(age),
+    )
 
 
 def prediction_table(plan: Plan, judged: Sequence[JudgedModel]) -> pd.DataFrame:
