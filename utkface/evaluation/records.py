@@ -109,13 +109,16 @@ class Judgement(Scores):
 
 
 class Settings(Record):
-    """A model's `TrainConfig` as it was, perhaps in an older version."""
+    """A model's `TrainConfig` as it was, perhaps in an older version; the rest are extra fields."""
 
     model_config = ConfigDict(extra="allow")
     epochs: int | None = None
     image_size: int | None = None
     initial_image_size: int = 0
+    seed: int | None = None
     backbone: str | None = None
+    pretrained: bool | None = None
+    dropout: float | None = None
     age_loss: str | None = None
 
 
