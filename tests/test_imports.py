@@ -16,7 +16,7 @@ MODULES = {
 }
 LIGHT = {"torch", "torchvision", "numpy", "pandas", "PIL"}
 #: Judging a model may take more than training one does.
-JUDGING = LIGHT | {"sklearn", "scipy", "matplotlib", "jinja2", "markupsafe", "lime"}
+JUDGING = LIGHT | {"sklearn", "scipy", "matplotlib", "jinja2", "markupsafe", "lime", "pydantic"}
 
 
 def imports_of(text, package="", *, only_on_import=False):

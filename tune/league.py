@@ -1,27 +1,48 @@
-"""The league table, ``results/README.md``: what others published beside what was measured here.
+"""The league table of a folder of runs: what others published beside what was measured here.
 
-It is generated from every ``results/*/evaluation.json``, never written by hand: the same files give
-the same bytes. Results on demo faces and on validation faces do not enter.
+It is generated from every ``*/evaluation.json``, never written by hand: the same files give the
+same bytes. Results on demo faces and on validation faces do not enter.
 """
 
-import json
+import argparse
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from tune.options import REPOSITORY
-from utkface.evaluation.published import PUBLISHED, PublishedRow
+from utkface.evaluation.records import (
+    BaselineRow,
+    Estimate,
+    Evaluation,
+    Hardware,
+    Row,
+    Settings,
+    read_evaluation,
+)
 from utkface.evaluation.report.card import escape, table
-from utkface.evaluation.report.measures import MEASURES, Measure, overall, part
-from utkface.evaluation.report.text import show, show_duration, show_fields, show_fixed
-from utkface.evaluation.report.words import PROTOCOLS, leak_sentence
-from utkface.io import replacing, run_command
+from utkface.evaluation.report.findings import (
+    PROTOCOLS,
+    PUBLISHED,
+    PublishedRow,
+    leak_sentence,
+    show_hardware,
+)
+from utkface.evaluation.report.text import (
+    MEASURES,
+    Measure,
+    number,
+    show,
+    show_duration,
+    show_fixed,
+)
+from utkface.io import UserError, replacing, run_command
 from utkface.metrics import score
 
+#: What retraining writes into the folder of its runs.
+LEAGUE_PAGE = "league.md"
 AGE, GENDER = MEASURES["age_mae"], MEASURES["gender_accuracy"]
 _HEAD = [
     "model", "score", "age MAE, years [95 %]", "± seeds", "gender accuracy, % [95 %]", "± seeds",
@@ -42,167 +63,183 @@ its test faces were looked at: what a search chose on validation faces, or the o
 Baselines are scikit-learn on features of the frozen backbone, or no model at all."""
 
 
-#: Where a row comes in the table, then its cells.
-Line = tuple[float, list[str]]
+@dataclass(frozen=True, order=True)
+class Faces:
+    """The faces that rows were judged on; only rows of the same ones can be compared."""
+
+    num_all: int  # of the data set
+    num_judged: int
+    fingerprint: str  # of the data set
 
 
 @dataclass(frozen=True)
-class Run:
-    """What the table says of one evaluation of real faces."""
+class Line:
+    """A row of the league table, by its place in it."""
 
-    name: str
-    lines: dict[str, list[Line]]  # by protocol
-    leak: str | None
-    description: str
+    score: float
+    cells: list[str]
+    protocol: str
+    faces: Faces | None = None  # None for what others published
+
+    @property
+    def place(self) -> tuple[float, list[str]]:
+        """Where the line comes: best score first."""
+        return (math.inf if math.isnan(self.score) else self.score), self.cells
 
 
-def write_league(results: Path) -> Path:
-    """Write the league table of a folder of runs and return its path, ``results/README.md``.
+def write_league(results: Path, path: Path) -> Path:
+    """Write the league table of a folder of runs to ``path``, and return that.
 
     An evaluation that cannot be read is left out with one line on standard error. Raises
     `UserError` where the table cannot be written.
     """
-    runs = sorted(_read_runs(results), key=lambda run: run.name)
-    leaks = dict.fromkeys(run.leak for run in runs if run.leak)
+    runs = dict(sorted(_read_runs(results)))
+    lines = [line for name, run in runs.items() for line in _measured_lines(name, run)]
+    leaks = dict.fromkeys(filter(None, map(leak_sentence, runs.values())))
     published = [_published(row) for row in PUBLISHED]
-    parts = [_INTRODUCTION, *_section("random", runs, published, *leaks)]
-    for protocol in sorted({name for run in runs for name in run.lines} - {"random"}):
-        parts += _section(protocol, runs, [])
+    parts = [_INTRODUCTION, *_section("random", [*published, *lines], *leaks)]
+    for protocol in sorted({line.protocol for line in lines} - {"random"}):
+        parts += _section(protocol, lines)
     if runs:
-        parts += ["## Runs", *(run.description for run in runs)]
-    path = results / "README.md"
+        parts += ["## Runs", *(_describe(name, run) for name, run in runs.items())]
     with replacing(path) as temporary:
         temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return path
 
 
-def _read_runs(results: Path) -> Iterator[Run]:
-    """Yield the runs on real faces, and say which evaluations cannot be read."""
+def _read_runs(results: Path) -> Iterator[tuple[str, Evaluation]]:
+    """Yield name and evaluation of the runs on real faces, and say which cannot be read."""
     for path in results.glob("*/evaluation.json"):
         try:
-            evaluation = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
-            _check(evaluation)
-            if not evaluation["data"]["is_demo"]:
-                yield _run(path.parent.name, evaluation)
-        # Whatever else is wrong in a file that somebody edited shows itself in one of these.
-        except (OSError, ValueError, TypeError, AttributeError) as error:
-            reason = str(error).partition("\n")[0]
-            print(f"league: {path} is left out: {reason}", file=sys.stderr)
+            evaluation = read_evaluation(path)
+        except UserError as error:
+            print(f"league: left out: {error}", file=sys.stderr)
+            continue
+        if not evaluation.data.is_demo:
+            yield path.parent.name, evaluation
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number that JSON knows")
+def _section(protocol: str, lines: Sequence[Line], *sentences: str) -> list[str]:
+    """Return the rows of one protocol under its title, best score first.
 
-
-def _check(evaluation: Any) -> None:
-    """Raise `ValueError` for what is not an evaluation of this project."""
-    if not isinstance(evaluation, dict) or not isinstance(evaluation.get("data"), dict):
-        raise ValueError("not an evaluation: it says nothing of its data")
-    if not isinstance(evaluation["data"].get("is_demo"), bool):
-        raise ValueError("not an evaluation: data.is_demo is missing")
-    rows, baselines = evaluation.get("rows"), evaluation.get("baselines") or []
-    if not isinstance(rows, list) or not isinstance(baselines, list):
-        raise ValueError("not an evaluation: rows or baselines are not a list")
-    for row in [*rows, *baselines]:
-        names = ("label", "protocol", "part")
-        if not isinstance(row, dict) or not all(isinstance(row.get(n), str) for n in names):
-            raise ValueError("not an evaluation: a row lacks its label, protocol or part")
-        if not isinstance(row.get("overall"), dict):
-            raise ValueError(f"not an evaluation: the row {row['label']!r} has no numbers")
-
-
-def _run(name: str, evaluation: Mapping[str, Any]) -> Run:
-    """Return what the table says of an evaluation: its rows on the test part, and itself."""
-    lines: dict[str, list[Line]] = {}
-    for row in [*evaluation["rows"], *(evaluation.get("baselines") or [])]:
-        if row["part"] == "test":
-            lines.setdefault(row["protocol"], []).append(_measured(name, evaluation, row))
-    return Run(name, lines, leak_sentence(evaluation), _describe(name, evaluation))
-
-
-def _section(
-    protocol: str, runs: Sequence[Run], published: Sequence[Line], *sentences: str
-) -> list[str]:
-    """Return the rows of one protocol under its title, best score first."""
-    lines = [line for run in runs for line in run.lines.get(protocol, [])]
-    cells = [cells for _, cells in sorted([*lines, *published])]
+    What was judged on other faces than the largest set stands in tables of its own below it.
+    """
+    lines = [line for line in lines if line.protocol == protocol]
+    sets = sorted({line.faces for line in lines if line.faces}, reverse=True)
+    first = [line for line in lines if line.faces in (None, *sets[:1])]
     title = f"## {escape(protocol).capitalize()} split"
-    return [title, *filter(None, [PROTOCOLS.get(protocol)]), *sentences, table(_HEAD, cells)]
+    parts = [title, *filter(None, [PROTOCOLS.get(protocol)]), *sentences, _table(first)]
+    for faces in sets[1:]:
+        parts.append(
+            f"### {escape(protocol).capitalize()} split, other faces: {faces.num_judged} of "
+            f"{faces.num_all}, fingerprint {escape(faces.fingerprint[:12])}"
+        )
+        parts += [
+            "Not to be compared with the table above.",
+            _table([line for line in lines if line.faces == faces]),
+        ]
+    return parts
 
 
-def _measured(name: str, evaluation: Mapping[str, Any], row: Mapping[str, Any]) -> Line:
-    age, gender = overall(row, "age_mae"), overall(row, "gender_accuracy")
-    place = score(part(age), 1 - part(gender))
-    label = escape(row["label"])
-    config, seconds = row.get("config") or {}, row.get("train_seconds")
-    mean_seconds = sum(seconds) / len(seconds) if seconds else row.get("seconds")
+def _table(lines: Sequence[Line]) -> str:
+    return table(_HEAD, [line.cells for line in sorted(lines, key=lambda line: line.place)])
+
+
+def _measured_lines(name: str, evaluation: Evaluation) -> Iterator[Line]:
+    """Yield what the table says of a run's rows on the test part."""
+    rows: list[Row | BaselineRow] = [*evaluation.rows, *evaluation.baselines]
+    for row in rows:
+        if row.part == "test":
+            yield _measured(name, evaluation, row)
+
+
+def _measured(name: str, evaluation: Evaluation, row: Row | BaselineRow) -> Line:
+    age, gender = row.metric("age_mae"), row.metric("gender_accuracy")
+    value = score(number(age.value), 1 - number(gender.value))
+    data = evaluation.data
+    label, num_seeds, config = row.label, None, Settings()
+    if isinstance(row, Row):
+        num_seeds, config = row.num_seeds, row.config
+        if evaluation.search and label.startswith("trial "):
+            label += f" of {evaluation.search}"
+    is_bold = isinstance(row, Row) and row.headline
     source = f"measured: [{escape(name)}]({quote(name)}/)"
-    return (math.inf if math.isnan(place) else place), [
-        f"**{label}**" if row.get("headline") else label,
-        show_fixed(place, 3),
+    cells = [
+        f"**{escape(label)}**" if is_bold else escape(label),
+        show_fixed(value, 3),
         _with_interval(AGE, age),
         AGE.show_spread(age),
         _with_interval(GENDER, gender),
         GENDER.show_spread(gender),
-        show(row.get("num_seeds")),
+        show(num_seeds),
         _pixels(config),
-        show(config.get("epochs")),
-        show_duration(mean_seconds),
-        escape(_hardware(evaluation.get("hardware"))),
-        source + (", averaged with the mirror image" if evaluation.get("flip") else ""),
+        show(config.epochs),
+        show_duration(row.seconds_per_seed),
+        escape(_hardware(evaluation.hardware)),
+        source + (", averaged with the mirror image" if evaluation.flip else ""),
     ]
+    faces = Faces(data.num_faces, row.num_faces, data.fingerprint)
+    return Line(value, cells, row.protocol, faces)
 
 
 def _published(row: PublishedRow) -> Line:
     source = f"published: {row.source}, {row.split}"
     age, gender = show(row.age_mae), show(100 * row.gender_accuracy)
-    place = score(row.age_mae, 1 - row.gender_accuracy)
-    known = [escape(row.label), show_fixed(place, 3), age, "–", gender]
-    return place, [*known, *["–"] * (len(_HEAD) - len(known) - 1), escape(source)]
+    value = score(row.age_mae, 1 - row.gender_accuracy)
+    known = [escape(row.label), show_fixed(value, 3), age, "–", gender]
+    return Line(
+        value, [*known, *["–"] * (len(_HEAD) - len(known) - 1), escape(source)], protocol="random"
+    )
 
 
-def _with_interval(measure: Measure, estimate: Mapping[str, Any]) -> str:
+def _with_interval(measure: Measure, estimate: Estimate) -> str:
     interval = measure.interval(estimate)
-    value = measure.show(part(estimate))
+    value = measure.show(estimate.value)
     return value if interval == "–" else f"{value} [{interval}]"
 
 
-def _hardware(hardware: Any) -> str:
+def _hardware(hardware: Hardware) -> str:
     """Return the accelerators of a run, or how many processor cores it had."""
-    if not isinstance(hardware, Mapping):
-        return "–"
-    accelerators = hardware.get("accelerators")
-    return show(accelerators) if accelerators else f"{show(hardware.get('cpus'))} CPU cores"
+    if hardware.accelerators:
+        return show(hardware.accelerators)
+    return f"{show(hardware.cpus)} CPU cores"
 
 
-def _pixels(config: Mapping[str, Any]) -> str:
+def _pixels(config: Settings) -> str:
     """Return the side of the images, and from where they grew in training."""
-    first, last = config.get("initial_image_size"), show(config.get("image_size"))
-    return f"{show(first)} to {last}" if first else last
+    last = show(config.image_size)
+    return f"{config.initial_image_size} to {last}" if config.initial_image_size else last
 
 
-def _describe(name: str, evaluation: Mapping[str, Any]) -> str:
+def _describe(name: str, evaluation: Evaluation) -> str:
     """Return what a run was: its command, its commit, where and how long it ran."""
-    seconds = evaluation.get("seconds") or {}
-    times = ", ".join(f"{what} {show_duration(value)}" for what, value in seconds.items())
-    data = evaluation["data"]
+    times = ", ".join(f"{what} {show_duration(s)}" for what, s in evaluation.seconds.items())
+    data = evaluation.data
     facts = {
-        "command": evaluation.get("command"),
-        "commit": evaluation.get("commit"),
-        "begun": evaluation.get("created"),
-        "search": evaluation.get("search"),
-        "wall time": f"{show_duration(evaluation.get('wall_s'))} ({times or '–'})",
-        "hardware": show_fields(evaluation.get("hardware")),
-        "faces": f"{show(data.get('num_faces'))}, fingerprint {show(data.get('fingerprint'))[:12]}",
+        "command": evaluation.command,
+        "commit": evaluation.commit,
+        "begun": evaluation.created,
+        "search": evaluation.search,
+        "wall time": f"{show_duration(evaluation.wall_s)} ({times or '–'})",
+        "hardware": show_hardware(evaluation.hardware),
+        "faces": f"{data.num_faces}, fingerprint {data.fingerprint[:12]}",
     }
     lines = [f"- {what}: {escape(value)}" for what, value in facts.items()]
     return "\n".join([f"### {escape(name)}", "", *lines])
 
 
-def main() -> int:
-    """Write the table of this repository's results and say where it is."""
-    print(write_league(REPOSITORY / "results"))
-    return 0
+def main(arguments: list[str] | None = None) -> None:
+    """Write the league table of a folder of runs, and say where it is."""
+    parser = argparse.ArgumentParser(prog="python -m tune.league", description=main.__doc__)
+    parser.add_argument(
+        "results", type=Path, nargs="?", default=REPOSITORY / "results",
+        help="folder of the runs (default: this repository's results/)",
+    )  # fmt: skip
+    parser.add_argument("--output", type=Path, help="default: README.md in the folder of the runs")
+    options = parser.parse_args(arguments)
+    if not options.results.is_dir():
+        raise UserError(f"there is no folder {options.results}; give the folder of your runs")
+    print(write_league(options.results, options.output or options.results / "README.md"))
 
 
 if __name__ == "__main__":

@@ -29,12 +29,17 @@ def gender_error(gender: IntArray, gender_probability: FloatArray) -> float:
 
 
 def gender_log_loss(gender: IntArray, gender_probability: FloatArray) -> float:
-    """Return the mean negative log-likelihood of the true gender, in nats.
+    """Return the mean negative log-likelihood of the true gender, in nats."""
+    return float(gender_log_losses(gender, gender_probability).mean())
+
+
+def gender_log_losses(gender: IntArray, gender_probability: FloatArray) -> FloatArray:
+    """Return each face's negative log-likelihood, of the probabilities' shape (..., N), in nats.
 
     Probabilities are kept 1e-7 away from 0 and 1, so that one sure mistake costs 16 nats at most.
     """
     of_truth = np.where(gender == 1, gender_probability, 1 - gender_probability)
-    return float(-np.log(np.clip(of_truth.astype(np.float64), 1e-7, 1 - 1e-7)).mean())
+    return -np.log(np.clip(of_truth.astype(np.float64), 1e-7, 1 - 1e-7))
 
 
 def calibrated_gender_log_loss(gender: IntArray, gender_probability: FloatArray) -> float:

@@ -23,8 +23,7 @@ from tune.records import (
 from tune.report.analysis import Finish, finishes
 from tune.report.facts import list_facts
 from tune.trials_table import seconds_between, split_differing
-from utkface.evaluation.report.html import write_page
-from utkface.evaluation.report.text import show, show_duration, show_fixed
+from utkface.evaluation.report.text import show, show_duration, show_fixed, write_page
 from utkface.io import UserError
 
 _TEMPLATE = Path(__file__).parent / "compare.html.j2"

@@ -31,8 +31,7 @@ from tune.report.facts import NOTICES, list_commands, list_facts, list_points, r
 from tune.report.importance import MIN_TRIALS, judge_parameters
 from tune.trials_table import split_differing, trials_table
 from utkface.config import TrainConfig
-from utkface.evaluation.report.html import write_page
-from utkface.evaluation.report.text import show, show_fixed
+from utkface.evaluation.report.text import show, show_fixed, write_page
 
 NUM_TOP = 5
 #: So many curves, lines and dots are drawn at most; the table and the importance are of all trials.

@@ -1,8 +1,9 @@
-"""Judges the trained models on the part that was kept for it, and writes the account of them."""
+"""Judges the trained models on the part that was kept for it, and writes what was found."""
 
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 
 from tune.account import command_line, commit, versions
 from tune.checkpoints import CheckpointStore
-from tune.league import write_league
+from tune.league import LEAGUE_PAGE, write_league
 from tune.retrain.folder import RetrainFolder
 from tune.retrain.jobs import INTERVAL, judged_rows, training_rows
 from tune.retrain.plan import Plan
@@ -18,14 +19,24 @@ from tune.retrain.predictions import JudgedModel, interval_of, judge_models, pre
 from tune.retrain.session import JobRecord
 from tune.wording import labelled
 from utkface.data import find_source
-from utkface.evaluation import evaluate_row, measure_quality, paired_difference
 from utkface.evaluation.baselines import backbone_features, baseline_predictions
+from utkface.evaluation.brisque import NOT_INSTALLED, load_regressor
+from utkface.evaluation.evaluate import judge, paired_difference
 from utkface.evaluation.explain import write_explanations
+from utkface.evaluation.quality import measure_quality
+from utkface.evaluation.records import (
+    BaselineRow,
+    Evaluation,
+    Evaluator,
+    Explanation,
+    Pair,
+    Row,
+    Settings,
+)
 from utkface.evaluation.report import write_evaluation_report, write_model_card
-from utkface.evaluation.summary import evaluation_text
 from utkface.io import replacing
 
-Row = dict[str, Any]
+Predicted = tuple[np.ndarray, np.ndarray]
 
 
 def evaluate(
@@ -48,37 +59,38 @@ def evaluate(
     groups = _by_row(judged)
     rows = [_row(plan, faces, models, groups[0][0].job.label) for models in groups]
     baselines = list(_baselines(plan, faces)) if plan.options.baselines else []
-    explained = _explain(plan, faces, groups[0], folder)
-    evaluation = {
+    explanation, sheets = _explain(plan, faces, groups[0], folder)
+    evaluation = Evaluation(
         **{name: record[name] for name in ("name", "created", "command", "commit", "versions")},
         **{name: record[name] for name in ("hardware", "search", "data", "wall_s")},
-        "evaluated_by": {"command": command_line(), "commit": commit(), "versions": versions()},
-        "image_size": plan.finalists[0].config.image_size,
-        "epochs": plan.finalists[0].config.epochs,
-        "flip": plan.options.flip,
-        "rows": rows,
-        "baselines": [row for row, _ in baselines],
-        "paired": list(_paired(faces, groups, baselines)),
-        "intervals": intervals,
-        "explanations": {name: explained[name] for name in explained if name != "sheets"},
-        "leak": {name: _num_leaked(plan, name) for name in plan.splits},
-        "seconds": {
+        evaluated_by=Evaluator(command=command_line(), commit=commit(), versions=versions()),
+        image_size=plan.finalists[0].config.image_size,
+        epochs=plan.finalists[0].config.epochs,
+        flip=plan.options.flip,
+        rows=rows,
+        baselines=[row for row, _ in baselines],
+        paired=list(_paired(faces, groups, baselines)),
+        intervals=intervals,
+        explanations=explanation,
+        leak={name: _num_leaked(plan, name) for name in plan.splits},
+        seconds={
             "training": sum(model.record.train_seconds for model in judged),
             "prediction": prediction_s,
             "evaluation": time.perf_counter() - started,
         },
-    }
-    folder.write_text("evaluation.json", evaluation_text(evaluation))
-    page = write_evaluation_report(
-        evaluation, predictions, folder.path, explained.get("sheets", {})
     )
+    folder.write_text("evaluation.json", evaluation.to_text())
+    page = write_evaluation_report(evaluation, predictions, folder.path, sheets)
     folder.write_text("model_card.md", write_model_card(evaluation, rows[0]))
     with replacing(folder.path / "model.pt") as temporary:
         shutil.copyfile(groups[0][0].path, temporary)
     lines = [*_summary(rows, baselines), labelled("report", page)]
     lines.append(labelled("model", folder.path / "model.pt"))
     if not plan.faces.is_demo:
-        lines.append(labelled("league", write_league(folder.path.parent)))
+        results = folder.path.parent
+        lines.append(labelled("league", write_league(results, results / LEAGUE_PAGE)))
+    if load_regressor() is None:
+        lines.append(labelled("quality", NOT_INSTALLED))
     return lines
 
 
@@ -116,19 +128,19 @@ def _row(plan: Plan, faces: pd.DataFrame, models: Sequence[JudgedModel], first_l
         else None
     )
     train, _ = training_rows(plan.splits[job.protocol], job.part)
-    return {
-        "label": job.label,
-        "headline": job.label == first_label
-        and (plan.options.search is not None or len(plan.finalists) == 1),
-        "protocol": job.protocol,
-        "part": job.part,
-        "seeds": [model.job.seed for model in models],
-        "num_train": len(train),
-        "config": job.config,
-        "train_seconds": [round(model.record.train_seconds, 1) for model in models],
-        "model_files": [f"models/{model.path.name}" for model in models],
-        **evaluate_row(faces.iloc[models[0].rows], *_stacked(models), interval=intervals),
-    }
+    was_chosen = plan.options.search is not None or len(plan.finalists) == 1
+    return Row(
+        label=job.label,
+        headline=job.label == first_label and was_chosen,
+        protocol=job.protocol,
+        part=job.part,
+        seeds=[model.job.seed for model in models],
+        num_train=len(train),
+        config=Settings.model_validate(job.config),
+        train_seconds=[round(model.record.train_seconds, 1) for model in models],
+        model_files=[f"models/{model.path.name}" for model in models],
+        **dict(judge(faces.iloc[models[0].rows], *_stacked(models), interval=intervals)),
+    )
 
 
 def _stacked(models: Sequence[JudgedModel]) -> tuple[np.ndarray, np.ndarray]:
@@ -137,32 +149,31 @@ def _stacked(models: Sequence[JudgedModel]) -> tuple[np.ndarray, np.ndarray]:
     return ages, np.stack([model.gender_probability for model in models])
 
 
-Predicted = tuple[np.ndarray, np.ndarray]
-
-
-def _baselines(plan: Plan, faces: pd.DataFrame) -> Iterator[tuple[Row, Predicted]]:
+def _baselines(plan: Plan, faces: pd.DataFrame) -> Iterator[tuple[BaselineRow, Predicted]]:
     """Yield a row, and its predictions, for each baseline under each protocol."""
     features = backbone_features(plan.faces.images, plan.weights)
     for protocol, split in plan.splits.items():
         train, _ = training_rows(split, plan.options.part)
         test = judged_rows(split, plan.options.part)
         for label, ages, genders, seconds in baseline_predictions(features, faces, train, test):
-            judged = evaluate_row(faces.iloc[test], ages[None], genders[None])
-            row = {
-                "label": label,
-                "protocol": protocol,
-                "part": plan.options.part,
-                "seconds": seconds,
-                **{name: judged[name] for name in ("num_faces", "num_groups", "overall")},
-            }
+            judged = judge(faces.iloc[test], ages[None], genders[None])
+            row = BaselineRow(
+                label=label,
+                protocol=protocol,
+                part=plan.options.part,
+                seconds=seconds,
+                num_faces=judged.num_faces,
+                num_groups=judged.num_groups,
+                overall=judged.overall,
+            )
             yield row, (ages[None], genders[None])
 
 
 def _paired(
     faces: pd.DataFrame,
     groups: Sequence[Sequence[JudgedModel]],
-    baselines: Sequence[tuple[Row, Predicted]],
-) -> Iterator[Row]:
+    baselines: Sequence[tuple[BaselineRow, Predicted]],
+) -> Iterator[Pair]:
     """Yield the first configuration's difference to each other model on the same faces."""
     first = groups[0][0].job.label
     for models in groups:
@@ -175,27 +186,25 @@ def _paired(
             if group[0].job.label != first and group[0].job.protocol == job.protocol
         ]
         others += [
-            (row["label"], predicted)
-            for row, predicted in baselines
-            if row["protocol"] == job.protocol
+            (row.label, predicted) for row, predicted in baselines if row.protocol == job.protocol
         ]
         for label, predicted in others:
-            yield {
-                "a": first,
-                "b": label,
-                "protocol": job.protocol,
-                "part": job.part,
-                "num_faces": len(rows),
-                **paired_difference(faces.iloc[rows], _stacked(models), predicted),
-            }
+            yield Pair(
+                a=first,
+                b=label,
+                protocol=job.protocol,
+                part=job.part,
+                num_faces=len(rows),
+                **dict(paired_difference(faces.iloc[rows], _stacked(models), predicted)),
+            )
 
 
 def _explain(
     plan: Plan, faces: pd.DataFrame, models: Sequence[JudgedModel], folder: RetrainFolder
-) -> dict[str, Any]:
+) -> tuple[Explanation | None, dict[str, Path]]:
     """Explain the first model's predictions with LIME, unless that was switched off."""
     if plan.options.explain == 0:
-        return {}
+        return None, {}
     rows = models[0].rows
     return write_explanations(
         models[0].trained,
@@ -214,15 +223,15 @@ def _num_leaked(plan: Plan, protocol: str) -> int:
     return int(np.isin(group[judged_rows(split, part)], group[training_rows(split, part)[0]]).sum())
 
 
-def _summary(rows: Sequence[Row], baselines: Sequence[tuple[Row, Predicted]]) -> list[str]:
+def _summary(rows: Sequence[Row], baselines: Sequence[tuple[BaselineRow, Predicted]]) -> list[str]:
     """Return a line per model with its two main numbers."""
     lines = []
-    for row in [*rows, *(row for row, _ in baselines)]:
-        mae, accuracy = (row["overall"][name] for name in ("age_mae", "gender_accuracy"))
+    every: list[Row | BaselineRow] = [*rows, *(row for row, _ in baselines)]
+    for row in every:
+        mae, accuracy = row.metric("age_mae"), row.metric("gender_accuracy")
         lines.append(
-            f"{row['label']}, {row['protocol']} split, {row['part']}: "
-            f"age MAE {mae['value']:.2f} ({mae['low']:.2f} to {mae['high']:.2f}) years, "
-            f"gender accuracy {accuracy['value']:.4f} "
-            f"({accuracy['low']:.4f} to {accuracy['high']:.4f})"
+            f"{row.label}, {row.protocol} split, {row.part}: "
+            f"age MAE {mae.value:.2f} ({mae.low:.2f} to {mae.high:.2f}) years, "
+            f"gender accuracy {accuracy.value:.4f} ({accuracy.low:.4f} to {accuracy.high:.4f})"
         )
     return lines

@@ -13,6 +13,7 @@ from tune.retrain.jobs import INTERVAL, Job, judged_rows
 from tune.retrain.plan import Plan
 from tune.retrain.session import JobRecord
 from utkface.config import TrainConfig
+from utkface.evaluation.records import FittedIntervals
 from utkface.intervals import AgeIntervals, apply_intervals, check_coverage, fit_intervals
 from utkface.io import UserError, progress_bar
 from utkface.model import TrainedModel, averaged_model, save_model
@@ -44,20 +45,21 @@ def judge_models(
     checkpoints: CheckpointStore,
     about: dict[str, Any],
     models: Path,
-) -> tuple[list[JudgedModel], dict[str, Any] | None]:
+) -> tuple[list[JudgedModel], dict[str, FittedIntervals] | None]:
     """Predict with every trained model, and save each as a file of its own in ``models``.
 
     Returns the models in the order of their numbers, and what the ones that left the validation
     part out say of ages there, by label: ``interval`` (as from `fit_intervals`) and ``coverage``.
     """
     judged: list[JudgedModel] = []
-    intervals: dict[str, Any] = {}
+    intervals: dict[str, FittedIntervals] = {}
     # The ones that leave the validation part out come first: the others get their intervals.
     ordered = sorted(records, key=lambda record: record.job.purpose != INTERVAL)
     with progress_bar("Predicting", len(ordered)) as advance:
         for record in ordered:
-            known = intervals.get(record.job.label, {}).get("interval")
-            model = _predict(plan, record, checkpoints, about, models, known)
+            known = intervals.get(record.job.label)
+            interval = known.interval if known else None
+            model = _predict(plan, record, checkpoints, about, models, interval)
             if model.job.purpose == INTERVAL:
                 intervals[model.job.label] = _fit_interval(plan, model)
             save_model(model.path, model.trained)
@@ -66,14 +68,14 @@ def judge_models(
     return sorted(judged, key=lambda model: model.job.number), intervals or None
 
 
-def _fit_interval(plan: Plan, model: JudgedModel) -> dict[str, Any]:
+def _fit_interval(plan: Plan, model: JudgedModel) -> FittedIntervals:
     """Return what a model without the validation part says about how far predictions stray."""
     age = plan.faces.table["age"].to_numpy()[model.rows]
-    return {
-        "interval": fit_intervals(age, model.age_years),
-        "coverage": check_coverage(age, model.age_years),
-        "num_faces": len(age),
-    }
+    return FittedIntervals(
+        interval=fit_intervals(age, model.age_years),
+        coverage=check_coverage(age, model.age_years),
+        num_faces=len(age),
+    )
 
 
 def prediction_table(plan: Plan, judged: Sequence[JudgedModel]) -> pd.DataFrame:

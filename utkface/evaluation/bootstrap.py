@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from utkface.evaluation.metrics import FloatArray, IntArray
+from utkface.evaluation.metrics import FloatArray, IntArray, weighted_mean
+from utkface.evaluation.records import Estimate
 from utkface.io import UserError
 
 LEVEL = 0.95
@@ -24,7 +25,6 @@ CHUNK_RESAMPLES = 100
 
 #: Takes weights (N, R), gives one value per resample in the last axis: (..., R).
 Statistic = Callable[[FloatArray], FloatArray]
-Estimate = dict[str, float | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,24 +89,11 @@ def estimate(value: float, samples: FloatArray) -> Estimate:
     A value that does not exist for the faces themselves has no interval either.
     """
     if not np.isfinite(value):
-        return {"value": None, "low": None, "high": None}
+        return Estimate(value=None, low=None, high=None)
     low, high = percentile_interval(samples)
-    return {"value": float(value), "low": number_or_none(low), "high": number_or_none(high)}
+    return Estimate(value=value, low=number_or_none(low), high=number_or_none(high))
 
 
 def number_or_none(value: float | np.floating | FloatArray) -> float | None:
     """Return a plain number, or None in place of NaN and infinity, which JSON does not have."""
     return float(value) if np.isfinite(value) else None
-
-
-def weighted_mean(terms: FloatArray, weights: FloatArray) -> FloatArray:
-    """Return means of terms (K, N) under weights (N, R), as (K, R); NaN where no weight is."""
-    return ratio(terms @ weights, weights.sum(axis=0))
-
-
-def ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
-    """Return the quotient, broadcast, with NaN where the denominator is not above zero."""
-    shape = np.broadcast_shapes(numerator.shape, denominator.shape)
-    quotient = np.full(shape, np.nan)
-    np.divide(numerator, denominator, out=quotient, where=denominator > 0)
-    return quotient

@@ -1,25 +1,44 @@
-"""``python -m utkface.evaluation.compare A B``: is one model better than another?
+"""``python -m utkface.evaluation.compare A B``: is one model better than another, and for whom?
 
 A paired bootstrap over groups of copies on the faces that both were judged on: what is hard about a
 face for both of them cancels out, so it sees differences that two separate intervals hide.
+
+With ``--groups``, A is a model before training with group weights and B one after it: the weak
+groups that were drawn more often, all of them together, and the rest, which may have paid for it.
+Groups that were chosen because they looked bad on some faces look better there the next time, by
+chance alone (regression to the mean): shrinking makes that small, not nothing. So a gain on the
+validation faces that the weights were made from is a lead, not a proof; ``--part test`` is one.
 """
 
 import argparse
+from pathlib import Path
+from typing import Any
 
-from utkface.evaluation.report.verdicts import find_verdicts
-from utkface.evaluation.row import paired_difference
-from utkface.evaluation.stored_predictions import StoredPredictions, read_predictions
+import numpy as np
+import pandas as pd
+
+from utkface.evaluation.evaluate import paired_difference
+from utkface.evaluation.predictions import StoredPredictions, read_predictions
+from utkface.evaluation.report.findings import PROTOCOLS, compare
+from utkface.evaluation.weak_groups import face_errors, read_weak_groups, weights_file
 from utkface.io import UserError, run_command
+from utkface.sampling import GroupWeight, parse_weights
+
+WEAK, REST, ALL = "all weak groups", "the rest", "all faces"
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Compare two models that were judged on the same faces."""
     options = _parser().parse_args(arguments)
+    part = options.part or ("validation" if options.groups else "test")
     labels = options.labels or (None, None)
     a, b = (
-        read_predictions(folder, options.part, label=label, protocol=options.protocol)
+        read_predictions(folder, part, label=label, protocol=options.protocol)
         for folder, label in zip((options.a, options.b), labels, strict=True)
     )
+    if options.groups:
+        _show_groups(options.groups, a, b, options.output)
+        return
     for line in compare_models(a, b):
         print(line)
 
@@ -29,21 +48,104 @@ def compare_models(a: StoredPredictions, b: StoredPredictions) -> list[str]:
 
     Raises `UserError` where the two were not judged on the same faces.
     """
+    _check_same_faces(a, b)
+    difference = paired_difference(a.faces, a.predicted, b.predicted)
+    lines = [
+        f"{model.label}, {model.protocol} split of {model.folder}: {len(model.age_years)} seeds"
+        for model in (a, b)
+    ]
+    lines.append(f"on {len(a.faces):,} {a.part} faces, {a.protocol} split, the first is")
+    return lines + [f"  {said.title}: {said.text}" for said in compare(difference).values()]
+
+
+def _check_same_faces(a: StoredPredictions, b: StoredPredictions) -> None:
     if not a.faces[["file", "age", "gender"]].equals(b.faces[["file", "age", "gender"]]):
         raise UserError(
             f"{a.folder} and {b.folder} hold predictions of different {a.part} faces ({a.protocol} "
             f"split: {len(a.faces)}, {b.protocol} split: {len(b.faces)}); compare runs on the same"
         )
-    difference = paired_difference(
-        a.faces, (a.age_years, a.gender_probability), (b.age_years, b.gender_probability)
+
+
+def compare_groups(
+    groups: list[GroupWeight],
+    before: StoredPredictions,
+    after: StoredPredictions,
+    *,
+    num_resamples: int = 2000,
+) -> pd.DataFrame:
+    """Return how each group, all together, the rest and all faces fared; one row each.
+
+    Columns: group, num_faces, and for age_mae (years) and gender_accuracy (share) ``_before``,
+    ``_after``, ``_change`` (after minus before), ``_low`` and ``_high``. Groups without a face are
+    left out. Raises `UserError` where the two are not of the same faces.
+    """
+    _check_same_faces(before, after)
+    faces = before.faces
+    labels = [faces[name].to_numpy() for name in ("age", "gender", "race")]
+    inside = {group.name: group.contains(*labels) for group in groups}
+    weak = np.logical_or.reduce(list(inside.values()) or [np.zeros(len(faces), bool)])
+    inside |= {WEAK: weak, REST: ~weak, ALL: np.ones(len(faces), bool)}
+    rows = [
+        {"group": name} | _compare_members(members, before, after, num_resamples)
+        for name, members in inside.items()
+        if members.any()
+    ]
+    return pd.DataFrame(rows)
+
+
+def _compare_members(
+    members: np.ndarray, before: StoredPredictions, after: StoredPredictions, num_resamples: int
+) -> dict[str, Any]:
+    """Return one row of `compare_groups`, without its name."""
+    faces = before.faces[members]
+    predicted = [
+        (model.age_years[:, members], model.gender_probability[:, members])
+        for model in (before, after)
+    ]
+    changes = paired_difference(faces, predicted[1], predicted[0], num_resamples=num_resamples)
+    means = np.array([face_errors(faces, *of_model).mean(axis=1) for of_model in predicted])
+    means[:, 1] = 1 - means[:, 1]  # accuracy is what people read
+    row: dict[str, Any] = {"num_faces": len(faces)}
+    for metric, (value_before, value_after) in zip(
+        ("age_mae", "gender_accuracy"), means.T, strict=True
+    ):
+        change = getattr(changes, metric)
+        row |= {f"{metric}_before": value_before, f"{metric}_after": value_after}
+        row |= {f"{metric}_change": change.value}
+        row |= {f"{metric}_low": change.low, f"{metric}_high": change.high}
+    return row
+
+
+def _show_groups(
+    path: Path, before: StoredPredictions, after: StoredPredictions, output: Path | None
+) -> None:
+    """Print, and write as CSV, what the weights of a file did to its groups and to the rest."""
+    found = read_weak_groups(path)
+    table = compare_groups(parse_weights(found.group_weights), before, after)
+    print(
+        f"before: {before.label} of {before.folder}, after: {after.label} of {after.folder}; "
+        f"{len(before.faces):,} {before.part} faces, {before.protocol} split; groups of {path}\n"
     )
-    lines = [f"{_name(model)} of {model.folder}: {len(model.age_years)} seeds" for model in (a, b)]
-    lines.append(f"on {len(a.faces):,} {a.part} faces, {a.protocol} split, the first is")
-    return lines + [f"  {said.title}: {said.text}" for said in find_verdicts(difference).values()]
+    _print_groups(table)
+    if found.part == before.part:
+        print(
+            "\nThe groups were chosen on these faces, so part of a gain may be regression to the "
+            "mean;\nretrain both with --part test and compare with --part test to be sure."
+        )
+    if output:
+        table.to_csv(output, index=False)
 
 
-def _name(model: StoredPredictions) -> str:
-    return f"{model.label}, {model.protocol} split"
+def _print_groups(table: pd.DataFrame) -> None:
+    print(f"{'':22} {'faces':>6}  {'age MAE, years':^36}  {'gender accuracy, %':^36}")
+    for row in table.to_dict("records"):
+        cells = [
+            f"{row[f'{name}_before'] * unit:6.2f} → {row[f'{name}_after'] * unit:5.2f} "
+            f"{row[f'{name}_change'] * unit:+6.2f} "
+            f"[{row[f'{name}_low'] * unit:+.2f}, {row[f'{name}_high'] * unit:+.2f}]"
+            for name, unit in (("age_mae", 1), ("gender_accuracy", 100))
+        ]
+        print(f"{row['group']:22} {row['num_faces']:6,}  {cells[0]:36}  {cells[1]:36}".rstrip())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -53,8 +155,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("a", help="folder of `python tune/retrain_best.py`")
     parser.add_argument("b", help="another, or the same with --labels")
     parser.add_argument("--labels", nargs=2, help="which models (default: the headlines)")
-    parser.add_argument("--part", choices=("test", "validation"), default="test")
-    parser.add_argument("--protocol", choices=("grouped", "random"), help="default: grouped")
+    parser.add_argument(
+        "--part", choices=("test", "validation"), help="default: test, with --groups validation"
+    )
+    parser.add_argument("--protocol", choices=tuple(PROTOCOLS), help="default: grouped")
+    parser.add_argument(
+        "--groups", type=Path, nargs="?", const=weights_file(), metavar="FILE",
+        help="what training with the group weights of a file did, to whom; a is before, b after "
+        f"(default file: {weights_file()})",
+    )  # fmt: skip
+    parser.add_argument("--output", type=Path, help="with --groups: also write the table, as CSV")
     return parser
 
 

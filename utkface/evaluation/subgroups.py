@@ -8,14 +8,16 @@ resamples in one product per group.
 """
 
 import itertools
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from utkface.data.labels import age_bin, bin_labels
-from utkface.evaluation.bootstrap import Bootstrap, Estimate, estimate, weighted_mean
-from utkface.evaluation.metrics import MEAN_METRICS, FloatArray, IntArray
+from utkface.data.labels import GENDERS, RACES, age_bin, bin_labels
+from utkface.evaluation.bootstrap import Bootstrap, estimate
+from utkface.evaluation.metrics import MEAN_METRICS, FloatArray, IntArray, weighted_mean
+from utkface.evaluation.records import Estimate, Gap, Group
 
 SUBGROUP_METRICS = ("age_mae", "age_bias", "gender_accuracy")
 #: Metrics that groups are compared by, and the end of the scale where the worst group is.
@@ -24,8 +26,6 @@ WORST_OF = {"age_mae": max, "gender_accuracy": min}
 #: With fewer faces a group is shown, size and interval, but not called the worst or the best.
 SMALL_GROUP_FACES = 30
 
-GENDERS = ("male", "female")
-RACES = ("White", "Black", "Asian", "Indian", "Other")
 NOT_MEASURED = "not measured"
 
 #: Edges of the reference's evaluation (FACTS, "The reference").
@@ -107,7 +107,7 @@ def _short(value: float) -> str:
 
 def evaluate_subgroups(
     subgroups: dict[str, Assignment], terms: FloatArray, bootstrap: Bootstrap
-) -> dict[str, list[dict[str, Any]]]:
+) -> dict[str, list[Group]]:
     """Return the metrics of every subgroup that has faces, with intervals, by attribute.
 
     terms: (len(MEAN_METRICS), N) of `per_face_terms`, already averaged over seeds, which is the
@@ -123,23 +123,23 @@ def evaluate_subgroups(
     def means(weights: FloatArray) -> FloatArray:
         return np.stack([weighted_mean(terms[:, faces], weights[faces]) for *_, faces in members])
 
-    tables: dict[str, list[dict[str, Any]]] = {attribute: [] for attribute in subgroups}
+    tables: dict[str, list[Group]] = {attribute: [] for attribute in subgroups}
     for (attribute, label, faces), samples in zip(members, bootstrap.samples(means), strict=True):
-        row = {
-            "group": label,
-            "num_faces": len(faces),
-            "small": len(faces) < SMALL_GROUP_FACES,
-        }
         values = terms[:, faces].mean(axis=1)
-        for name, value, of_metric in zip(SUBGROUP_METRICS, values, samples, strict=True):
-            row[name] = estimate(value, of_metric)
+        estimates = map(estimate, values, samples)
+        row = Group(
+            group=label,
+            num_faces=len(faces),
+            small=len(faces) < SMALL_GROUP_FACES,
+            **dict(zip(SUBGROUP_METRICS, estimates, strict=True)),
+        )
         tables[attribute].append(row)
     return tables
 
 
 def subgroup_gaps(
-    tables: dict[str, list[dict[str, Any]]], overall: dict[str, Estimate]
-) -> dict[str, dict[str, dict[str, Any]]]:
+    tables: dict[str, list[Group]], overall: Mapping[str, Estimate]
+) -> dict[str, dict[str, Gap]]:
     """Return by attribute how far the worst group is from the best, and from all faces.
 
     A gap keeps the metric's own sign: worst minus best is positive for an error, negative for an
@@ -148,24 +148,23 @@ def subgroup_gaps(
     """
     gaps = {}
     for attribute, table in tables.items():
-        compared = [row for row in table if not row["small"] and row["group"] != NOT_MEASURED]
+        compared = [row for row in table if not row.small and row.group != NOT_MEASURED]
         if len(compared) > 1:
             gaps[attribute] = {
-                metric: _gap(compared, metric, overall[metric]["value"]) for metric in WORST_OF
+                metric: _gap(compared, metric, overall[metric].value) for metric in WORST_OF
             }
     return gaps
 
 
-def _gap(table: list[dict[str, Any]], metric: str, value_of_all: float | None) -> dict[str, Any]:
+def _gap(table: Sequence[Group], metric: str, value_of_all: float | None) -> Gap:
     assert value_of_all is not None  # means over faces exist wherever there are faces
+    values = [getattr(group, metric).value for group in table]
     pick_worst = WORST_OF[metric]
     pick_best = min if pick_worst is max else max
-    worst = pick_worst(table, key=lambda row: row[metric]["value"])
-    best = pick_best(table, key=lambda row: row[metric]["value"])
-    worst_value = worst[metric]["value"]
-    return {
-        "worst": worst["group"],
-        "best": best["group"],
-        "worst_minus_best": worst_value - best[metric]["value"],
-        "worst_minus_all": worst_value - value_of_all,
-    }
+    worst, best = pick_worst(values), pick_best(values)
+    return Gap(
+        worst=table[values.index(worst)].group,
+        best=table[values.index(best)].group,
+        worst_minus_best=worst - best,
+        worst_minus_all=worst - value_of_all,
+    )

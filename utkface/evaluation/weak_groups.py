@@ -1,27 +1,158 @@
 """``python -m utkface.evaluation.weak_groups FOLDER``: weak groups become oversampling weights.
 
 The reference's iterative step: see where a model is weak, then draw those faces more often. Only a
-look at *validation* may steer training, so predictions of the test part are refused.
+look at *validation* may steer training, so predictions of the test part are refused. What the
+weights did to these groups and to the rest, `utkface.evaluation.compare` tells with ``--groups``.
 
-`utkface.evaluation.weakness` says which groups those are, `utkface.evaluation.group_effect` what
-the weights did to them and to the rest.
+The groups are age bin × gender, age bin × race and race × gender. In small ones errors are large
+by chance, so each group's mean error is shrunk towards that of all faces, by empirical Bayes
+(Efron & Morris 1975, https://doi.org/10.2307/2285814). For each attribute and each error:
+
+- m is the mean over all N faces; group g has n faces, mean m_g and variance v of its faces' errors,
+  itself pooled: v = ((n - 1) v_g + 10 v_all) / (n - 1 + 10). Sampling variance: s² = v / n.
+- How much groups really differ: t² = max(0, sum n ((m_g - m)² - s² (1 - n / N)) / N).
+- Shrunken mean: m + b (m_g - m), with b = t² / (t² + s²) and posterior deviation sqrt(b) s.
+- g is weak when its shrunken mean lies 1.96 such deviations above m.
+
+A weak group's relative error is shrunken mean / m, that of any other 1. Its weight is the mean of
+both errors' (years of age, share of wrong genders), as the score is the mean of both. Below 1.1 it
+is left at 1: in a large group a difference can be certain and still too small to act upon.
 """
 
 import argparse
-import json
+import math
 import os
 from pathlib import Path
-from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from utkface.config import TrainConfig
-from utkface.evaluation.stored_predictions import StoredPredictions, parts_of, read_predictions
-from utkface.evaluation.weakness import ERRORS, face_errors, find_weak_groups
+from utkface.data.labels import AGE_BINS, age_bin
+from utkface.evaluation.metrics import MEAN_METRICS, per_face_terms
+from utkface.evaluation.predictions import StoredPredictions, parts_of, read_predictions
+from utkface.evaluation.records import Record
 from utkface.io import UserError, replacing, run_command
-from utkface.sampling import format_weights
+from utkface.sampling import GroupWeight, format_weights
+
+Values = NDArray[np.float64]
+
+POOLED_FACES = 10  # how many faces' worth the variance of all faces counts in a group's
+NUM_DEVIATIONS = 1.96
+MIN_WEIGHT = 1.1
+MAX_WEIGHT = 99.0  # what `TrainConfig.group_weights` allows, and far more than ever occurred
+ATTRIBUTES = (("age", "gender"), ("age", "race"), ("race", "gender"))
+ERRORS = ("age_mae", "gender_error")
 
 #: Where `search_spaces/weak_groups.py` looks for the file, in this order.
 WEIGHTS_VARIABLE = "UTKFACE_GROUP_WEIGHTS"
 WEIGHTS_FILE = Path("results/group_weights.json")
+
+
+class FaceErrors(Record):
+    """Mean errors of some faces: age in years, share of wrong genders."""
+
+    age_mae: float
+    gender_error: float
+
+
+class WeakGroup(FaceErrors):
+    """The errors of one group, raw and shrunken, and its weight; 1 means not weak enough."""
+
+    group: str
+    num_faces: int
+    age_mae_shrunken: float
+    age_mae_is_weak: bool
+    gender_error_shrunken: float
+    gender_error_is_weak: bool
+    weight: float
+
+
+class WeakGroups(Record):
+    """The file of weights: the text for `TrainConfig`, and what it is made from."""
+
+    made_from: str
+    label: str
+    protocol: str
+    part: str
+    num_faces: int
+    num_seeds: int
+    all_faces: FaceErrors
+    group_weights: str
+    groups: list[WeakGroup]
+
+
+def find_weak_groups(
+    faces: pd.DataFrame, age_years: Values, gender_probability: Values
+) -> pd.DataFrame:
+    """Return every group with its errors, raw and shrunken, and its weight, the weakest first.
+
+    faces: N rows with age, gender, race; predictions (S, N). Columns: group, num_faces, weight, and
+    for age_mae (years) and gender_error (share) the mean, ``_shrunken`` and ``_is_weak``. A weight
+    of 1 means not weak enough.
+    """
+    errors = face_errors(faces, age_years, gender_probability)
+    tables = [_judge_attribute(faces, pair, errors) for pair in ATTRIBUTES]
+    return pd.concat(tables).sort_values("weight", ascending=False, ignore_index=True)
+
+
+def face_errors(faces: pd.DataFrame, age_years: Values, gender_probability: Values) -> Values:
+    """Return each face's errors in the order of `ERRORS`, (2, N), as means over the seeds."""
+    age, gender = (faces[name].to_numpy(np.int64) for name in ("age", "gender"))
+    terms = per_face_terms(age, gender, age_years, gender_probability).mean(axis=1)
+    of = dict(zip(MEAN_METRICS, terms, strict=True))
+    return np.stack([of["age_mae"], 1 - of["gender_accuracy"]])
+
+
+def _judge_attribute(faces: pd.DataFrame, pair: tuple[str, str], errors: Values) -> pd.DataFrame:
+    """Return the groups of one pair of labels, as `find_weak_groups` does."""
+    labels = faces.assign(age=age_bin(faces["age"]))[list(pair)].to_numpy(np.int64)
+    keys, group = np.unique(labels, axis=0, return_inverse=True)
+    group = group.reshape(-1)
+    columns: dict[str, NDArray] = {"num_faces": np.bincount(group)}
+    relative = []
+    for name, error in zip(ERRORS, errors, strict=True):
+        mean, shrunken, is_weak = shrink(error, group)
+        columns |= {name: mean, f"{name}_shrunken": shrunken, f"{name}_is_weak": is_weak}
+        ratio = np.divide(shrunken, error.mean(), out=np.ones(len(keys)), where=is_weak)
+        relative.append(ratio)
+    weights = np.minimum(np.mean(relative, axis=0), MAX_WEIGHT).round(3)
+    weights[weights < MIN_WEIGHT] = 1
+    groups = [_group(pair, key, weight) for key, weight in zip(keys, weights, strict=True)]
+    return pd.DataFrame(
+        {"group": [group.name for group in groups], **columns, "weight": weights, "parsed": groups}
+    )
+
+
+def shrink(error: Values, group: NDArray[np.int64]) -> tuple[Values, Values, NDArray[np.bool_]]:
+    """Return the groups' means, shrunken means, and whether they are weak (see the module).
+
+    error: (N,) of the faces; group: (N,) numbers from 0 without a gap. Returns three of (groups,).
+    """
+    num_faces = np.bincount(group)
+    mean = np.bincount(group, weights=error) / num_faces
+    squares = np.bincount(group, weights=(error - mean[group]) ** 2)  # (n - 1) v_g
+    variance = (squares + POOLED_FACES * error.var()) / (num_faces - 1 + POOLED_FACES)
+    sampling = variance / num_faces
+    distance = mean - error.mean()
+    share = num_faces / len(error)
+    between = max(0.0, float(np.sum(share * (distance**2 - sampling * (1 - share)))))
+    if between == 0:  # nothing but noise; and no error at all would be 0 / 0 below
+        return mean, np.full(len(mean), error.mean()), np.zeros(len(mean), bool)
+    kept = between / (between + sampling)
+    is_weak = kept * distance > NUM_DEVIATIONS * np.sqrt(kept * sampling)
+    return mean, error.mean() + kept * distance, is_weak
+
+
+def _group(pair: tuple[str, str], key: NDArray[np.int64], weight: float) -> GroupWeight:
+    of = dict(zip(pair, map(int, key), strict=True))
+    first, last = 0, math.inf
+    if "age" in of:
+        first, end = int(AGE_BINS[of["age"]]), AGE_BINS[of["age"] + 1]
+        last = end - 1
+    return GroupWeight(first, last, of.get("gender"), of.get("race"), float(weight))
 
 
 def weights_file() -> Path:
@@ -29,25 +160,39 @@ def weights_file() -> Path:
     return Path(os.environ.get(WEIGHTS_VARIABLE) or WEIGHTS_FILE)
 
 
-def describe_weak_groups(predictions: StoredPredictions) -> dict[str, Any]:
-    """Return what the weights file holds: the text for `TrainConfig`, and what it is made from."""
-    predicted = (predictions.faces, predictions.age_years, predictions.gender_probability)
-    table = find_weak_groups(*predicted)
+def describe_weak_groups(predictions: StoredPredictions) -> WeakGroups:
+    """Return what the weights file holds."""
+    table = find_weak_groups(predictions.faces, *predictions.predicted)
     text = format_weights(table.loc[table["weight"] > 1, "parsed"].tolist())
     if text:
         TrainConfig(oversample_by="weights", group_weights=text)  # what is written can be read
-    errors = face_errors(*predicted).mean(axis=1)
-    return {
-        "made_from": predictions.folder.resolve().name,
-        "label": predictions.label,
-        "protocol": predictions.protocol,
-        "part": predictions.part,
-        "num_faces": len(predictions.faces),
-        "num_seeds": len(predictions.age_years),
-        "all_faces": dict(zip(ERRORS, errors.tolist(), strict=True)),
-        "group_weights": text,
-        "groups": json.loads(table.drop(columns="parsed").to_json(orient="records")),
-    }
+    errors = face_errors(predictions.faces, *predictions.predicted).mean(axis=1)
+    groups = table.drop(columns="parsed").to_dict("records")
+    return WeakGroups(
+        made_from=predictions.folder.resolve().name,
+        label=predictions.label,
+        protocol=predictions.protocol,
+        part=predictions.part,
+        num_faces=len(predictions.faces),
+        num_seeds=len(predictions.age_years),
+        all_faces=FaceErrors(**dict(zip(ERRORS, errors.tolist(), strict=True))),
+        group_weights=text,
+        groups=[WeakGroup.model_validate(group) for group in groups],
+    )
+
+
+def read_weak_groups(path: Path) -> WeakGroups:
+    """Read the file of weights; raises `UserError` where it cannot be used."""
+    try:
+        found = WeakGroups.model_validate_json(path.read_bytes())
+        TrainConfig(group_weights=found.group_weights)
+    except (OSError, ValidationError, UserError) as error:
+        reason = " ".join(str(error).split("\n")[:3])
+        raise UserError(
+            f"cannot read weights of groups from {path} ({reason}); make the file with "
+            "`python -m utkface.evaluation.weak_groups FOLDER`"
+        ) from error
+    return found
 
 
 def read_validation(
@@ -70,35 +215,30 @@ def main(arguments: list[str] | None = None) -> None:
     output = options.output or weights_file()
     found = describe_weak_groups(read_validation(options.folder, options.label, options.protocol))
     with replacing(output) as temporary:
-        temporary.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(found.model_dump_json(indent=1) + "\n", encoding="utf-8")
     _print(found)
     print(f"\nwritten to {output}; next: python tune/run_search.py --space weak_groups")
 
 
-def _print(found: dict[str, Any]) -> None:
-    average = found["all_faces"]
+def _print(found: WeakGroups) -> None:
+    average = found.all_faces
     print(
-        f"{found['label']} of {found['made_from']}: {found['num_faces']:,} validation faces, "
-        f"{found['num_seeds']} seeds, age MAE {average['age_mae']:.2f} years, "
-        f"wrong genders {average['gender_error']:.1%}\n"
+        f"{found.label} of {found.made_from}: {found.num_faces:,} validation faces, "
+        f"{found.num_seeds} seeds, age MAE {average.age_mae:.2f} years, "
+        f"wrong genders {average.gender_error:.1%}\n"
     )
-    weak = [group for group in found["groups"] if group["weight"] > 1]
+    weak = [group for group in found.groups if group.weight > 1]
     if not weak:
         print("no group is weak beyond its noise: there is nothing to oversample")
         return
     print(f"{'weak group':22} {'faces':>6} {'MAE → shrunken':>16} {'wrong → shrunken':>18} weight")
     for group in weak:
-        age = f"{group['age_mae']:.2f} → {group['age_mae_shrunken']:.2f}"
-        gender = f"{group['gender_error']:.1%} → {group['gender_error_shrunken']:.1%}"
-        print(
-            f"{group['group']:22} {group['num_faces']:6,} {age + _mark(group, 'age_mae'):>16} "
-            f"{gender + _mark(group, 'gender_error'):>18} {group['weight']:6.2f}"
-        )
+        age = f"{group.age_mae:.2f} → {group.age_mae_shrunken:.2f}"
+        gender = f"{group.gender_error:.1%} → {group.gender_error_shrunken:.1%}"
+        age += "*" if group.age_mae_is_weak else " "
+        gender += "*" if group.gender_error_is_weak else " "
+        print(f"{group.group:22} {group.num_faces:6,} {age:>16} {gender:>18} {group.weight:6.2f}")
     print("* beyond its noise")
-
-
-def _mark(group: dict[str, Any], error: str) -> str:
-    return "*" if group[f"{error}_is_weak"] else " "
 
 
 def _parser() -> argparse.ArgumentParser:

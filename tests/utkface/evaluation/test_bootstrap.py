@@ -9,6 +9,7 @@ from utkface.evaluation.bootstrap import (
     estimate,
     percentile_interval,
 )
+from utkface.evaluation.records import Estimate
 from utkface.io import UserError
 
 
@@ -65,13 +66,13 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
 
 def test_resamples_where_a_statistic_does_not_exist_are_left_out() -> None:
     samples = np.array([np.nan, *np.linspace(0, 1, 201), np.nan])
-    assert estimate(0.5, samples) == pytest.approx({"value": 0.5, "low": 0.025, "high": 0.975})
+    found = estimate(0.5, samples)
+    assert (found.value, found.low, found.high) == pytest.approx((0.5, 0.025, 0.975))
 
 
 def test_what_does_not_exist_at_all_is_none() -> None:
-    nothing = {"value": None, "low": None, "high": None}
-    assert estimate(np.nan, np.array([1.0, 2.0])) == nothing
-    assert estimate(1.0, np.full(4, np.nan)) == nothing | {"value": 1.0}
+    assert estimate(np.nan, np.array([1.0, 2.0])) == Estimate()
+    assert estimate(1.0, np.full(4, np.nan)) == Estimate(value=1.0)
 
 
 def test_no_resamples_are_refused() -> None:

@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -48,36 +46,37 @@ def explain(trained, part, folder, **options):
 def test_sheets_and_numbers_are_written(trained, part, tmp_path):
     images, faces, age_years, probability = part
     probability[:, 1] = 0.2
-    told = explain(trained, (images, faces, age_years, probability), tmp_path / "faces")
-    assert set(told["sheets"]) == {*HARDEST, REGIONS}
-    for path in told["sheets"].values():
+    told, figures = explain(trained, (images, faces, age_years, probability), tmp_path / "faces")
+    assert set(figures) == {*HARDEST, REGIONS}
+    for path in figures.values():
         with Image.open(path) as sheet:
             sheet.load()  # whole
             assert sheet.format == "PNG"
             assert min(sheet.size) > 300
     assert len(list((tmp_path / "faces").iterdir())) == 3  # no temporary file is left
-    json.dumps({**told, "sheets": None}, allow_nan=False)
-    assert [note["age"] for note in told["hardest"]["ages"]] == [0, 1]
-    assert [note["age"] for note in told["hardest"]["genders"]] == [1]
-    assert told["hardest"]["genders"][0]["gender_probability"] == pytest.approx(0.2)
-    assert 0 < told["fidelity"]["age_r2"]["median"] <= 1
-    assert sum(row["age_share"] for row in told["regions"]) == pytest.approx(1)
+    assert [face.age for face in told.hardest.ages] == [0, 1]
+    assert [face.age for face in told.hardest.genders] == [1]
+    assert told.hardest.genders[0].gender_probability == pytest.approx(0.2)
+    assert 0 < told.fidelity.age_r2.median <= 1
+    assert sum(row.age_share for row in told.regions) == pytest.approx(1)
 
 
 def test_a_seed_repeats_it_all(trained, part, tmp_path):
-    first, second = (explain(trained, part, tmp_path / name, seed=3) for name in "ab")
-    other = explain(trained, part, tmp_path / "c", seed=4)
-    assert first["regions"] == second["regions"]
-    assert first["regions"] != other["regions"]
-    for title, path in first["sheets"].items():
-        assert path.read_bytes() == second["sheets"][title].read_bytes()
+    (first, figures), (second, again) = (
+        explain(trained, part, tmp_path / name, seed=3) for name in "ab"
+    )
+    other, _ = explain(trained, part, tmp_path / "c", seed=4)
+    assert first.regions == second.regions
+    assert first.regions != other.regions
+    for title, path in figures.items():
+        assert path.read_bytes() == again[title].read_bytes()
 
 
 def test_no_sheet_of_wrong_genders_where_none_is_wrong(trained, part, tmp_path):
-    told = explain(trained, part, tmp_path, num_ordinary=100)
-    assert set(told["sheets"]) == {HARDEST[0], REGIONS}
-    assert told["hardest"]["genders"] == []
-    assert told["num_ordinary"] == NUM_FACES  # all that there are
+    told, figures = explain(trained, part, tmp_path, num_ordinary=100)
+    assert set(figures) == {HARDEST[0], REGIONS}
+    assert told.hardest.genders == []
+    assert told.num_ordinary == NUM_FACES  # all that there are
 
 
 def test_a_full_disk_leaves_no_half_sheet(trained, part, tmp_path, monkeypatch):

@@ -1,19 +1,24 @@
-"""Point metrics: answers by hand, definitions shared with training, and what does not exist."""
+"""Metrics: answers by hand and by scikit-learn, under weights, and what does not exist."""
 
 import math
 
 import numpy as np
 import pytest
+from sklearn import metrics as sklearn_metrics
 from sklearn.calibration import calibration_curve
 
 from utkface import metrics as training_metrics
 from utkface.evaluation.metrics import (
     MEAN_METRICS,
     METRICS,
+    WeightedMetrics,
     calibration_table,
     per_face_terms,
     point_metrics,
 )
+from utkface.evaluation.records import CalibrationBin
+
+NUM_FACES = 60
 
 
 def test_all_metrics_of_four_faces_by_hand() -> None:
@@ -96,18 +101,74 @@ def test_calibration_table_is_that_of_scikit_learn_with_empty_bins_shown() -> No
     probability[0, 0] = 0.0
     table = calibration_table(gender, probability)
     share, mean = calibration_curve(np.tile(gender, 2), probability.ravel(), n_bins=10)
-    assert [row["share_female"] for row in table[:8]] == pytest.approx(list(share))
-    assert [row["mean_probability"] for row in table[:8]] == pytest.approx(list(mean))
-    assert sum(row["num_faces"] for row in table) == 200
-    assert table[9] == {
-        "low": 0.9,
-        "high": 1.0,
-        "num_faces": 0,
-        "mean_probability": None,
-        "share_female": None,
-    }
+    assert [row.share_female for row in table[:8]] == pytest.approx(list(share))
+    assert [row.mean_probability for row in table[:8]] == pytest.approx(list(mean))
+    assert sum(row.num_faces for row in table) == 200
+    assert table[9] == CalibrationBin(
+        low=0.9, high=1.0, num_faces=0, mean_probability=None, share_female=None
+    )
 
 
 def test_a_sure_probability_of_one_is_in_the_last_calibration_bin() -> None:
     table = calibration_table(np.array([1]), np.array([[1.0]]))
-    assert table[-1]["num_faces"] == 1
+    assert table[-1].num_faces == 1
+
+
+@pytest.fixture
+def predictions() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(3)
+    age, gender = rng.integers(1, 100, NUM_FACES), rng.integers(0, 2, NUM_FACES)
+    age_years = age + rng.normal(0, 8, NUM_FACES).round()
+    # One decimal only: the areas and the median have ties to get right.
+    probability = np.clip(0.3 * gender + rng.random(NUM_FACES) * 0.7, 0, 1).round(1)
+    return age, gender, age_years, probability
+
+
+def test_metrics_are_those_of_scikit_learn(predictions) -> None:
+    age, gender, age_years, probability = predictions
+    called = probability > 0.5
+    values = point_metrics(*predictions)
+    expected = {
+        "age_rmse": sklearn_metrics.root_mean_squared_error(age, age_years),
+        "age_r2": sklearn_metrics.r2_score(age, age_years),
+        "age_median_error": sklearn_metrics.median_absolute_error(age, age_years),
+        "gender_accuracy": sklearn_metrics.accuracy_score(gender, called),
+        "gender_precision": sklearn_metrics.precision_score(gender, called),
+        "gender_recall": sklearn_metrics.recall_score(gender, called),
+        "gender_f1": sklearn_metrics.f1_score(gender, called),
+        "gender_roc_auc": sklearn_metrics.roc_auc_score(gender, probability),
+        "gender_pr_auc": sklearn_metrics.average_precision_score(gender, probability),
+    }
+    assert {name: values[name] for name in expected} == pytest.approx(expected)
+
+
+def test_integer_weights_are_repeated_faces(predictions) -> None:
+    rng = np.random.default_rng(4)
+    weights = rng.integers(0, 4, (NUM_FACES, 20))
+    weights[:, 0] = 1
+    values = WeightedMetrics(*predictions)(weights.astype(np.float64))
+    for column, counts in enumerate(weights.T):
+        repeated = [np.repeat(array, counts) for array in predictions]
+        expected = point_metrics(*repeated)
+        assert dict(zip(METRICS, values[:, column], strict=True)) == pytest.approx(expected)
+
+
+def test_the_order_of_faces_does_not_matter(predictions) -> None:
+    rng = np.random.default_rng(5)
+    weights = rng.integers(0, 3, (NUM_FACES, 5)).astype(np.float64)
+    order = rng.permutation(NUM_FACES)
+    shuffled = WeightedMetrics(*(array[order] for array in predictions))(weights[order])
+    np.testing.assert_allclose(shuffled, WeightedMetrics(*predictions)(weights), atol=1e-12)
+
+
+def test_a_resample_of_one_man_has_only_the_metrics_that_exist(predictions) -> None:
+    age, gender, age_years, _ = predictions
+    weights = np.zeros((NUM_FACES, 1))
+    man = np.flatnonzero(gender == 0)[0]
+    weights[man] = 3
+    values = dict(zip(METRICS, WeightedMetrics(*predictions)(weights)[:, 0], strict=True))
+    of_him = point_metrics(*(array[[man] * 3] for array in predictions))
+    assert values == pytest.approx(of_him, nan_ok=True)
+    assert np.isnan(values["age_r2"])
+    assert np.isnan(values["gender_roc_auc"])
+    assert values["age_mae"] == abs(age_years[man] - age[man])

@@ -6,6 +6,7 @@ import pytest
 
 from utkface.evaluation.bootstrap import Bootstrap
 from utkface.evaluation.metrics import per_face_terms
+from utkface.evaluation.records import Estimate, Group
 from utkface.evaluation.subgroups import (
     NOT_MEASURED,
     SMALL_GROUP_FACES,
@@ -39,7 +40,7 @@ def tables_of(faces: pd.DataFrame, age_years, probability) -> dict:
     terms = per_face_terms(
         faces["age"].to_numpy(), faces["gender"].to_numpy(), age_years, probability
     )
-    bootstrap = Bootstrap(faces["group"].to_numpy(), num_resamples=50)
+    bootstrap = Bootstrap(faces.group.to_numpy(), num_resamples=50)
     return evaluate_subgroups(assign_subgroups(faces), terms, bootstrap)
 
 
@@ -60,10 +61,10 @@ def test_every_attribute_divides_all_faces(faces) -> None:
     tables = tables_of(faces, faces["age"].to_numpy() + 1.0, np.full(NUM_FACES, 0.7))
     assert set(tables) == {"age", "gender", "race", "age_gender", "race_gender", *QUALITY}
     for table in tables.values():
-        assert sum(row["num_faces"] for row in table) == NUM_FACES
-        assert all(row["num_faces"] > 0 for row in table)
-    assert tables["contrast"][-1]["group"] == NOT_MEASURED
-    assert tables["contrast"][-1]["num_faces"] == 5
+        assert sum(row.num_faces for row in table) == NUM_FACES
+        assert all(row.num_faces > 0 for row in table)
+    assert tables["contrast"][-1].group == NOT_MEASURED
+    assert tables["contrast"][-1].num_faces == 5
 
 
 def test_a_measure_that_nobody_has_is_left_out(faces) -> None:
@@ -116,18 +117,18 @@ def test_values_are_those_of_fairlearn(faces) -> None:
             y_pred=probability > 0.5,
             sensitive_features=features,
         )
-        ours = {row["group"]: row for row in tables[attribute]}
+        ours = {row.group: row for row in tables[attribute]}
         assert set(ours) == set(age_frame.by_group.index)
         for label, row in ours.items():
-            assert row["age_mae"]["value"] == pytest.approx(age_frame.by_group[label])
-            assert row["gender_accuracy"]["value"] == pytest.approx(gender_frame.by_group[label])
+            assert row.age_mae.value == pytest.approx(age_frame.by_group[label])
+            assert row.gender_accuracy.value == pytest.approx(gender_frame.by_group[label])
 
 
 def test_seeds_averaged_first_give_the_mean_of_each_seeds_metrics(faces) -> None:
     rng = np.random.default_rng(2)
     age, gender = faces["age"].to_numpy(), faces["gender"].to_numpy()
     age_years, probability = age + rng.normal(0, 5, (2, NUM_FACES)), rng.random((2, NUM_FACES))
-    bootstrap = Bootstrap(faces["group"].to_numpy(), num_resamples=50)
+    bootstrap = Bootstrap(faces.group.to_numpy(), num_resamples=50)
     terms = per_face_terms(age, gender, age_years, probability).mean(axis=1)
     both = evaluate_subgroups(assign_subgroups(faces), terms, bootstrap)["race"][0]
     single = [
@@ -135,17 +136,19 @@ def test_seeds_averaged_first_give_the_mean_of_each_seeds_metrics(faces) -> None
         for predicted in zip(age_years, probability, strict=True)
     ]
     for name in ("age_mae", "age_bias", "gender_accuracy"):
-        mean = np.mean([row[name]["value"] for row in single])
-        assert both[name]["value"] == pytest.approx(mean)
+        mean = np.mean([getattr(row, name).value for row in single])
+        assert getattr(both, name).value == pytest.approx(mean)
 
 
-def row(group: str, num_faces: int, mae_years: float, accuracy: float) -> dict:
-    metrics = {"age_mae": {"value": mae_years}, "gender_accuracy": {"value": accuracy}}
-    return {
-        "group": group,
-        "num_faces": num_faces,
-        "small": num_faces < SMALL_GROUP_FACES,
-    } | metrics
+def row(group: str, num_faces: int, mae_years: float, accuracy: float) -> Group:
+    return Group(
+        group=group,
+        num_faces=num_faces,
+        small=num_faces < SMALL_GROUP_FACES,
+        age_mae=Estimate(value=mae_years),
+        age_bias=Estimate(),
+        gender_accuracy=Estimate(value=accuracy),
+    )
 
 
 def test_gaps_keep_their_sign_and_pass_over_small_and_unmeasured_groups() -> None:
@@ -155,12 +158,12 @@ def test_gaps_keep_their_sign_and_pass_over_small_and_unmeasured_groups() -> Non
         row("tiny", SMALL_GROUP_FACES - 1, 50.0, 0.1),
         row(NOT_MEASURED, 100, 40.0, 0.2),
     ]
-    overall = {"age_mae": {"value": 4.5}, "gender_accuracy": {"value": 0.92}}
+    overall = {"age_mae": Estimate(value=4.5), "gender_accuracy": Estimate(value=0.92)}
     gaps = subgroup_gaps({"race": table, "gender": [table[0], table[2]]}, overall)
     assert set(gaps) == {"race"}  # one comparable group is no comparison
     age_gap, gender_gap = gaps["race"]["age_mae"], gaps["race"]["gender_accuracy"]
-    assert (age_gap["worst"], age_gap["best"]) == ("b", "a")
-    assert (age_gap["worst_minus_best"], age_gap["worst_minus_all"]) == (2.0, 1.5)
-    assert (gender_gap["worst"], gender_gap["best"]) == ("a", "b")
-    assert gender_gap["worst_minus_best"] == pytest.approx(-0.05)
-    assert gender_gap["worst_minus_all"] == pytest.approx(-0.02)
+    assert (age_gap.worst, age_gap.best) == ("b", "a")
+    assert (age_gap.worst_minus_best, age_gap.worst_minus_all) == (2.0, 1.5)
+    assert (gender_gap.worst, gender_gap.best) == ("a", "b")
+    assert gender_gap.worst_minus_best == pytest.approx(-0.05)
+    assert gender_gap.worst_minus_all == pytest.approx(-0.02)

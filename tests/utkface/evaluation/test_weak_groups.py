@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from utkface.evaluation import group_effect, weak_groups
-from utkface.evaluation.stored_predictions import read_predictions
+from utkface.evaluation import compare, weak_groups
+from utkface.evaluation.predictions import read_predictions
+from utkface.evaluation.weak_groups import find_weak_groups, shrink
 from utkface.io import UserError
 from utkface.sampling import parse_weights
 
@@ -89,10 +90,11 @@ def test_what_is_missing_is_named_with_what_is_there(write, tmp_path):
     assert "cannot read" in error_of(read_predictions, folder, "validation")
 
 
-def test_the_headline_is_read_by_default(write):
+def test_the_headline_is_read_by_default(write, make_evaluation):
     folder = write("run", labels=("a", "b"))
-    rows = [{"label": "a", "headline": False}, {"label": "b", "headline": True}]
-    (folder / "evaluation.json").write_text(json.dumps({"rows": rows}))
+    evaluation = make_evaluation().evaluation
+    evaluation.rows[0].label = "b"  # the headline's
+    (folder / "evaluation.json").write_text(evaluation.to_text())
     assert read_predictions(folder, "validation").label == "b"
 
 
@@ -109,7 +111,7 @@ def test_the_command_writes_what_a_space_reads(write, tmp_path, capsys, monkeypa
     assert "80+ female" in out
     assert "--space weak_groups" in out
 
-    from tune.spaces import load_space  # both must agree on where the file is
+    from search_spaces import load_space  # both must agree on where the file is
 
     assert load_space("weak_groups").points[1]["group_weights"] == found["group_weights"]
     monkeypatch.setenv("UTKFACE_GROUP_WEIGHTS", str(tmp_path / "other.json"))
@@ -134,24 +136,24 @@ def test_the_effect_on_weak_groups_and_on_the_rest(write):
     groups = parse_weights("80+ female=1.5, 80+ male=1.4, 110+ asian=2")
     before = read_predictions(write("before", old_error=12.0), "validation")
     after = read_predictions(write("after", old_error=9.0), "validation")
-    table = group_effect.compare_groups(groups, before, after, num_resamples=200)
-    names = ["80+ female", "80+ male", group_effect.WEAK, group_effect.REST, group_effect.ALL]
+    table = compare.compare_groups(groups, before, after, num_resamples=200)
+    names = ["80+ female", "80+ male", compare.WEAK, compare.REST, compare.ALL]
     assert table["group"].tolist() == names  # the group without a face is left out
     of = table.set_index("group")
-    assert of.loc[group_effect.WEAK, "age_mae_change"] == pytest.approx(
-        of.loc[group_effect.WEAK, "age_mae_after"] - of.loc[group_effect.WEAK, "age_mae_before"]
+    assert of.loc[compare.WEAK, "age_mae_change"] == pytest.approx(
+        of.loc[compare.WEAK, "age_mae_after"] - of.loc[compare.WEAK, "age_mae_before"]
     )
-    assert of.loc[group_effect.WEAK, "age_mae_high"] < 0, "better beyond doubt"
-    unchanged = of.loc[group_effect.REST, ["age_mae_change", "age_mae_low", "age_mae_high"]]
+    assert of.loc[compare.WEAK, "age_mae_high"] < 0, "better beyond doubt"
+    unchanged = of.loc[compare.REST, ["age_mae_change", "age_mae_low", "age_mae_high"]]
     assert (unchanged == 0).all(), "the rest was predicted equally"
-    assert of.loc[group_effect.ALL, "num_faces"] == 900
+    assert of.loc[compare.ALL, "num_faces"] == 900
     assert (of["gender_accuracy_before"] == 1).all()
 
 
 def test_the_effect_as_a_command(write, capsys, tmp_path):
     before, after = write("before"), write("after", old_error=9.0)
     weak_groups.main([str(before)])
-    group_effect.main([str(before), str(after), "--output", str(tmp_path / "effect.csv")])
+    compare.main([str(before), str(after), "--groups", "--output", str(tmp_path / "effect.csv")])
     out = capsys.readouterr().out
     assert "the rest" in out
     assert "regression to the mean" in out
@@ -163,12 +165,97 @@ def test_different_faces_are_not_compared(write):
     table = pd.read_parquet(after / "predictions.parquet")
     table[table["file"] != "007.jpg"].to_parquet(after / "predictions.parquet", index=False)
     models = [read_predictions(folder, "validation") for folder in (before, after)]
-    assert "different faces" in error_of(group_effect.compare_groups, [], *models)
+    assert "different validation faces" in error_of(compare.compare_groups, [], *models)
 
 
 def test_weights_that_cannot_be_read_are_refused(write, tmp_path):
     folder = write("run")
     (tmp_path / "weights.json").write_text('{"group_weights": "80+=many"}')
     for path in ("nowhere.json", "weights.json"):
-        arguments = [str(folder), str(folder), "--weights", str(tmp_path / path)]
-        assert f"{path} (" in error_of(group_effect.main, arguments)
+        arguments = [str(folder), str(folder), "--groups", str(tmp_path / path)]
+        assert f"{path} (" in error_of(compare.main, arguments)
+
+
+def made_up_faces(num_faces, rng):
+    return pd.DataFrame(
+        {
+            "age": rng.integers(0, 100, num_faces),
+            "gender": rng.integers(0, 2, num_faces),
+            "race": rng.choice(5, num_faces, p=[0.6, 0.2, 0.1, 0.07, 0.03]),
+        }
+    )
+
+
+def predictions_of(faces, error_years, share_wrong, rng, num_seeds=2):
+    """Return predictions (S, N) with these mean absolute errors and shares of wrong genders."""
+    shape = (num_seeds, len(faces))
+    age_years = faces["age"].to_numpy() + error_years * rng.laplace(size=shape)
+    is_wrong = rng.random(shape) < share_wrong
+    return age_years, np.where(is_wrong, 1 - faces["gender"], faces["gender"]).astype(float)
+
+
+def test_the_formula_worked_out_by_hand():
+    """Two groups of 2 and 4 faces; the numbers are those of the module's docstring."""
+    error = np.array([9.0, 11.0, 1.0, 3.0, 1.0, 3.0])
+    group = np.array([0, 0, 1, 1, 1, 1])
+    mean, shrunken, is_weak = shrink(error, group)
+    np.testing.assert_allclose(mean, [10, 2])
+    m, v_all = 28 / 6, np.var(error)
+    s2 = np.array([(2 + 10 * v_all) / 11 / 2, (4 + 10 * v_all) / 13 / 4])
+    distance = np.array([10 - m, 2 - m])
+    t2 = (2 * (distance[0] ** 2 - s2[0] * 4 / 6) + 4 * (distance[1] ** 2 - s2[1] * 2 / 6)) / 6
+    b = t2 / (t2 + s2)
+    np.testing.assert_allclose(shrunken, m + b * distance)
+    np.testing.assert_array_equal(is_weak, b * distance > 1.96 * np.sqrt(b * s2))
+
+
+def test_groups_without_any_difference_are_shrunk_to_the_mean():
+    mean, shrunken, is_weak = shrink(np.array([1.0, 3.0, 1.0, 3.0]), np.array([0, 0, 1, 1]))
+    np.testing.assert_array_equal(mean, [2, 2])
+    np.testing.assert_array_equal(shrunken, [2, 2])
+    assert not is_weak.any()
+
+
+def test_a_model_without_an_error_has_no_weak_group():
+    faces = made_up_faces(50, np.random.default_rng(0))
+    perfect = np.stack([faces["age"], faces["age"]]), np.stack([faces["gender"], faces["gender"]])
+    assert (find_weak_groups(faces, *map(np.float64, perfect))["weight"] == 1).all()
+
+
+def test_noise_alone_makes_hardly_a_group_weak():
+    """Forty models that are equally good at all of more than 60 groups, many of them tiny."""
+    rng = np.random.default_rng(1)
+    weights = []
+    for _ in range(40):
+        faces = made_up_faces(1500, rng)
+        weights.append(find_weak_groups(faces, *predictions_of(faces, 5.0, 0.06, rng))["weight"])
+    assert max(len(of_model) for of_model in weights) > 60
+    assert np.mean([(of_model > 1).sum() for of_model in weights]) < 0.5
+    assert max(of_model.max() for of_model in weights) < 1.5
+    assert np.mean([of_model.mean() for of_model in weights]) < 1.002
+
+
+def test_planted_weakness_is_found_and_weighed():
+    rng = np.random.default_rng(2)
+    faces = made_up_faces(4000, rng)
+    is_old = (faces["age"] >= 80).to_numpy()
+    is_indian = (faces["race"] == 3).to_numpy()
+    errors = np.where(is_old, 12.0, 4.0), np.where(is_indian, 0.4, 0.04)
+    table = find_weak_groups(faces, *predictions_of(faces, *errors, rng)).set_index("group")
+    weak = table[table["weight"] > 1]
+    assert {"80+ male", "80+ female", "all male indian", "all female indian"} <= set(weak.index)
+    assert all("80+" in name or "indian" in name for name in weak.index)
+    # 80+: 12 years against 5.6 of all; the age is one error of two.
+    assert weak.loc["80+ male", "weight"] == pytest.approx((1 + 12 / 5.6) / 2, rel=0.1)
+    assert weak.loc["80+ male", "age_mae_is_weak"]
+    assert not weak.loc["80+ male", "gender_error_is_weak"]
+    assert weak.loc["all female indian", "gender_error_is_weak"]
+
+
+def test_the_same_error_weighs_less_in_a_smaller_group():
+    rng = np.random.default_rng(3)
+    group = np.repeat([0, 1, 2, 3], [5, 200, 1000, 1000])
+    error = rng.laplace(size=len(group)) + np.where(group < 2, 6.0, 4.0)
+    mean, shrunken, _ = shrink(error + np.where(group == 0, 6 - error[:5].mean(), 0), group)
+    assert mean[0] == pytest.approx(mean[1], rel=0.05)
+    assert shrunken[0] < shrunken[1] < mean[1]

@@ -3,12 +3,12 @@
 Sections after Mitchell et al., *Model Cards for Model Reporting* (2019).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from utkface.evaluation.report import words
-from utkface.evaluation.report.measures import MEASURES, attribute_title, overall, part
-from utkface.evaluation.report.text import show
+from utkface.evaluation.records import Evaluation, Row
+from utkface.evaluation.report import findings
+from utkface.evaluation.report.text import MEASURES, attribute_title, show, show_duration
 
 _CARD_GROUPS = ("age", "gender", "race", "luminance")
 
@@ -45,13 +45,10 @@ print(predictor(["face.jpg"]))
 ```"""
 
 
-def write_model_card(evaluation: Mapping[str, Any], row: Mapping[str, Any]) -> str:
-    """Return the model card of one row of an evaluation, as Markdown; photographs are never in it.
-
-    Whatever the evaluation lacks is a dash or left out.
-    """
-    is_demo = bool((evaluation.get("data") or {}).get("is_demo"))
-    title = f"# Model card: {escape(row.get('label'))}, {escape(row.get('protocol'))} split"
+def write_model_card(evaluation: Evaluation, row: Row) -> str:
+    """Return one row's model card, as Markdown; photographs are never in it."""
+    is_demo = evaluation.data.is_demo
+    title = f"# Model card: {escape(row.label)}, {escape(row.protocol)} split"
     sections = {
         "Model details": _details(evaluation, row),
         "Data and licence": _DEMO_DATA if is_demo else _DATA,
@@ -59,13 +56,13 @@ def write_model_card(evaluation: Mapping[str, Any], row: Mapping[str, Any]) -> s
         "Numbers": _numbers(row, is_demo),
         "Groups": _groups(row, is_demo),
         "Gaps": _gaps(row, is_demo),
-        "Limits": "\n".join(f"- {text}" for text in words.LIMITS),
+        "Limits": "\n".join(f"- {text}" for text in findings.LIMITS),
         "Intended use": _INTENDED,
         "Unintended use": _UNINTENDED,
         "Ethical notes": _ETHICS,
         "How to use it": _USE,
     }
-    parts = [title, *([_DEMO] if is_demo else []), escape(words.headline_sentence(row))]
+    parts = [title, *([_DEMO] if is_demo else []), escape(findings.headline_sentence(row))]
     parts += [f"## {name}\n\n{text}" for name, text in sections.items() if text]
     return "\n\n".join(parts) + "\n"
 
@@ -84,78 +81,75 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], num_texts: int = 1
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _details(evaluation: Mapping[str, Any], row: Mapping[str, Any]) -> str:
-    config = row.get("config") or {}
-    seconds = row.get("train_seconds") or []
-    mean_seconds = sum(seconds) / len(seconds) if seconds else None
+def _details(evaluation: Evaluation, row: Row) -> str:
+    config = row.config
     facts = {
-        "network": f"{show(config.get('backbone'))}, one head for age and one for gender",
-        "age": f"by {show(config.get('age_loss'))} loss",
-        "input": f"{show(config.get('image_size', evaluation.get('image_size')))} px, RGB",
-        "training": f"{show(config.get('epochs', evaluation.get('epochs')))} epochs on "
-        f"{show(row.get('num_train'))} faces, {words.show_duration(mean_seconds)} for each of "
-        f"{words.count(row.get('num_seeds'), 'seed')}",
-        "hardware": words.show_fields(evaluation.get("hardware")),
-        "search": show(evaluation.get("search")),
-        "run": show(evaluation.get("name")),
-        "written": show(evaluation.get("created")),
-        "commit": show(evaluation.get("commit")),
+        "network": f"{show(config.backbone)}, one head for age and one for gender",
+        "age": f"by {show(config.age_loss)} loss",
+        "input": f"{config.image_size or evaluation.image_size} px, RGB",
+        "training": f"{config.epochs or evaluation.epochs} epochs on "
+        f"{show(row.num_train)} faces, {show_duration(row.seconds_per_seed)} for each of "
+        f"{findings.count(row.num_seeds, 'seed')}",
+        "hardware": findings.show_hardware(evaluation.hardware),
+        "search": show(evaluation.search),
+        "run": evaluation.name,
+        "written": evaluation.created,
+        "commit": show(evaluation.commit),
         "licence of the code": "MIT",
     }
     lines = [f"- {name}: {escape(value)}" for name, value in facts.items()]
-    settings = ", ".join(f"{name}: {show(value)}" for name, value in config.items())
+    known = config.model_dump(exclude_unset=True)
+    settings = ", ".join(f"{name}: {show(value)}" for name, value in known.items())
     return "\n".join([*lines, f"- settings: {escape(settings or '–')}"])
 
 
-def _protocol(evaluation: Mapping[str, Any], row: Mapping[str, Any]) -> str:
-    looks = "averaged with its mirror image's" if evaluation.get("flip") else "of one look"
+def _protocol(evaluation: Evaluation, row: Row) -> str:
+    looks = "averaged with its mirror image's" if evaluation.flip else "of one look"
     lines = [
-        words.PROTOCOLS.get(str(row.get("protocol")), f"The {row.get('protocol')} split."),
-        words.leak_sentence(evaluation) if row.get("protocol") == "random" else None,
-        f"Judged on {words.count(row.get('num_faces'), 'face')} of the {row.get('part')} part in "
-        f"{words.count(row.get('num_groups'), 'group')} of copies; each prediction is {looks}.",
-        words.spread_sentence(row),
+        findings.PROTOCOLS.get(row.protocol, f"The {row.protocol} split."),
+        findings.leak_sentence(evaluation) if row.protocol == "random" else None,
+        f"Judged on {findings.count(row.num_faces, 'face')} of the {row.part} part in "
+        f"{findings.count(row.num_groups, 'group')} of copies; each prediction is {looks}.",
+        findings.spread_sentence(row),
         "Intervals are 95 % (bootstrap over groups of copies).",
     ]
     return "\n".join(f"- {escape(line)}" for line in lines if line)
 
 
-def _numbers(row: Mapping[str, Any], is_demo: bool) -> str:
+def _numbers(row: Row, is_demo: bool) -> str:
     lines = []
     for name, measure in MEASURES.items():
-        estimate = overall(row, name)
-        value, interval = measure.show(part(estimate)), measure.interval(estimate)
+        estimate = row.metric(name)
+        value, interval = measure.show(estimate.value), measure.interval(estimate)
         spread = measure.show_spread(estimate)
         lines.append([measure.heading + _demo(is_demo), value, interval, spread])
     text = table(["metric", "value", "95 % interval", "± between seeds"], lines)
-    return "\n\n".join(filter(None, [text, words.interval_sentence(row)]))
+    return "\n\n".join(filter(None, [text, findings.interval_sentence(row)]))
 
 
-def _groups(row: Mapping[str, Any], is_demo: bool) -> str:
+def _groups(row: Row, is_demo: bool) -> str:
     lines = []
     for attribute in _CARD_GROUPS:
-        for group in (row.get("subgroups") or {}).get(attribute) or []:
-            name = f"{attribute_title(attribute)}: {group.get('group')}"
-            name += " (few)" if group.get("small") else ""
-            lines.append([escape(name) + _demo(is_demo), show(group.get("num_faces"))])
+        for group in row.subgroups.get(attribute, []):
+            name = f"{attribute_title(attribute)}: {group.group}" + " (few)" * group.small
+            lines.append([escape(name) + _demo(is_demo), show(group.num_faces)])
             for metric in ("age_mae", "gender_accuracy"):
-                measure, estimate = MEASURES[metric], group.get(metric)
-                lines[-1] += [measure.show(part(estimate)), measure.interval(estimate)]
+                measure, estimate = MEASURES[metric], getattr(group, metric)
+                lines[-1] += [measure.show(estimate.value), measure.interval(estimate)]
     head = ["group", "faces", "age MAE, years", "95 %", "gender accuracy, %", "95 %"]
     return table(head, lines) if lines else ""
 
 
-def _gaps(row: Mapping[str, Any], is_demo: bool) -> str:
+def _gaps(row: Row, is_demo: bool) -> str:
     lines = []
-    for attribute, gaps in (row.get("gaps") or {}).items():
+    for attribute, gaps in row.gaps.items():
         for metric, gap in gaps.items():
             measure = MEASURES[metric]
-            names = (escape(gap.get(name)) for name in ("worst", "best"))
-            sizes = (gap.get(name) for name in ("worst_minus_best", "worst_minus_all"))
             lines.append([
                 escape(attribute_title(attribute)) + _demo(is_demo),
                 f"{measure.title}, {measure.unit_of_difference}",
-                *names, *map(measure.show_signed, sizes),
+                escape(gap.worst), escape(gap.best),
+                measure.show_signed(gap.worst_minus_best), measure.show_signed(gap.worst_minus_all),
             ])  # fmt: skip
     head = ["by", "metric", "worst group", "best group", "worst − best", "worst − all"]
     return table(head, lines, num_texts=4) if lines else ""

@@ -1,21 +1,27 @@
-"""A model's predictions as figures: ages, errors, confusion, calibration. None shows a face.
+"""A model's predictions, and its errors by subgroup, as figures. None shows a face.
 
 Each function returns an `<svg>` for the page, or None where there is nothing to draw.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from utkface.data.labels import age_bin
-from utkface.evaluation.report.svg import COLOUR, SMALL_TEXT_SIZE, new_figure, to_svg
-from utkface.evaluation.report.text import number
+from utkface.evaluation.records import CalibrationBin, Estimate, Group, Row
+from utkface.evaluation.report.svg import COLOUR, SMALL_TEXT_SIZE, WIDTH, new_figure, to_svg
+from utkface.evaluation.report.text import MEASURES, Measure, attribute_title, number
 
 _MAX_ERROR_YEARS = 25  # the histogram's ends; what lies beyond is counted in its last bars
+#: What is drawn of each group, side by side.
+_PANELS = (("age_mae", "age"), ("gender_accuracy", "gender"))
+_ROW_UNITS = 23
+_MAX_LABEL_CHARS = 20  # in one line; longer ones would leave too little room for the panels
 
 
 def draw_ages(faces: pd.DataFrame) -> Markup | None:
@@ -71,7 +77,7 @@ def draw_errors(faces: pd.DataFrame) -> Markup | None:
     return to_svg(figure, "errors", label)
 
 
-def draw_confusion(confusion: Mapping[str, Any]) -> Markup | None:
+def draw_confusion(confusion: Mapping[str, list[list[float]]]) -> Markup | None:
     """Draw by age group which share of men is read as women, and of women as men."""
     groups = {name: np.array(cells, float) for name, cells in confusion.items() if cells}
     if not groups:
@@ -99,16 +105,16 @@ def draw_confusion(confusion: Mapping[str, Any]) -> Markup | None:
     return to_svg(figure, "confusion", f"Wrong genders by {len(groups)} age groups")
 
 
-def draw_calibration(bins: Sequence[Mapping[str, Any]]) -> Markup | None:
+def draw_calibration(bins: Sequence[CalibrationBin]) -> Markup | None:
     """Draw how often a face of a given probability is a woman's: on the diagonal is honest."""
-    filled = [b for b in bins if b.get("num_faces") and b.get("share_female") is not None]
+    filled = [b for b in bins if b.num_faces and b.share_female is not None]
     if not filled:
         return None
     figure, axes = new_figure(height=340)
     axes.plot([0, 1], [0, 1], color=COLOUR["muted"], lw=1, ls=(0, (4, 3)))
-    said = [number(b["mean_probability"]) for b in filled]
-    true = [number(b["share_female"]) for b in filled]
-    num_faces = np.array([number(b["num_faces"]) for b in filled])
+    said = [number(b.mean_probability) for b in filled]
+    true = [number(b.share_female) for b in filled]
+    num_faces = np.array([b.num_faces for b in filled])
     axes.plot(said, true, color=COLOUR["gender"], lw=1.2, alpha=0.6)
     sizes = 12 + 240 * np.sqrt(num_faces / num_faces.max())
     axes.scatter(said, true, sizes, color=COLOUR["gender"], alpha=0.75, linewidths=0)
@@ -123,6 +129,66 @@ def draw_calibration(bins: Sequence[Mapping[str, Any]]) -> Markup | None:
     axes.set(xlim=(-0.04, 1.04), ylim=(-0.06, 1.06))
     axes.set(xlabel="probability of female that the model gives", ylabel="share that is female")
     return to_svg(figure, "calibration", f"Calibration of gender in {len(filled)} bins")
+
+
+def draw_groups(row: Row, attribute: str) -> Markup | None:
+    """Draw age error and gender accuracy by the groups of one attribute, None without groups."""
+    groups = row.subgroups.get(attribute, [])
+    panels = [(MEASURES[name], role) for name, role in _PANELS]
+    return _draw(row, groups, panels, attribute, f"by {attribute_title(attribute)}")
+
+
+def draw_bias(row: Row) -> Markup | None:
+    """Draw by age group whether faces are read as older or younger than they are."""
+    groups = row.subgroups.get("age", [])
+    return _draw(row, groups, [(MEASURES["age_bias"], "age")], "bias", "bias by age")
+
+
+def _draw(
+    row: Row,
+    groups: Sequence[Group],
+    panels: Sequence[tuple[Measure, str]],
+    name: str,
+    what: str,
+) -> Markup | None:
+    if not groups:
+        return None
+    labels = [_group_label(group) for group in groups]
+    row_units = _ROW_UNITS + 12 * max(label.count("\n") for label in labels)
+    figure = Figure(figsize=(WIDTH / 72, (80 + row_units * len(groups)) / 72), layout="constrained")
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for panel, (measure, role) in zip(axes, panels, strict=True):
+        _draw_panel(panel, groups, measure, COLOUR[role])
+        if measure.name == "age_bias":
+            panel.axvline(0, color=COLOUR["muted"], lw=1)
+        else:
+            panel.axvline(_percent(measure, row.metric(measure.name)), color=COLOUR["best"], lw=1)
+        panel.locator_params(axis="x", nbins=8 if len(panels) == 1 else 3)
+        panel.set_xlabel(measure.heading)
+    axes[0].set_yticks(range(len(groups)), labels)
+    axes[0].set_ylim(len(groups) - 0.4, -0.6)  # the first group on top
+    return to_svg(figure, f"groups-{name}", f"Errors {what} in {len(groups)} groups")
+
+
+def _draw_panel(axes: Axes, groups: Sequence[Group], measure: Measure, colour: str) -> None:
+    for place, group in enumerate(groups):
+        estimate = getattr(group, measure.name)
+        low, high = (_percent(measure, estimate, end) for end in ("low", "high"))
+        axes.plot([low, high], [place, place], color=colour, lw=2, alpha=0.55)
+        face = "none" if group.small else colour
+        axes.plot(_percent(measure, estimate), place, "o", color=colour, mfc=face, ms=6)
+    axes.grid(axis="y", visible=False)
+
+
+def _percent(measure: Measure, estimate: Estimate, end: str = "value") -> float:
+    return number(getattr(estimate, end)) * (100 if measure.is_share else 1)
+
+
+def _group_label(group: Group) -> str:
+    """Return a group's name and number of faces; one below the other where they are long."""
+    name, num_faces = group.group, f"({group.num_faces})"
+    is_long = len(name) + len(num_faces) > _MAX_LABEL_CHARS
+    return f"{name}\n{num_faces}" if is_long else f"{name} {num_faces}"
 
 
 def _in_percent() -> PercentFormatter:

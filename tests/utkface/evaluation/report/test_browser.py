@@ -20,7 +20,7 @@ def test_an_evaluation_can_be_read(make_evaluation, look_at, tmp_path, name):
 
 def test_groups_with_long_names_can_be_read(make_evaluation, look_at, tmp_path):
     made = make_evaluation()
-    for group in made.row()["subgroups"]["contrast"]:
-        group["group"] = "0.0004964–0.0007649"
+    for group in made.row().subgroups["contrast"]:
+        group.group = "0.0004964–0.0007649"
     write_evaluation_report(made.evaluation, made.predictions, tmp_path, {})
     assert look_at(tmp_path / PAGE).problems == []

@@ -1,7 +1,8 @@
 import re
 
+from utkface.evaluation.records import Row
 from utkface.evaluation.report import write_model_card
-from utkface.evaluation.report.measures import MEASURES
+from utkface.evaluation.report.text import MEASURES
 
 SECTIONS = [
     "Model details", "Data and licence", "Protocol", "Numbers", "Groups", "Gaps", "Limits",
@@ -15,10 +16,8 @@ def test_a_card_has_every_section_and_metric(make_evaluation):
     assert re.findall(r"^## (.*)$", card, re.MULTILINE) == SECTIONS
     for measure in MEASURES.values():
         assert f"| {measure.heading} | " in card
-    mae = made.row()["overall"]["age_mae"]
-    assert (
-        f"| age MAE, years | {mae['value']:.2f} | {mae['low']:.2f} to {mae['high']:.2f} |" in card
-    )
+    mae = made.row().metric("age_mae")
+    assert f"| age MAE, years | {mae.value:.2f} | {mae.low:.2f} to {mae.high:.2f} |" in card
     assert "337" not in card  # of the random split alone
     assert "337 of the 700" in write_model_card(made.evaluation, made.row(protocol="random"))
     assert "Predictor.load" in card
@@ -26,7 +25,7 @@ def test_a_card_has_every_section_and_metric(make_evaluation):
 
 def test_tables_have_as_many_cells_as_their_head(make_evaluation):
     made = make_evaluation()
-    made.row()["subgroups"]["race"][0]["group"] = "a|b\n|c"
+    made.row().subgroups["race"][0].group = "a|b\n|c"
     card = write_model_card(made.evaluation, made.row())
     for block in re.findall(r"(?:^\|.*\n)+", card, re.MULTILINE):
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
@@ -35,7 +34,7 @@ def test_tables_have_as_many_cells_as_their_head(make_evaluation):
 
 def test_names_are_not_markup(make_evaluation):
     made = make_evaluation()
-    row = made.row() | {"label": "<img src=x> *bold* [a](b)"}
+    row = made.row().model_copy(update={"label": "<img src=x> *bold* [a](b)"})
     card = write_model_card(made.evaluation, row)
     assert "<img" not in card.replace(r"\<img", "")
     assert r"\*bold\* \[a\](b)" in card
@@ -51,9 +50,12 @@ def test_demo_faces_are_said_on_top_and_in_every_row(make_evaluation):
     assert "susanqq" not in card
 
 
-def test_a_row_of_which_little_is_known():
-    row = {"label": "a", "protocol": "strange", "part": "test", "overall": {}}
-    card = write_model_card({}, row)
+def test_a_row_of_which_little_is_known(make_evaluation):
+    row = Row(
+        label="a", protocol="strange", part="test", headline=False, num_faces=9, num_seeds=1,
+        overall={},
+    )  # fmt: skip
+    card = write_model_card(make_evaluation().evaluation, row)
     assert "| age MAE, years | – | – | – |" in card
     assert "## Groups" not in card
     assert "nan" not in card

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
+from utkface.evaluation.records import Estimate, SeedEstimate
 from utkface.evaluation.report import write_evaluation_report
 from utkface.evaluation.report.svg import COLOUR, ROLES
 
@@ -71,10 +72,10 @@ def test_every_row_and_figure_is_there(make_evaluation, write, tmp_path):
     page = write(made)
     assert {path.stem for path in (tmp_path / "figures").iterdir()} == EVERY_FIGURE
     assert len(page.values("aria-label")) == len(EVERY_FIGURE)
-    labels = [row["label"] for row in made.evaluation["rows"] + made.evaluation["baselines"]]
+    labels = [row.label for row in [*made.evaluation.rows, *made.evaluation.baselines]]
     assert all(page.html.count(label) >= labels.count(label) for label in labels)
-    mae = made.row()["overall"]["age_mae"]
-    assert f"{mae['value']:.2f} years on average (95 % interval {mae['low']:.2f}" in page.words
+    mae = made.row().metric("age_mae")
+    assert f"{mae.value:.2f} years on average (95 % interval {mae.low:.2f}" in page.words
     for words in (
         "grouped split, 3 seeds", "random split, 3 seeds", "337 of the 700 test faces",
         "better by", "a difference", "SENet50_f", "Gaps", "eyes", "Every metric of every row",
@@ -124,12 +125,13 @@ def test_page_and_figures_follow_light_and_dark(make_evaluation, write, tmp_path
 def test_texts_from_outside_are_escaped(make_evaluation, write):
     made = make_evaluation()
     evil = "<script>alert('$x$')</script>&"
-    made.evaluation |= {"name": evil, "command": evil, "commit": evil, "search": evil}
-    for row in made.evaluation["rows"]:
-        row["label"] = evil
-        row["subgroups"]["race"][0]["group"] = evil
-        row["gaps"]["race"]["age_mae"]["worst"] = evil
-    made.evaluation["paired"][0]["a"] = evil
+    for name in ("name", "command", "commit", "search"):
+        setattr(made.evaluation, name, evil)
+    for row in made.evaluation.rows:
+        row.label = evil
+        row.subgroups["race"][0].group = evil
+        row.gaps["race"]["age_mae"].worst = evil
+    made.evaluation.paired[0].a = evil
     made.predictions["label"] = evil
     made.predictions["file"] = evil + made.predictions["file"]
     page = write(made)
@@ -150,8 +152,8 @@ def test_demo_faces_are_said_in_every_table(make_evaluation, write, tmp_path):
 
 def test_one_seed_without_quality_baselines_and_explanations(make_evaluation, write, tmp_path):
     made = make_evaluation(num_seeds=1, with_quality=False)
-    for name in ("baselines", "paired", "explanations", "leak", "seconds", "search"):
-        del made.evaluation[name]
+    nothing = {"baselines": [], "paired": [], "explanations": None, "leak": {}, "seconds": {}}
+    made.evaluation = made.evaluation.model_copy(update={**nothing, "search": None})
     page = write(made)
     assert "one seed, so nothing is known" in page.words
     assert "What it looks at" not in page.words
@@ -170,21 +172,19 @@ def test_without_predictions_there_are_only_the_figures_of_the_numbers(make_eval
 
 def test_an_evaluation_of_nothing(make_evaluation, write):
     made = make_evaluation()
-    made.evaluation, made.predictions = {}, pd.DataFrame()
+    made.evaluation.rows, made.predictions = [], pd.DataFrame()
     assert "No model was evaluated" in write(made).words
 
 
 def test_metrics_that_could_not_be_computed(make_evaluation, write):
     made = make_evaluation()
-    none = {"value": None, "low": None, "high": None}
-    for row in made.evaluation["rows"]:
-        row["overall"] = {
-            name: none | {"spread": None, "per_seed": [None]} for name in row["overall"]
-        }
-        row["subgroups"]["age"][0] |= {"age_mae": none, "gender_accuracy": none}
-        row["interval"] = None
-        row["calibration"] = []
-    made.evaluation["paired"][0] |= {"age_mae": none, "gender_accuracy": none, "score": none}
+    none = SeedEstimate(per_seed=[None])
+    for row in made.evaluation.rows:
+        row.overall = dict.fromkeys(row.overall, none)
+        row.subgroups["age"][0].age_mae = row.subgroups["age"][0].gender_accuracy = Estimate()
+        row.interval, row.calibration = None, []
+    pair = made.evaluation.paired[0]
+    pair.age_mae = pair.gender_accuracy = pair.score = Estimate()
     page = write(made)
     assert "not measured" in page.words
     assert "nan" not in re.sub(r"\w*nan\w+", "", page.words)
@@ -193,8 +193,8 @@ def test_metrics_that_could_not_be_computed(make_evaluation, write):
 def test_no_headline_is_said(make_evaluation, write):
     made = make_evaluation()
     assert "settled on validation faces" in write(made).words
-    for row in made.evaluation["rows"]:
-        row["headline"] = False
+    for row in made.evaluation.rows:
+        row.headline = False
     assert "No row was chosen beforehand" in write(made).words
 
 

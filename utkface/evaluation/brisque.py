@@ -12,23 +12,40 @@ shape is looked up between 0.2 and 10, as in the paper, where the package looks 
 bounds; and flat patches count as zero, where the package lets rounding decide their sign, which
 moves the score of a photograph with a flat background by a tenth of a point or two.
 
+The regressor is read as data from that package (Guha 2024, Apache-2.0): its support vectors and the
+features' ranges. Its code is never imported: it needs OpenCV, and libsvm, which has no wheel. So
+the package is an extra; without it this measure is left out and nothing else.
+
 One image at a time: its arrays fit the processor's cache, a batch's do not and take twice the time.
 """
 
 import functools
+import hashlib
+import importlib.metadata
+import io
+import pickle
+from pathlib import Path
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.special import gamma
 
-from utkface.evaluation.quality_svr import load_regressor
+from utkface.io import UserError
 
 _REC709 = (0.2125, 0.7154, 0.0721)
 _SIGMA_PIXELS, _RADIUS_PIXELS = 7 / 6, 3
 _STABILISER = 1 / 255  # keeps the division finite where a patch is flat
+_NUM_FEATURES = 36
 _ROUNDING = 1e-9  # coefficients below are what is left of zero
 _HALVING_TAPS = (-3 / 32, 19 / 32, 19 / 32, -3 / 32)  # OpenCV's bicubic at half a pixel
+
+_PACKAGE = "brisque"
+NOT_INSTALLED = (
+    "BRISQUE is not measured: its model is in a package that is not installed; get it by `pip "
+    "install utkface-tune[brisque]`, or without a compiler `pip install --no-deps brisque==0.2.0`"
+)
 
 Array = NDArray[np.float64]
 
@@ -37,9 +54,10 @@ def brisque(image: NDArray[np.uint8]) -> float:
     """Return the BRISQUE score of an image: about 0 (pristine) to 100, lower is better.
 
     image: (H, W, 3) uint8 RGB, H and W even. NaN for an image without structure, as one of a
-    single colour, of which the measure says nothing.
+    single colour, of which the measure says nothing, and where the model is not installed.
     """
-    return load_regressor().predict(brisque_features(image))
+    regressor = load_regressor()
+    return np.nan if regressor is None else regressor.predict(brisque_features(image))
 
 
 def brisque_features(image: NDArray[np.uint8]) -> Array:
@@ -116,3 +134,72 @@ def _halved_rows(grey: Array) -> Array:
     padded = np.pad(grey, [(1, 1), (0, 0)], mode="edge")
     rows = [tap * padded[start:][: len(grey) : 2] for start, tap in enumerate(_HALVING_TAPS)]
     return np.sum(rows, axis=0)
+
+
+class QualityRegressor(NamedTuple):
+    """An epsilon-SVR with an RBF kernel over features that are scaled to -1..1."""
+
+    minima: NDArray[np.float64]  # (36,)
+    maxima: NDArray[np.float64]  # (36,)
+    support_vectors: NDArray[np.float64]  # (M, 36)
+    coefficients: NDArray[np.float64]  # (M,)
+    gamma: float
+    rho: float
+    digest: str  # of the files it came from
+
+    def predict(self, features: NDArray[np.float64]) -> float:
+        """Return the score of one image's features (36,); NaN where a feature is NaN."""
+        scaled = 2 * (features - self.minima) / (self.maxima - self.minima) - 1
+        distances = ((self.support_vectors - scaled) ** 2).sum(axis=1)
+        return float(np.exp(-self.gamma * distances) @ self.coefficients - self.rho)
+
+
+@functools.cache
+def load_regressor() -> QualityRegressor | None:
+    """Read the regressor, None where its package is not installed.
+
+    Raises `UserError` where the installed package is damaged.
+    """
+    try:
+        package = importlib.metadata.distribution(_PACKAGE)
+        folder = Path(str(package.locate_file(f"{_PACKAGE}/models")))
+        model = (folder / "svm.txt").read_bytes()
+        ranges = (folder / "normalize.pickle").read_bytes()
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    except OSError as error:
+        raise UserError(
+            f"cannot read the model of the package {_PACKAGE} ({error}); install it again: "
+            f"pip install --no-deps --force-reinstall {_PACKAGE}==0.2.0"
+        ) from error
+    return _parse(model.decode(), ranges)
+
+
+def _parse(model: str, ranges: bytes) -> QualityRegressor:
+    """Parse libsvm's text format, and the pickled ranges of the features."""
+    head, _, body = model.partition("\nSV\n")
+    settings = dict(line.split(maxsplit=1) for line in head.splitlines())
+    assert (settings["svm_type"], settings["kernel_type"]) == ("epsilon_svr", "rbf"), settings
+    lines = [line.split() for line in body.splitlines()]
+    vectors = np.zeros((len(lines), _NUM_FEATURES))
+    for row, (_, *entries) in enumerate(lines):
+        for entry in entries:  # "index:value", counted from 1; what is not named is 0
+            index, value = entry.split(":")
+            vectors[row, int(index) - 1] = float(value)
+    limits = _DataUnpickler(io.BytesIO(ranges)).load()
+    return QualityRegressor(
+        minima=np.array(limits["min_"], dtype=float),
+        maxima=np.array(limits["max_"], dtype=float),
+        support_vectors=vectors,
+        coefficients=np.array([float(line[0]) for line in lines]),
+        gamma=float(settings["gamma"]),
+        rho=float(settings["rho"]),
+        digest=hashlib.sha256(model.encode() + ranges).hexdigest(),
+    )
+
+
+class _DataUnpickler(pickle.Unpickler):
+    """Reads numbers, texts, lists and dictionaries; a pickle that names any code is refused."""
+
+    def find_class(self, module: str, name: str) -> NoReturn:
+        raise pickle.UnpicklingError(f"code in a file of numbers: {module}.{name}")

@@ -14,8 +14,8 @@ from matplotlib.ticker import MaxNLocator
 from scipy.ndimage import distance_transform_edt
 
 from utkface.data.labels import GENDERS
-from utkface.evaluation.lime_maps import Explanations
-from utkface.evaluation.regions import mean_map, region_of_pixels
+from utkface.evaluation.lime import Explanations, mean_map, region_of_pixels
+from utkface.evaluation.records import ExplainedFace, RegionWeight
 from utkface.io import replacing
 
 _DPI = 110
@@ -23,24 +23,6 @@ _FACES_PER_ROW = 2
 _MAP_OPACITY = 0.6
 _AGE_LABEL = "years added to the predicted age"
 _GENDER_LABEL = "added to the probability of being female"
-
-
-@dataclass(frozen=True)
-class FaceNote:
-    """What a sheet says of a face beside its photograph."""
-
-    file: str
-    age: int
-    gender: int
-    age_years: float  # predicted
-    gender_probability: float  # predicted, of being female
-
-    def text(self) -> str:
-        """Return label and prediction in two lines."""
-        return (
-            f"labelled {GENDERS[self.gender]}, aged {self.age}\n"
-            f"predicted {self.age_years:.1f} years, P(female) {self.gender_probability:.3f}"
-        )
 
 
 @dataclass(frozen=True)
@@ -73,7 +55,7 @@ def draw_faces(
     title: str,
     subtitle: str,
     images: np.ndarray,
-    notes: Sequence[FaceNote],
+    faces: Sequence[ExplainedFace],
     explanations: Explanations,
 ) -> None:
     """Write a PNG with photograph, age map and gender map of each face (n, S, S, 3) uint8."""
@@ -84,10 +66,10 @@ def draw_faces(
     head, body, foot = figure.subfigures(3, 1, height_ratios=heights, squeeze=False).ravel()
     _write_head(head, title, subtitle)
     cells = body.subfigures(num_rows, _FACES_PER_ROW, squeeze=False, wspace=0.03).ravel()
-    for face, (cell, note) in enumerate(zip(cells, notes, strict=False)):
-        maps = explanations.age_maps[face], explanations.gender_maps[face]
-        r2 = explanations.age_r2[face], explanations.gender_r2[face]
-        _draw_face(cell, images[face], note, maps, r2, scales)
+    for row, (cell, face) in enumerate(zip(cells, faces, strict=False)):
+        maps = explanations.age_maps[row], explanations.gender_maps[row]
+        r2 = explanations.age_r2[row], explanations.gender_r2[row]
+        _draw_face(cell, images[row], face, maps, r2, scales)
     for axes, scale in zip(foot.subplots(1, 2), scales, strict=True):
         axes.set_axis_off()
         scale.draw_bar(foot, axes, extend="both", fraction=0.9)
@@ -97,16 +79,20 @@ def draw_faces(
 def _draw_face(
     cell: SubFigure,
     image: np.ndarray,
-    note: FaceNote,
+    face: ExplainedFace,
     maps: tuple[np.ndarray, np.ndarray],
     r2: tuple[float, float],
     scales: tuple[_Scale, _Scale],
 ) -> None:
     """Draw one face in its part of the sheet."""
-    cell.suptitle(note.text(), fontsize=11)
+    said = (
+        f"labelled {GENDERS[face.gender]}, aged {face.age}\n"
+        f"predicted {face.age_years:.1f} years, P(female) {face.gender_probability:.3f}"
+    )
+    cell.suptitle(said, fontsize=11)
     photograph, *others = cell.subplots(1, 3)
     photograph.imshow(image)
-    photograph.set_xlabel(note.file.split(".")[0], fontsize=8, color="0.4")
+    photograph.set_xlabel(face.file.split(".")[0], fontsize=8, color="0.4")
     _hide_ticks(photograph)
     for axes, head, weights, fit, scale in zip(
         others, ("age", "gender"), maps, r2, scales, strict=True
@@ -122,7 +108,7 @@ def draw_regions(
     subtitle: str,
     mean_face: np.ndarray,
     explanations: Explanations,
-    regions: list[dict[str, Any]],
+    regions: Sequence[RegionWeight],
 ) -> None:
     """Write a PNG with the mean maps of many faces over their mean (S, S, 3), and the regions."""
     age, age_size = mean_map(explanations.age_maps)
@@ -150,7 +136,7 @@ def draw_regions(
     _save(figure, path)
 
 
-def _draw_outlines(axes: Axes, mean_face: np.ndarray, regions: list[dict[str, Any]]) -> None:
+def _draw_outlines(axes: Axes, mean_face: np.ndarray, regions: Sequence[RegionWeight]) -> None:
     """Draw the mean face with the regions' outlines and names."""
     axes.imshow(mean_face.round().astype(np.uint8))
     region = region_of_pixels(len(mean_face))
@@ -158,9 +144,7 @@ def _draw_outlines(axes: Axes, mean_face: np.ndarray, regions: list[dict[str, An
         inside = region == number
         axes.contour(inside, levels=[0.5], colors="white", linewidths=1)
         x, y = _label_position(inside)
-        axes.text(
-            x, y, _two_lines(row["region"]), color="white", fontsize=8, ha="center", va="center"
-        )
+        axes.text(x, y, _two_lines(row.region), color="white", fontsize=8, ha="center", va="center")
     axes.set_title("mean face and the regions")
     _hide_ticks(axes)
 
@@ -176,7 +160,7 @@ def _label_position(inside: np.ndarray) -> tuple[float, float]:
     return x, y
 
 
-def _draw_shares(axes: Axes, regions: list[dict[str, Any]]) -> None:
+def _draw_shares(axes: Axes, regions: Sequence[RegionWeight]) -> None:
     """Draw each region's share of the absolute weight beside its share of the area."""
     positions = np.arange(len(regions))
     columns = {"age_share": "age", "gender_share": "gender", "area_share": "area"}
@@ -184,9 +168,9 @@ def _draw_shares(axes: Axes, regions: list[dict[str, Any]]) -> None:
     for offset, (column, label), colour in zip(
         (-0.27, 0, 0.27), columns.items(), colours, strict=True
     ):
-        percent = [100 * (row[column] or 0) for row in regions]
+        percent = [100 * (getattr(row, column) or 0) for row in regions]
         axes.barh(positions + offset, percent, height=0.25, color=colour, label=label)
-    names = [_two_lines(row["region"]) for row in regions]
+    names = [_two_lines(row.region) for row in regions]
     axes.set_yticks(positions, names)
     axes.invert_yaxis()
     axes.set_xlabel("share of all effects, and of the area, %")

@@ -1,4 +1,4 @@
-"""One row of an evaluation: everything that is said of one model, trained with several seeds.
+"""Judging one model, trained with several seeds, on some faces: its numbers, its worst faces.
 
 Every metric is of each seed's own predictions, then averaged over seeds: it says how good one
 trained model is to be expected to be, not how good an ensemble of them would be. ``low`` and
@@ -6,41 +6,36 @@ trained model is to be expected to be, not how good an ensemble of them would be
 deviation over training seeds.
 """
 
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.metrics import confusion_matrix
 
 from utkface.data.labels import age_bin, bin_labels
-from utkface.evaluation.bootstrap import (
-    Bootstrap,
-    Estimate,
-    estimate,
-    number_or_none,
-)
+from utkface.evaluation.bootstrap import Bootstrap, estimate, number_or_none
 from utkface.evaluation.metrics import (
     MEAN_METRICS,
     METRICS,
     FloatArray,
     IntArray,
+    WeightedMetrics,
     calibration_table,
     per_face_terms,
     point_metrics,
 )
+from utkface.evaluation.records import Coverage, Difference, ExplainedFace, Judgement, SeedEstimate
 from utkface.evaluation.subgroups import assign_subgroups, evaluate_subgroups, subgroup_gaps
-from utkface.evaluation.weighted import WeightedMetrics
 from utkface.intervals import LEVEL
 from utkface.io import UserError
 
-PAIRED_METRICS = ("age_mae", "gender_accuracy", "score")
+PAIRED_METRICS = tuple(Difference.model_fields)
 REQUIRED_COLUMNS = ("group", "age", "gender", "race")
 
 AgeAndGender = tuple[ArrayLike, ArrayLike]
 
 
-def evaluate_row(
+def judge(
     faces: pd.DataFrame,
     age_years: ArrayLike,
     gender_probability: ArrayLike,
@@ -48,8 +43,8 @@ def evaluate_row(
     num_resamples: int = 2000,
     seed: int = 0,
     interval: AgeAndGender | None = None,
-) -> dict[str, Any]:
-    """Return all numbers of one model on some faces, ready for JSON: None, never NaN.
+) -> Judgement:
+    """Return all numbers of one model on some faces.
 
     faces: group, age, gender, race, and quality measures where there are any, N rows.
     age_years, gender_probability: (S, N), S seeds; the latter of being female, 0..1.
@@ -62,17 +57,17 @@ def evaluate_row(
     overall = _overall(age, gender, years, probability, bootstrap)
     terms = per_face_terms(age, gender, years, probability).mean(axis=1)
     tables = evaluate_subgroups(assign_subgroups(faces), terms, bootstrap)
-    return {
-        "num_faces": len(faces),
-        "num_groups": len(np.unique(groups)),
-        "num_seeds": len(years),
-        "overall": overall,
-        "subgroups": tables,
-        "gaps": subgroup_gaps(tables, overall),
-        "calibration": calibration_table(gender, probability),
-        "confusion": _confusion(age, gender, probability),
-        "interval": coverage,
-    }
+    return Judgement(
+        num_faces=len(faces),
+        num_groups=len(np.unique(groups)),
+        num_seeds=len(years),
+        overall=overall,
+        subgroups=tables,
+        gaps=subgroup_gaps(tables, overall),
+        calibration=calibration_table(gender, probability),
+        confusion=_confusion(age, gender, probability),
+        interval=coverage,
+    )
 
 
 def paired_difference(
@@ -82,7 +77,7 @@ def paired_difference(
     *,
     num_resamples: int = 2000,
     seed: int = 0,
-) -> dict[str, Estimate]:
+) -> Difference:
     """Return how model a differs from b (a minus b) on the same faces, with intervals.
 
     a, b: (age_years, gender_probability), each (S, N); the numbers of seeds may differ. Both are
@@ -96,15 +91,13 @@ def paired_difference(
     rows = [MEAN_METRICS.index(name) for name in PAIRED_METRICS]
     differences = (terms_a - terms_b)[rows]
     samples = Bootstrap(groups, num_resamples, seed).sample_means(differences)
-    return {
-        name: estimate(of_faces.mean(), of_resamples)
-        for name, of_faces, of_resamples in zip(PAIRED_METRICS, differences, samples, strict=True)
-    }
+    estimates = map(estimate, differences.mean(axis=1), samples)
+    return Difference(**dict(zip(PAIRED_METRICS, estimates, strict=True)))
 
 
 def interval_coverage(
     age: IntArray, low: ArrayLike, high: ArrayLike, bootstrap: Bootstrap
-) -> dict[str, Any]:
+) -> Coverage:
     """Return the share of true ages (N,) that lie within low and high, both (S, N) years.
 
     With an interval of that share itself, and with the mean width: covering is easy when wide.
@@ -118,11 +111,63 @@ def interval_coverage(
     if not np.isfinite(highest - lowest).all():
         raise UserError("some predictions lack an interval: give one for every face, or none")
     is_covered = ((lowest <= age) & (age <= highest)).mean(axis=0, keepdims=True)
-    return {
-        "level": LEVEL,
-        "coverage": estimate(is_covered.mean(), bootstrap.sample_means(is_covered)[0]),
-        "mean_width_years": float((highest - lowest).mean()),
-    }
+    return Coverage(
+        level=LEVEL,
+        coverage=estimate(is_covered.mean(), bootstrap.sample_means(is_covered)[0]),
+        mean_width_years=float((highest - lowest).mean()),
+    )
+
+
+class HardestRows(NamedTuple):
+    """Positions of the faces that a model gets most wrong, the worst first."""
+
+    ages: IntArray  # largest age errors
+    genders: IntArray  # wrong, and surest of it; fewer than asked for if few are wrong
+
+
+def find_hardest(
+    faces: pd.DataFrame, age_years: np.ndarray, gender_probability: np.ndarray, num: int
+) -> HardestRows:
+    """Return the faces with the largest age errors and the most confident wrong genders.
+
+    faces: columns age, gender and group; predictions: (S, N) of S seeds, judged by their mean. Of
+    copies of one photograph only the worst is given: others would tell nothing new.
+    """
+    age_error = np.abs(age_years.mean(axis=0) - faces["age"].to_numpy())
+    probability = gender_probability.mean(axis=0)
+    is_wrong = (probability > 0.5) != (faces["gender"].to_numpy() == 1)
+    sureness = np.where(is_wrong, np.abs(probability - 0.5), -1.0)
+    group = faces["group"].to_numpy()
+    return HardestRows(
+        ages=_worst(age_error, group, num),
+        genders=_worst(sureness, group, num),
+    )
+
+
+def _worst(badness: np.ndarray, group: np.ndarray, num: int) -> IntArray:
+    """Return the positions of the largest non-negative values, one of each group."""
+    order = np.argsort(-badness, kind="stable")
+    order = order[badness[order] >= 0]
+    _, first = np.unique(group[order], return_index=True)
+    return order[np.sort(first)][:num]
+
+
+def describe_faces(
+    faces: pd.DataFrame, age_years: np.ndarray, gender_probability: np.ndarray, rows: IntArray
+) -> list[ExplainedFace]:
+    """Return labels and predictions (S, N) of some faces, as means over seeds."""
+    columns = (
+        faces["file"].to_numpy()[rows],
+        faces["age"].to_numpy()[rows].tolist(),
+        faces["gender"].to_numpy()[rows].tolist(),
+        age_years.mean(axis=0)[rows].tolist(),
+        gender_probability.mean(axis=0)[rows].tolist(),
+    )
+    names = ExplainedFace.model_fields
+    return [
+        ExplainedFace(**dict(zip(names, values, strict=True)))
+        for values in zip(*columns, strict=True)
+    ]
 
 
 def _overall(
@@ -131,7 +176,7 @@ def _overall(
     age_years: FloatArray,
     gender_probability: FloatArray,
     bootstrap: Bootstrap,
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, SeedEstimate]:
     """Return every metric over all faces: mean over seeds, interval, spread, and each seed's."""
     seeds = list(zip(age_years, gender_probability, strict=True))
     points = [point_metrics(age, gender, *predicted) for predicted in seeds]
@@ -139,14 +184,14 @@ def _overall(
     samples = bootstrap.samples(
         lambda weights: np.mean([metrics(weights) for metrics in weighted], axis=0)
     )
-    overall: dict[str, dict[str, Any]] = {}
+    overall = {}
     for name, of_resamples in zip(METRICS, samples, strict=True):
         values = np.array([point[name] for point in points])
-        overall[name] = {
-            **estimate(values.mean(), of_resamples),
-            "spread": number_or_none(values.std(ddof=1)) if len(values) > 1 else None,
-            "per_seed": [number_or_none(value) for value in values],
-        }
+        overall[name] = SeedEstimate(
+            **dict(estimate(values.mean(), of_resamples)),
+            spread=number_or_none(values.std(ddof=1)) if len(values) > 1 else None,
+            per_seed=[number_or_none(value) for value in values],
+        )
     return overall
 
 
@@ -155,16 +200,13 @@ def _confusion(
 ) -> dict[str, list[list[float]]]:
     """Return true by predicted gender, (male, female) each way, by age; the mean over seeds."""
     called_female = (gender_probability > 0.5).astype(np.int64)
-    bins = age_bin(age)
-    labels = bin_labels()
+    bins, labels = age_bin(age), bin_labels()
     tables = {}
     for number in np.unique(bins):
         inside = bins == number
-        counts = [
-            confusion_matrix(gender[inside], called[inside], labels=[0, 1])
-            for called in called_female
-        ]
-        tables[labels[number]] = np.mean(counts, axis=0).tolist()
+        cells = 2 * gender[inside] + called_female[:, inside]  # (S, faces): true, then called
+        counts = [np.bincount(of_seed, minlength=4) for of_seed in cells]
+        tables[labels[number]] = np.mean(counts, axis=0).reshape(2, 2).tolist()
     return tables
 
 

@@ -1,6 +1,5 @@
 """Reading back what one model of a retraining predicted, from the run folder's tables."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from utkface.evaluation.records import read_evaluation
 from utkface.io import UserError
 
 PREDICTIONS_FILE = "predictions.parquet"
@@ -24,6 +24,11 @@ class StoredPredictions:
     faces: pd.DataFrame  # N rows sorted by file: file, group, age, gender, race
     age_years: NDArray[np.float64]  # (S, N)
     gender_probability: NDArray[np.float64]  # (S, N) of being female
+
+    @property
+    def predicted(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Ages and probabilities."""
+        return self.age_years, self.gender_probability
 
 
 def read_predictions(
@@ -84,10 +89,10 @@ def _only(table: pd.DataFrame, column: str, value: str, folder: Path) -> pd.Data
 def _headline(folder: Path) -> str | None:
     """Return the label of the row that the evaluation names as its headline."""
     try:
-        rows = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))["rows"]
-        return next((str(row["label"]) for row in rows if row["headline"]), None)
-    except (OSError, ValueError, KeyError, TypeError):
+        rows = read_evaluation(folder / "evaluation.json").rows
+    except UserError:
         return None  # the person is asked instead
+    return next((row.label for row in rows if row.headline), None)
 
 
 def _stored(folder: Path, table: pd.DataFrame) -> StoredPredictions:

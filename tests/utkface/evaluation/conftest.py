@@ -1,4 +1,4 @@
-"""A made-up evaluation: random predictions judged by the real `evaluate_row`, so nothing drifts."""
+"""A made-up evaluation: random predictions judged by the real `judge`, so nothing drifts."""
 
 import copy
 from collections.abc import Callable
@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from utkface.config import TrainConfig
-from utkface.evaluation.row import evaluate_row, paired_difference
+from utkface.evaluation.evaluate import judge, paired_difference
+from utkface.evaluation.records import BaselineRow, Evaluation, Pair, Row
 
 NUM_FACES = 700
 QUALITY = (
@@ -25,14 +26,14 @@ Predicted = tuple[np.ndarray, np.ndarray]
 
 @dataclass
 class MadeUp:
-    evaluation: dict[str, Any]
+    evaluation: Evaluation
     predictions: pd.DataFrame
     sheets: dict[str, Path]
 
-    def row(self, label: str = HEADLINE, protocol: str = "grouped") -> dict[str, Any]:
+    def row(self, label: str = HEADLINE, protocol: str = "grouped") -> Row:
         return next(
-            row for row in self.evaluation["rows"]
-            if (row["label"], row["protocol"]) == (label, protocol)
+            row for row in self.evaluation.rows
+            if (row.label, row.protocol) == (label, protocol)
         )  # fmt: skip
 
 
@@ -83,22 +84,23 @@ def _build(num_seeds: int = 3, with_quality: bool = True, is_demo: bool = False)
         }  # fmt: skip
         for label, (years, probability) in predicted.items():
             interval = (years - 8, years + 9) if label == HEADLINE else None
-            judged = evaluate_row(faces, years, probability, num_resamples=40, interval=interval)
+            judged = dict(judge(faces, years, probability, num_resamples=40, interval=interval))
             if label == BASELINE:
-                baselines.append({"label": label, **where, "seconds": 12.5, **judged})
+                scores = {name: judged[name] for name in ("num_faces", "num_groups", "overall")}
+                baselines.append(BaselineRow(label=label, **where, seconds=12.5, **scores))
                 continue
-            rows.append({
-                "label": label, "headline": label == HEADLINE, **where,
-                "seeds": list(range(len(years))), "num_train": 18964,
-                "config": TrainConfig().to_dict(), "train_seconds": [2000.0] * len(years),
-                "model_files": [], **judged,
-            })  # fmt: skip
+            rows.append(Row(
+                label=label, headline=label == HEADLINE, **where,
+                seeds=list(range(len(years))), num_train=18964,
+                config=TrainConfig().to_dict(), train_seconds=[2000.0] * len(years),
+                model_files=[], **judged,
+            ))  # fmt: skip
             tables.append(_table(faces, predicted[label], label=label, **where))
         difference = paired_difference(
             faces, predicted[HEADLINE], predicted[OTHER], num_resamples=40
         )
-        paired.append({"a": HEADLINE, "b": OTHER, **where, "num_faces": NUM_FACES, **difference})
-    evaluation = {
+        paired.append(Pair(a=HEADLINE, b=OTHER, **where, num_faces=NUM_FACES, **dict(difference)))
+    values = {
         "name": "retrain-oversampling-20261123-230000", "created": "2026-11-23T23:00:00",
         "command": "tune/retrain_best.py --seeds 3", "commit": "ec17ad4b0000",
         "seconds": {"training": 7200.0, "prediction": 12.0, "evaluation": 80.0},
@@ -117,11 +119,14 @@ def _build(num_seeds: int = 3, with_quality: bool = True, is_demo: bool = False)
                     "age_years": 1.5, "gender_probability": None,
                 }
             ],
-            "num_ordinary": 32,
-            "fidelity": {"age_r2": {"median": 0.7}, "gender_r2": {"median": 0.6}},
+            "hardest": {"ages": [], "genders": []},
+            "num_ordinary": 32, "num_samples": 500, "seed": 0, "seconds": 60.0,
+            "fidelity": {
+                name: {"median": 0.7, "low": 0.5, "high": 0.8} for name in ("age_r2", "gender_r2")
+            },
         },
     }  # fmt: skip
-    return MadeUp(evaluation, pd.concat(tables, ignore_index=True), {})
+    return MadeUp(Evaluation(**values), pd.concat(tables, ignore_index=True), {})
 
 
 @pytest.fixture(scope="session")

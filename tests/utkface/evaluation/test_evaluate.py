@@ -1,0 +1,225 @@
+"""Judging one model: from faces and predictions to all its numbers, and its worst faces."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from utkface.evaluation.evaluate import find_hardest, judge, paired_difference
+from utkface.evaluation.metrics import METRICS, point_metrics
+from utkface.evaluation.records import Estimate, Judgement
+from utkface.io import UserError
+
+NUM_FACES, NUM_SEEDS, NUM_RESAMPLES = 300, 3, 60
+
+
+@pytest.fixture
+def faces() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "file": [f"{number}.jpg" for number in range(NUM_FACES)],
+            "group": np.arange(NUM_FACES) // 2,
+            "age": rng.integers(1, 110, NUM_FACES),
+            "gender": rng.integers(0, 2, NUM_FACES),
+            "race": rng.integers(0, 5, NUM_FACES),
+            "luminance": rng.normal(120, 20, NUM_FACES),
+        },
+        index=rng.permutation(NUM_FACES),  # rows keep the numbers that they had among all faces
+    )
+
+
+@pytest.fixture
+def predictions(faces) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(1)
+    age_years = faces["age"].to_numpy() + rng.normal(0, 6, (NUM_SEEDS, NUM_FACES))
+    probability = 0.4 * faces["gender"].to_numpy() + 0.6 * rng.random((NUM_SEEDS, NUM_FACES))
+    return age_years.astype(np.float32), probability.astype(np.float32)
+
+
+def test_a_row_says_all_of_it_in_strict_json(faces, predictions) -> None:
+    row = judge(faces, *predictions, num_resamples=NUM_RESAMPLES)
+    assert Judgement.model_validate_json(row.model_dump_json()) == row
+    assert (row.num_faces, row.num_groups, row.num_seeds) == (NUM_FACES, 150, NUM_SEEDS)
+    assert tuple(row.overall) == METRICS
+    assert set(row.subgroups) == {
+        "age",
+        "gender",
+        "race",
+        "luminance",
+        "age_gender",
+        "race_gender",
+    }
+    assert row.interval is None
+    counts = np.sum(list(row.confusion.values()), axis=0)
+    assert counts.sum() == pytest.approx(NUM_FACES)
+    assert counts[0].sum() == pytest.approx((faces["gender"] == 0).sum())
+    assert np.trace(counts) / NUM_FACES == pytest.approx(row.overall["gender_accuracy"].value)
+
+
+def test_a_value_is_the_mean_of_each_seeds_metric_with_its_spread(faces, predictions) -> None:
+    overall = judge(faces, *predictions, num_resamples=NUM_RESAMPLES).overall
+    age, gender = faces["age"].to_numpy(), faces["gender"].to_numpy()
+    points = [
+        point_metrics(age, gender, years.astype(float), probability.astype(float))
+        for years, probability in zip(*predictions, strict=True)
+    ]
+    for name, entry in overall.items():
+        per_seed = [point[name] for point in points]
+        assert entry.per_seed == pytest.approx(per_seed)
+        assert entry.value == pytest.approx(np.mean(per_seed))
+        assert entry.spread == pytest.approx(np.std(per_seed, ddof=1))
+        assert entry.low < entry.high
+
+
+def test_the_order_of_faces_and_of_seeds_does_not_change_a_value(faces, predictions) -> None:
+    order = np.random.default_rng(2).permutation(NUM_FACES)
+    row = judge(faces, *predictions, num_resamples=NUM_RESAMPLES)
+    shuffled = judge(
+        faces.iloc[order],
+        *(array[::-1, order] for array in predictions),
+        num_resamples=NUM_RESAMPLES,
+    )
+    # Groups keep their names, so even the resamples are the same.
+    for name in METRICS:
+        for key in ("value", "low", "high", "spread"):
+            assert getattr(shuffled.overall[name], key) == pytest.approx(
+                getattr(row.overall[name], key)
+            )
+    assert shuffled.confusion == row.confusion
+    assert shuffled.gaps.keys() == row.gaps.keys()
+
+
+def test_a_seed_repeats_a_row_exactly(faces, predictions) -> None:
+    first, again, other = (
+        judge(faces, *predictions, num_resamples=NUM_RESAMPLES, seed=seed) for seed in (5, 5, 6)
+    )
+    assert first == again
+    assert first.overall["age_mae"].low != other.overall["age_mae"].low
+    assert first.overall["age_mae"].value == other.overall["age_mae"].value
+
+
+def test_one_seed_has_no_spread(faces, predictions) -> None:
+    row = judge(faces, *(array[:1] for array in predictions), num_resamples=NUM_RESAMPLES)
+    assert row.overall["age_mae"].spread is None
+    assert row.num_seeds == 1
+
+
+def test_faces_of_one_gender_and_age_make_a_row_with_blanks(faces, predictions) -> None:
+    faces["gender"], faces["age"] = 0, 26
+    row = judge(faces, *predictions, num_resamples=NUM_RESAMPLES)
+    for name in ("age_r2", "gender_roc_auc", "gender_pr_auc", "gender_recall"):
+        assert row.overall[name].value is None
+        assert row.overall[name].per_seed == [None] * NUM_SEEDS
+    assert list(row.confusion) == ["24–29"]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_single_face_is_a_row_too(faces, predictions) -> None:
+    row = judge(
+        faces.iloc[:1], *(array[:, :1] for array in predictions), num_resamples=NUM_RESAMPLES
+    )
+    assert row.subgroups["gender"][0].small
+    assert row.gaps == {}
+
+
+def test_coverage_of_intervals_is_counted_with_an_interval_of_its_own(faces, predictions) -> None:
+    age = faces["age"].to_numpy()
+    low = np.tile(age - 5.0, (NUM_SEEDS, 1))
+    high = np.tile(age + 5.0, (NUM_SEEDS, 1))
+    low[:, : NUM_FACES // 4] = high[:, : NUM_FACES // 4]  # a quarter of all ages is left outside
+    row = judge(faces, *predictions, num_resamples=NUM_RESAMPLES, interval=(low, high))
+    assert row.interval.level == 0.9
+    assert row.interval.mean_width_years == pytest.approx(7.5)
+    coverage = row.interval.coverage
+    assert coverage.value == pytest.approx(0.75)
+    assert coverage.low < 0.75 < coverage.high
+
+
+def test_a_model_does_not_differ_from_itself(faces, predictions) -> None:
+    difference = paired_difference(faces, predictions, predictions, num_resamples=NUM_RESAMPLES)
+    for _, entry in difference:
+        assert entry == Estimate(value=0.0, low=0.0, high=0.0)
+
+
+def test_a_difference_is_that_of_the_two_rows_even_with_fewer_seeds(faces, predictions) -> None:
+    model_b = tuple(array[:1] for array in predictions)
+    difference = paired_difference(faces, predictions, model_b, num_resamples=NUM_RESAMPLES)
+    a, b = (
+        judge(faces, *model, num_resamples=NUM_RESAMPLES).overall
+        for model in (predictions, model_b)
+    )
+    for name, entry in difference:
+        assert entry.value == pytest.approx(a[name].value - b[name].value)
+
+
+def test_pairing_sees_a_difference_that_separate_intervals_hide(faces, predictions) -> None:
+    age_years, probability = predictions
+    age = faces["age"].to_numpy()
+    worse = age + 1.05 * (age_years - age)  # the same mistakes, each a little larger
+    difference = paired_difference(
+        faces, (worse, probability), predictions, num_resamples=NUM_RESAMPLES
+    )
+    a, b = (
+        judge(faces, years, probability, num_resamples=NUM_RESAMPLES).overall["age_mae"]
+        for years in (worse, age_years)
+    )
+    assert a.low < b.high
+    assert difference.age_mae.low > 0
+
+
+def test_input_that_does_not_fit_is_refused_in_one_line(faces, predictions) -> None:
+    age_years, probability = predictions
+    with pytest.raises(UserError, match="do not fit 299 faces"):
+        judge(faces.iloc[1:], age_years, probability)
+    with pytest.raises(UserError, match="lacks the columns group"):
+        judge(faces.drop(columns="group"), age_years, probability)
+    with pytest.raises(UserError, match="no faces"):
+        judge(faces.iloc[:0], age_years[:, :0], probability[:, :0])
+    with pytest.raises(UserError, match="not finite"):
+        judge(faces, np.where(age_years > 50, np.nan, age_years), probability)
+    with pytest.raises(UserError, match=r"outside 0\.\.1"):
+        judge(faces, age_years, probability * 2)
+    with pytest.raises(UserError, match="lack an interval"):
+        judge(faces, age_years, probability, interval=(age_years, np.full_like(age_years, np.nan)))
+    with pytest.raises(UserError, match="intervals of shape"):
+        judge(faces, age_years, probability, interval=(age_years, age_years[:1]))
+
+
+def make_faces(age, gender, group=None):
+    group = range(len(age)) if group is None else group
+    return pd.DataFrame({"age": age, "gender": gender, "group": group})
+
+
+def test_the_known_worst_come_first():
+    faces = make_faces(age=[10, 20, 30, 40], gender=[0, 1, 0, 1])
+    age_years = np.array([[12, 60, 30, 10], [12, 60, 32, 20]], dtype=float)  # errors 2 40 1 25
+    probability = np.array([[0.9, 0.4, 0.1, 0.01], [0.7, 0.2, 0.1, 0.03]])  # wrong: 0, 1, 3
+    hardest = find_hardest(faces, age_years, probability, num=2)
+    assert hardest.ages.tolist() == [1, 3]
+    assert hardest.genders.tolist() == [3, 0]
+    everything = find_hardest(faces, age_years, probability, num=10)
+    assert everything.ages.tolist() == [1, 3, 0, 2]
+    assert everything.genders.tolist() == [3, 0, 1]  # face 2 is right, and not among them
+
+
+def test_seeds_are_averaged_before_judging():
+    faces = make_faces(age=[30, 30], gender=[1, 1])
+    age_years = np.array([[10, 33], [50, 33]], dtype=float)  # face 0 is off by 20, right on average
+    probability = np.array([[0.2, 0.4], [0.9, 0.5]])
+    hardest = find_hardest(faces, age_years, probability, num=2)
+    assert hardest.ages.tolist() == [1, 0]
+    assert hardest.genders.tolist() == [1]
+
+
+def test_of_copies_only_the_worst_is_given():
+    faces = make_faces(age=[1, 2, 50], gender=[0, 0, 0], group=[7, 7, 8])
+    age_years = np.array([[40, 45, 60]], dtype=float)
+    probability = np.array([[0.8, 0.9, 0.1]])
+    hardest = find_hardest(faces, age_years, probability, num=3)
+    assert hardest.ages.tolist() == [1, 2]
+    assert hardest.genders.tolist() == [1]
+
+
+def test_right_genders_give_none():
+    faces = make_faces(age=[1], gender=[1])
+    assert len(find_hardest(faces, np.array([[1.0]]), np.array([[0.9]]), num=4).genders) == 0

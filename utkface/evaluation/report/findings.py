@@ -1,0 +1,258 @@
+"""What an evaluation finds, in sentences: the headline, its protocol, how sure it is, differences.
+
+Beside them stands what others published on UTKFace, as published. The reference quotes Sheoran et
+al. (2021) beside its own rows. None of these numbers comes with an interval, and nobody says how
+many of the test faces had a copy in the training part.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from utkface.evaluation.records import (
+    BaselineRow,
+    Difference,
+    Estimate,
+    Evaluation,
+    Hardware,
+    Pair,
+    Row,
+    Subject,
+)
+from utkface.evaluation.report.text import (
+    MEASURES,
+    Measure,
+    number,
+    show,
+    show_duration,
+    show_fields,
+)
+
+Judged = TypeVar("Judged", Row, BaselineRow)
+
+PROTOCOLS = {
+    "grouped": "Copies of one photograph, byte-identical or nearly, are kept on one side, so no "
+    "test face was seen in training. This is the number to believe.",
+    "random": "Faces are shuffled and cut 80/20, as the published results were made. This is the "
+    "number to compare with them.",
+}
+#: What no number can mend; the page and the model card say the same.
+LIMITS = (
+    "Labels are uncertain: where one photograph is in the data set twice, its two ages differ by 4 "
+    "years on average and its gender in 7 % of cases. Some of what counts as error here is theirs.",
+    "All faces come from one data set, aligned and cropped in one way. Other cameras, crops, "
+    "countries or decades may do worse, and nothing here measures by how much.",
+    "Gender is a binary label and race one of five, given by others and partly by algorithms; they "
+    "say how a photograph was labelled, not who a person is.",
+    "Rare groups (over 80 years, some combinations) have few faces, and so wide intervals.",
+)
+
+
+def order_rows(rows: Sequence[Judged]) -> list[Judged]:
+    """Return rows by part, protocol and score, test before validation, the headline first."""
+
+    def place(row: Judged) -> tuple[Any, ...]:
+        score = row.metric("score").value
+        is_headline = isinstance(row, Row) and row.headline
+        return (*_place(row), not is_headline, math.inf if score is None else score, row.label)
+
+    return sorted(rows, key=place)
+
+
+def order_pairs(pairs: Sequence[Pair]) -> list[Pair]:
+    """Return paired comparisons by part and protocol, as rows are; otherwise as they came."""
+    return sorted(pairs, key=_place)
+
+
+def _place(row: Subject | Pair) -> tuple[bool, int, str]:
+    """Return where a row's part and protocol come: what to believe before what to compare."""
+    known = [*PROTOCOLS]
+    place = known.index(row.protocol) if row.protocol in known else len(known)
+    return row.part != "test", place, row.protocol
+
+
+def find_headlines(rows: Sequence[Row]) -> list[Row]:
+    """Return one row per protocol to speak of first, on the test part where there is one.
+
+    It is the row that is marked as headline; where none is, the protocol's best stands in, and the
+    page says that it was not chosen beforehand.
+    """
+    found: dict[str, Row] = {}
+    ordered = order_rows(rows)
+    for row in ordered:
+        if row.part == ordered[0].part:
+            found.setdefault(row.protocol, row)
+    return list(found.values())
+
+
+def headline_sentence(row: Row) -> str:
+    """Say in a sentence how good a row is, on what, and how sure that is."""
+    age, gender = MEASURES["age_mae"], MEASURES["gender_accuracy"]
+    mae, accuracy = row.metric("age_mae"), row.metric("gender_accuracy")
+    unseen = "of the validation part"
+    if row.part == "test":  # at random, a copy of a face may have been trained on
+        unseen = "that it never saw" if row.protocol == "grouped" else "held out at random"
+    return (
+        f"On {count(row.num_faces, 'photograph')} {unseen} ({row.protocol} split, "
+        f"{count(row.num_seeds, 'seed')}) {row.label} is wrong in age by "
+        f"{age.show(mae.value)} years on average (95 % interval {age.interval(mae)}) and right in "
+        f"gender for {gender.show(accuracy.value)} % ({gender.interval(accuracy)})."
+    )
+
+
+def spread_sentence(row: Row) -> str:
+    """Say how much the seeds of a row differ."""
+    age, gender = row.metric("age_mae"), row.metric("gender_accuracy")
+    name = f"{row.label}, {row.protocol}"
+    if age.spread is None:
+        return f"{name}: one seed, so nothing is known of what another seed would give."
+    each = ", ".join(MEASURES["age_mae"].show(value) for value in age.per_seed)
+    return (
+        f"{name}: age MAE by seed {each} (standard deviation "
+        f"{MEASURES['age_mae'].show_spread(age)} years); gender accuracy varies by "
+        f"{MEASURES['gender_accuracy'].show_spread(gender)} points."
+    )
+
+
+def leak_sentence(evaluation: Evaluation) -> str | None:
+    """Say how many faces of the random test part have a copy in training; None where unknown."""
+    rows = [row for row in evaluation.rows if row.protocol == "random"]
+    if "random" not in evaluation.leak or not rows:
+        return None
+    return (
+        f"{evaluation.leak['random']} of the {rows[0].num_faces} test faces of the random split "
+        "have a copy of the same photograph in the training part, which flatters every number "
+        "measured there. Published splits were drawn in the same way; nobody counted."
+    )
+
+
+def interval_sentence(row: Row) -> str | None:
+    """Say how often a row's intervals of age hold the truth; None where it has none."""
+    if row.interval is None:
+        return None
+    share, coverage = MEASURES["age_within_5"], row.interval.coverage
+    width = MEASURES["age_mae"].show(row.interval.mean_width_years)
+    return (
+        f"Each age comes with a {100 * row.interval.level:.0f} % interval, {width} years wide "
+        f"on average; {share.show(coverage.value)} % of the true ages lie inside "
+        f"(95 % interval {share.interval(coverage)})."
+    )
+
+
+def count(number: int | None, noun: str) -> str:
+    """Return '1 seed' or '4,741 photographs'; the noun alone where the number is unknown."""
+    if number is None:
+        return f"{noun}s"
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def facts(evaluation: Evaluation) -> list[tuple[str, str]]:
+    """Return what was run and on what, as names and texts."""
+    data = evaluation.data
+    times = ", ".join(f"{what} {show_duration(s)}" for what, s in evaluation.seconds.items())
+    return [
+        ("written", evaluation.created.replace("T", " ")),
+        ("search", show(evaluation.search)),
+        ("image size", f"{evaluation.image_size} px"),
+        ("epochs", show(evaluation.epochs)),
+        ("mirrored average", show(evaluation.flip)),
+        ("data", data.source),
+        ("faces", show(data.num_faces)),
+        ("data fingerprint", data.fingerprint),
+        ("time", times or "–"),
+        ("hardware", show_hardware(evaluation.hardware)),
+        ("versions", show_fields(evaluation.versions)),
+        ("commit", show(evaluation.commit)),
+    ]
+
+
+def show_hardware(hardware: Hardware) -> str:
+    """Return what is known of a run's hardware in one line."""
+    return show_fields(hardware.model_dump(exclude_unset=True))
+
+
+#: The metrics that two models are compared by.
+COMPARED = tuple(Difference.model_fields)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What one metric says of a against b, from the side of a."""
+
+    title: str  # of the metric
+    size: str  # "better by 0.12 years"
+    interval: str | None  # "0.03 to 0.20", of 95 %; None where it is not known
+    is_real: bool  # the interval leaves out zero
+
+    @property
+    def text(self) -> str:
+        """The comparison as a sentence without its subject."""
+        if self.interval is None:
+            return f"{self.size}; without an interval that says little"
+        conclusion = "a difference" if self.is_real else "no difference that these faces can show"
+        return f"{self.size}, interval {self.interval}: {conclusion}"
+
+
+def compare(difference: Difference) -> dict[str, Comparison]:
+    """Return what each metric that exists says of a against b, by the metric's name."""
+    estimates = {name: getattr(difference, name) for name in COMPARED}
+    return {
+        name: _compare(MEASURES[name], estimate)
+        for name, estimate in estimates.items()
+        if estimate.value is not None
+    }
+
+
+def _compare(measure: Measure, difference: Estimate) -> Comparison:
+    # Turned so that a positive gain means that a is better.
+    sign = 1 if measure.higher_is_better else -1
+    gain = sign * number(difference.value)
+    low, high = sorted(sign * number(end) for end in (difference.low, difference.high))
+    if gain < 0:
+        low, high = -high, -low
+    unit = f" {measure.unit_of_difference}" if measure.unit_of_difference else ""
+    size = f"{'better' if gain >= 0 else 'worse'} by {measure.show(abs(gain))}{unit}"
+    if math.isnan(low):
+        return Comparison(measure.title, size, None, False)
+    return Comparison(measure.title, size, f"{measure.show(low)} to {measure.show(high)}", low > 0)
+
+
+_REFERENCE_SPLIT = "random 80/20"
+_SHEORAN_SPLIT = "random 80/10/10"
+_REFERENCE = "the reference's README"
+_SHEORAN = "Sheoran et al. 2021, arXiv 2110.12633"
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """A published result over the full range of ages: accuracy as a share of one, MAE in years."""
+
+    label: str
+    gender_accuracy: float
+    age_mae: float
+    split: str
+    source: str
+
+
+def _reference(notes: str, gender_accuracy: float, age_mae: float) -> PublishedRow:
+    label = f"MobileNetV3-Small, {notes}"
+    return PublishedRow(label, gender_accuracy, age_mae, _REFERENCE_SPLIT, _REFERENCE)
+
+
+def _sheoran(label: str, gender_accuracy: float, age_mae: float) -> PublishedRow:
+    return PublishedRow(label, gender_accuracy, age_mae, _SHEORAN_SPLIT, _SHEORAN)
+
+
+PUBLISHED = (
+    _reference("no augmentation", 0.921, 5.335),
+    _reference("basic augmentation", 0.925, 5.105),
+    _reference("oversampling", 0.939, 4.731),
+    _reference("oversampling, from scratch", 0.926, 5.148),
+    _reference("in its table of systems", 0.939, 4.694),
+    _sheoran("XGBoost on features", 0.9380, 5.89),
+    _sheoran("SVC on features", 0.9464, 5.49),
+    _sheoran("VGG_f", 0.934, 4.86),
+    _sheoran("ResNet50_f", 0.944, 4.65),
+    _sheoran("SENet50_f", 0.949, 4.58),
+)
