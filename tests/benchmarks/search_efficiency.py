@@ -14,180 +14,28 @@ budget's end, as a share of random search's time, with a 95 % interval (bootstra
 import argparse
 import functools
 import math
-import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))  # for the tests and for worker processes
-
 import matplotlib.pyplot as plt
 import numpy as np
 import optuna
 from curves import FOLDER, read_curves
-from optuna.pruners import HyperbandPruner, SuccessiveHalvingPruner
-from optuna.samplers import TPESampler
-from replay.policies import (
-    Asking,
-    Extrapolation,
-    Pasha,
-    Percentile,
-    Promotion,
-    Rounds,
-    Stopping,
-)
-from replay.simulator import History, Policy, Source, simulate
-from replay.sources import NearPoints, StockRay, Study, Table
+from replay.methods import RANDOM, Bench
+from replay.simulator import History
 from replay.surrogate import Measured, Surrogate
 
 from search_spaces import load_space
-from tune.options import SearchOptions
-from tune.samplers import make_sampler
-from tune.stopping import make_rule
-from tune.stopping.asha import Asha
-from tune.stopping.rule import NeverStop
 from utkface.atomic import replacing
 from utkface.errors import run_command
 
 METRIC = "smooth_score"
 GRID = 400  # moments at which a replay is looked at
 NUM_RESAMPLES = 1000
-NUM_STARTUP_TRIALS = 8  # of TPE; a search takes 5 to 10, by its size
-RANDOM = "random"
 _replay: Callable[[int], History]
-
-
-def policies(max_epochs: int) -> dict[str, Callable[[], Policy]]:
-    """Return everything that decides which trials go on, by name; none needs a sampler."""
-    options = SearchOptions(space="everything", max_epochs=max_epochs)
-    grace, factor = options.grace_epochs, options.reduction_factor
-
-    def stopping(scheduler: str) -> Callable[[], Policy]:
-        return lambda: Stopping(make_rule(scheduler, max_epochs, grace, factor))
-
-    def cut(epoch: int, factor: int) -> Asha:
-        rule = Asha(max_epochs, epoch, factor)
-        rule.epochs = [epoch]
-        return rule
-
-    def extrapolation(epochs: list[int], width: float) -> Policy:
-        before = Asha(max_epochs, epochs[0], 3)
-        return Stopping(Extrapolation(before, epochs, max_epochs, width))
-
-    return {
-        RANDOM: lambda: Stopping(NeverStop()),
-        f"ASHA {grace}, η {factor} (ours)": stopping("asha"),
-        "hyperband (ours)": stopping("hyperband"),
-        "median (ours)": stopping("median"),
-        "ASHA 1, η 2": lambda: Stopping(Asha(max_epochs, 1, 2)),
-        "ASHA 1, η 3": lambda: Stopping(Asha(max_epochs, 1, 3)),
-        "ASHA 1, η 4": lambda: Stopping(Asha(max_epochs, 1, 4)),
-        "ASHA 2, η 2": lambda: Stopping(Asha(max_epochs, 2, 2)),
-        "ASHA 3, η 3": lambda: Stopping(Asha(max_epochs, 3, 3)),
-        "cut at 1, best third": lambda: Stopping(cut(1, 3)),
-        "cut at 2, best third": lambda: Stopping(cut(2, 3)),
-        "cut at 2, best quarter": lambda: Stopping(cut(2, 4)),
-        "cut at 2, best sixth": lambda: Stopping(cut(2, 6)),
-        "cut at 3, best quarter": lambda: Stopping(cut(3, 4)),
-        "percentile 33 at 1, 2, 4": lambda: Stopping(Percentile([1, 2, 4], 0.33)),
-        "percentile 25 at 2, 4": lambda: Stopping(Percentile([2, 4], 0.25)),
-        "promotion 1, η 3": lambda: Promotion([1, 3], 3),
-        "promotion 2, η 3": lambda: Promotion([2, 6], 3),
-        "promotion 1, 2, 4, η 2": lambda: Promotion([1, 2, 4], 2),
-        "promotion 1, η 3, 8 paused": lambda: Promotion([1, 3], 3, max_paused=8),
-        "PASHA 1, η 2, 48 trials": lambda: Pasha([1, 2, 4], 2, num_trials=48),
-        "1 epoch of 24, the best 4": lambda: Rounds(24, 4),
-        "2 epochs of 24, the best 4": lambda: Rounds(24, 4, epoch=2),
-        "extrapolation at 2, 4": lambda: extrapolation([2, 4], 1.0),
-        "extrapolation at 1 to 7": lambda: extrapolation(list(range(1, max_epochs)), 1.0),
-        "extrapolation at 2 to 7, bold": lambda: extrapolation(list(range(2, max_epochs)), 0.0),
-    }
-
-
-@dataclass
-class Bench:
-    """The curves and what is made of them once."""
-
-    measured: Measured
-    surrogate: Surrogate
-    points: list[dict]
-
-    @functools.cached_property
-    def methods(self) -> dict[str, Callable[[int], tuple[Source, Policy]]]:
-        """Return every method by where its trials are from and its name, for a replay's seed."""
-        measured, surrogate = self.measured, self.surrogate
-        rules = policies(measured.judged.shape[1])
-        ours = next(name for name in rules if "ASHA" in name and "ours" in name)
-        first = [
-            (point, measured.curve(i))
-            for point, i in zip(self.points, np.flatnonzero(measured.is_point), strict=True)
-        ]
-
-        def table(policy: str, points: bool) -> Callable[[int], tuple[Source, Policy]]:
-            return lambda seed: (Table(measured, rng(seed), points=points), rules[policy]())
-
-        def study(
-            sampler: str, policy: str, points: bool = False, near: int | None = None
-        ) -> Callable[[int], tuple[Source, Policy]]:
-            def make(seed: int, num_trials: int) -> optuna.samplers.BaseSampler:
-                inner_seed = (seed * 1_000_003 + num_trials) % 2**31
-                inner = make_sampler(sampler, inner_seed, NUM_STARTUP_TRIALS)
-                if near is None:
-                    return inner
-                return NearPoints(self.points, inner_seed, near, inner)
-
-            return lambda seed: (
-                Study(surrogate, functools.partial(make, seed), rng(seed), first if points else ()),
-                rules[policy](),
-            )
-
-        def peer(pruner: optuna.pruners.BasePruner) -> Callable[[int], tuple[Source, Policy]]:
-            def build(seed: int) -> tuple[Source, Policy]:
-                sampler = TPESampler(seed=seed)
-                source = Study(surrogate, lambda _: sampler, rng(seed), pruner=pruner)
-                return source, Asking(source.should_prune)
-
-            return build
-
-        def ray(grace: int, factor: int) -> Callable[[int], tuple[Source, Policy]]:
-            def build(seed: int) -> tuple[Source, Policy]:
-                np.random.seed(seed)  # noqa: NPY002 - the scheduler's own choice of a bracket
-                source = StockRay(surrogate, seed, measured.judged.shape[1], grace, factor)
-                return source, Asking(source.stops)
-
-            return build
-
-        built = {f"table: {name}": table(name, False) for name in rules}
-        built |= {f"table: points first, {name}": table(name, True) for name in (RANDOM, ours)}
-        max_epochs = measured.judged.shape[1]
-        built |= {
-            "surrogate: random": study("random", RANDOM),
-            f"surrogate: random, {ours}": study("random", ours),
-            "surrogate: Optuna TPE + SuccessiveHalvingPruner": peer(SuccessiveHalvingPruner()),
-            "surrogate: Optuna TPE + HyperbandPruner": peer(HyperbandPruner(1, max_epochs)),
-            "surrogate: Ray OptunaSearch + ASHAScheduler": ray(1, 4),
-            "surrogate: ours today: points, TPE, ASHA": study("tpe", ours, points=True),
-            f"surrogate: TPE, {ours}": study("tpe", ours),
-            "surrogate: TPE": study("tpe", RANDOM),
-            "surrogate: GP": study("gp", RANDOM),
-            "surrogate: points, random": study("random", RANDOM, points=True),
-            f"surrogate: points, random, {ours}": study("random", ours, points=True),
-            f"surrogate: points, near points × 8, TPE, {ours}": study("tpe", ours, True, near=8),
-            f"surrogate: points, near points, {ours}": study("random", ours, True, near=10**9),
-        }
-        for rule in (
-            "cut at 1, best third", "cut at 2, best quarter", "ASHA 1, η 3", "promotion 1, η 3",
-            "1 epoch of 24, the best 4", "extrapolation at 2, 4",
-        ):  # fmt: skip
-            built[f"surrogate: TPE, {rule}"] = study("tpe", rule)
-            built[f"surrogate: points, near points × 8, TPE, {rule}"] = study("tpe", rule, True, 8)
-        return built
-
-    def replay(self, method: str, num_workers: int, until_s: float, seed: int) -> History:
-        """Run one search on the simulated clock."""
-        return simulate(*self.methods[method](seed), num_workers, until_s)
 
 
 def in_processes(
@@ -204,11 +52,6 @@ def in_processes(
 
 def _replay_seed(seed: int) -> History:
     return _replay(seed)
-
-
-def rng(seed: int) -> np.random.Generator:
-    """Return a replay's own random numbers."""
-    return np.random.default_rng(seed)
 
 
 @dataclass
@@ -293,24 +136,24 @@ SHOWN = (
 )  # fmt: skip
 
 
-def draw(results: dict[str, Replays], path: Path, hours: float) -> None:
+def draw(results: dict[str, Replays], path: Path, hours: float, num_workers: int) -> None:
     """Draw the mean regret over time of some methods."""
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
-    times = np.linspace(0, hours, GRID)
+    times = np.linspace(0, hours, GRID)[::4]
     for name, replays in results.items():
-        mean = replays.regrets.mean(axis=0)
-        error = replays.regrets.std(axis=0) / len(replays.regrets) ** 0.5
+        mean = replays.regrets.mean(axis=0)[::4].round(4)
+        error = (replays.regrets.std(axis=0) / len(replays.regrets) ** 0.5)[::4]
         (line,) = axes.plot(times, mean, label=name, linewidth=1.6)
         axes.fill_between(times, mean - error, mean + error, color=line.get_color(), alpha=0.15)
     axes.set(
-        xlabel="hours on the simulated clock", xlim=(0, hours),
+        xlabel=f"hours on the simulated clock, {num_workers} workers", xlim=(0, hours),
         ylabel=f"{METRIC} behind the best random trial of the table",
     )  # fmt: skip
     axes.set_ylim(top=min(axes.get_ylim()[1], 1.0))
     axes.legend(fontsize=8, frameon=False)
     axes.grid(alpha=0.3)
     with replacing(path) as temporary:
-        figure.savefig(temporary)
+        figure.savefig(temporary, metadata={"Date": None})
     plt.close(figure)
 
 
@@ -325,7 +168,10 @@ def load_bench() -> tuple[Bench, str]:
     errors = {name: error.round(2) for name, error in surrogate.errors.items()}
     shares = "; ".join(f"{name} {error[-1]:g} ({error[0]:g})" for name, error in errors.items())
     about = (
-        f"{len(measured.judged)} configurations, a standard deviation of "
+        f"{len(measured.judged)} configurations, {measured.is_point.sum()} of them the space's own "
+        "starting points. "
+        "Budgets near the number of the others say little: from the table, every method then finds "
+        f"the same best trial. The configurations have a standard deviation of "
         f"{measured.judged[:, -1].std():.3f} between them. Surrogate: {surrogate.name}, "
         f"cross-validated error {surrogate.rmse():.3f}. Share of the variance of the last (first) "
         f"epoch that each regressor explains out of fold: {shares}."
@@ -336,6 +182,7 @@ def load_bench() -> tuple[Bench, str]:
 def main() -> None:
     """Replay, print and write."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    plt.rcParams |= {"svg.fonttype": "none", "svg.hashsalt": "curves"}  # small, and the same again
     warnings.simplefilter("ignore")
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--from", dest="sources", nargs="+", default=["table", "surrogate"])
@@ -373,7 +220,8 @@ def main() -> None:
                 print("\n\n".join(["", *parts[-2:]]), flush=True)
             if given.write:
                 shown = {name: r for name, r in results.items() if name in SHOWN} or results
-                draw(shown, FOLDER / f"{source}_{num_workers}_workers.svg", until_s / 3600)
+                path = FOLDER / f"{source}_{num_workers}_workers.svg"
+                draw(shown, path, until_s / 3600, num_workers)
     if given.write:
         with replacing(FOLDER / "search_efficiency.md") as temporary:
             temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
