@@ -136,17 +136,17 @@ SHOWN = (
 )  # fmt: skip
 
 
-def draw(results: dict[str, Replays], path: Path, hours: float, num_workers: int) -> None:
+def draw(results: dict[str, Replays], path: Path, minutes: float, num_workers: int) -> None:
     """Draw the mean regret over time of some methods."""
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
-    times = np.linspace(0, hours, GRID)[::4]
+    times = np.linspace(0, minutes, GRID)[::4]
     for name, replays in results.items():
         mean = replays.regrets.mean(axis=0)[::4].round(4)
         error = (replays.regrets.std(axis=0) / len(replays.regrets) ** 0.5)[::4]
         (line,) = axes.plot(times, mean, label=name, linewidth=1.6)
         axes.fill_between(times, mean - error, mean + error, color=line.get_color(), alpha=0.15)
     axes.set(
-        xlabel=f"hours on the simulated clock, {num_workers} workers", xlim=(0, hours),
+        xlabel=f"minutes on the simulated clock, {num_workers} workers", xlim=(0, minutes),
         ylabel=f"{METRIC} behind the best random trial of the table",
     )  # fmt: skip
     axes.set_ylim(top=min(axes.get_ylim()[1], 1.0))
@@ -221,7 +221,7 @@ def main() -> None:
             if given.write:
                 shown = {name: r for name, r in results.items() if name in SHOWN} or results
                 path = FOLDER / f"{source}_{num_workers}_workers.svg"
-                draw(shown, path, until_s / 3600, num_workers)
+                draw(shown, path, until_s / 60, num_workers)
     if given.write:
         with replacing(FOLDER / "search_efficiency.md") as temporary:
             temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 import search_efficiency
 from curves import make_table, rank_correlations, seed_noise, spearman_interval
-from replay.policies import Extrapolation, Pasha, Percentile, Promotion, Rounds, Stopping
+from replay.policies import Asking, Extrapolation, Pasha, Percentile, Promotion, Rounds, Stopping
 from replay.simulator import Curve, History, Policy, simulate
-from replay.sources import NearPoints, Table
+from replay.sources import NearPoints, StockRay, Study, Table
 from replay.surrogate import Measured
 
 from tune.past_runs import PastRun
@@ -39,7 +39,7 @@ class Given:
 
 
 def steady(*values: float, seconds: float = 1.0) -> Curve:
-    return Curve(values, (seconds,) * len(values))
+    return Curve(values, (seconds,) * len(values), expected=values[-1])
 
 
 def endings(history: History) -> list[tuple[float, int]]:
@@ -170,6 +170,40 @@ def test_draws_near_a_point_keep_to_the_range():
     assert min(rates) >= 1e-4
     assert 3e-4 < np.exp(np.mean(np.log(rates))) < 3e-3
     assert kinds.count("a") > 20
+
+
+class Suggested:
+    """In a surrogate's place: what is suggested is the value of every epoch."""
+
+    def curve(self, trial, rng):
+        value = trial.suggest_float("value", 0, 1)
+        return steady(value, value, value)
+
+
+def test_a_study_hears_of_pauses_and_of_ends():
+    random = optuna.samplers.RandomSampler(0)
+    source = Study(Suggested(), lambda _: random, np.random.default_rng(0))
+    history = simulate(source, Promotion([1], 2), 1, until_s=12)
+    states = [trial.state.name for trial in source.study.trials]
+    assert states.count("PRUNED") == len(history.epochs)  # all paused at the rung
+    assert source.study.best_value == min(c.curve.expected for c in history.completions)
+
+
+def test_points_come_first_with_their_own_curves():
+    random = optuna.samplers.RandomSampler(0)
+    points = [({"value": 0.5}, steady(7, 7, 7))]
+    source = Study(Suggested(), lambda _: random, np.random.default_rng(0), points)
+    simulate(source, Policy(), 1, until_s=3)
+    assert source.study.best_trial.params == {"value": 0.5}
+    assert source.study.best_value == 7
+
+
+def test_stock_ray_stops_what_is_worse_than_the_best_quarter():
+    source = StockRay(Suggested(), seed=0, max_t=3, grace=1, factor=4)
+    history = simulate(source, Asking(source.stops), 1, until_s=40)
+    assert sum(epochs == 1 for epochs in history.epochs.values()) >= 3
+    study = source.search._ot_study
+    assert len(study.trials) == len(history.epochs)
 
 
 def record(number: int, ends: list[float], seed: int = 0, state: str = "COMPLETE") -> TrialRecord:
