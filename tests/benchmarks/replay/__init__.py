@@ -1,0 +1,1 @@
+"""Searches replayed over learning curves: nothing is trained, a simulated clock runs."""

@@ -1,0 +1,201 @@
+"""Where a replayed search gets its trials from: the table, a sampler of Optuna, or stock Ray."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.trial import Trial, TrialState
+
+from replay.simulator import Curve
+from replay.surrogate import Measured, Surrogate
+
+#: A sampler for a suggestion, by the number of trials before it.
+MakeSampler = Callable[[int], BaseSampler]
+
+
+class Table:
+    """Hands out random trials that were measured; all of them once before any comes again.
+
+    With ``points`` the space's starting points come first.
+    """
+
+    def __init__(self, measured: Measured, rng: np.random.Generator, *, points: bool) -> None:
+        self.measured, self.rng = measured, rng
+        self.order = list(np.flatnonzero(measured.is_point)) if points else []
+
+    def ask(self, number: int) -> Curve:
+        """Return the next one's curve."""
+        if number == len(self.order):
+            self.order += list(self.rng.permutation(np.flatnonzero(~self.measured.is_point)))
+        return self.measured.curve(self.order[number])
+
+    def report(self, number: int, epoch: int, value: float) -> None:
+        """Learn nothing."""
+
+    def finish(self, number: int, value: float | None) -> None:
+        """Learn nothing."""
+
+
+class Study:
+    """Asks a sampler of Optuna and a surrogate what comes of its suggestions.
+
+    A paused trial is told as PRUNED at once; when it ends after all, the study is given its end
+    as a second trial. ``points``, parameters with their measured curves, come first.
+    """
+
+    def __init__(
+        self,
+        surrogate: Surrogate,
+        make_sampler: MakeSampler,
+        rng: np.random.Generator,
+        points: Sequence[tuple[dict[str, Any], Curve]] = (),
+        pruner: optuna.pruners.BasePruner | None = None,
+    ) -> None:
+        self.surrogate, self.make_sampler, self.rng = surrogate, make_sampler, rng
+        self.point_curves = [curve for _, curve in points]
+        self.study = optuna.create_study(pruner=pruner, sampler=make_sampler(0))
+        for params, _ in points:
+            self.study.enqueue_trial(params)
+        self.trials: list[Trial] = []
+        self.told: set[int] = set()
+
+    def ask(self, number: int) -> Curve:
+        """Return the curve of the sampler's next suggestion."""
+        self.study.sampler = self.make_sampler(len(self.study.get_trials(deepcopy=False)))
+        trial = self.study.ask()
+        self.trials.append(trial)
+        curve = self.surrogate.curve(trial, self.rng)
+        return self.point_curves[number] if number < len(self.point_curves) else curve
+
+    def report(self, number: int, epoch: int, value: float) -> None:
+        """Tell the study an epoch."""
+        if number not in self.told:
+            self.trials[number].report(value, epoch)
+
+    def finish(self, number: int, value: float | None) -> None:
+        """Tell the study how a trial ended."""
+        trial = self.trials[number]
+        if number in self.told:
+            if value is not None:
+                params, distributions = trial.params, trial.distributions
+                self.study.add_trial(
+                    optuna.create_trial(value=value, params=params, distributions=distributions)
+                )
+            return
+        self.told.add(number)
+        if value is None:
+            self.study.tell(trial, state=TrialState.PRUNED)
+        else:
+            self.study.tell(trial, value)
+
+    def should_prune(self, number: int, epoch: int, value: float) -> bool:
+        """Ask the study's own pruner."""
+        return self.trials[number].should_prune()
+
+
+class StockRay:
+    """Ray's OptunaSearch and ASHAScheduler, called as Ray calls them."""
+
+    def __init__(
+        self, surrogate: Surrogate, seed: int, max_t: int, grace: int, factor: int
+    ) -> None:
+        from ray.tune.schedulers import ASHAScheduler
+        from ray.tune.search.optuna import OptunaSearch
+
+        self.surrogate, self.rng = surrogate, np.random.default_rng(seed)
+        self.curve: Curve
+
+        def space(trial: optuna.Trial) -> None:
+            self.curve = surrogate.curve(trial, self.rng)
+
+        self.search = OptunaSearch(space, metric="value", mode="min", seed=seed)
+        self.scheduler = ASHAScheduler("training_iteration", "value", "min", max_t, grace, factor)
+        self.ray_trials: list[_RayTrial] = []
+        self.last: dict[int, dict[str, float]] = {}
+
+    def ask(self, number: int) -> Curve:
+        """Return the curve of Ray's next suggestion."""
+        trial = _RayTrial(str(number))
+        self.ray_trials.append(trial)
+        self.search.suggest(trial.trial_id)
+        self.scheduler.on_trial_add(None, trial)  # type: ignore[arg-type]
+        return self.curve
+
+    def report(self, number: int, epoch: int, value: float) -> None:
+        """Give Ray a result."""
+        self.last[number] = {"value": value, "training_iteration": epoch}
+        self.search.on_trial_result(str(number), self.last[number])
+
+    def finish(self, number: int, value: float | None) -> None:
+        """Tell Ray that a trial is over: it tells both of them the same for either ending."""
+        trial, result = self.ray_trials[number], self.last[number]
+        self.scheduler.on_trial_complete(None, trial, result)  # type: ignore[arg-type]
+        self.search.on_trial_complete(trial.trial_id, result)
+
+    def stops(self, number: int, epoch: int, value: float) -> bool:
+        """Ask Ray's scheduler."""
+        trial, result = self.ray_trials[number], self.last[number]
+        action = self.scheduler.on_trial_result(None, trial, result)  # type: ignore[arg-type]
+        return action == self.scheduler.STOP
+
+
+class _RayTrial:
+    """What the scheduler wants to know of a trial."""
+
+    def __init__(self, trial_id: str) -> None:
+        self.trial_id = trial_id
+
+
+class NearPoints(RandomSampler):
+    """Draws around a space's starting points: near in each number, mostly the same choices.
+
+    After ``num_trials`` it leaves the search to ``then``.
+    """
+
+    WIDTH = 0.2  # standard deviation, as a share of a parameter's range
+    SAME = 0.6  # chance that a choice is kept
+
+    def __init__(
+        self,
+        points: Sequence[dict[str, Any]],
+        seed: int,
+        num_trials: int = 10**9,
+        then: BaseSampler | None = None,
+    ) -> None:
+        super().__init__(seed)
+        self.points, self.num_trials, self.then = points, num_trials, then
+        self.rng = np.random.default_rng(seed)
+
+    def infer_relative_search_space(self, study, trial):
+        """Leave later trials to the other sampler."""
+        self.point = self.points[self.rng.integers(len(self.points))]
+        if self.then is None or trial.number < self.num_trials:
+            return {}
+        return self.then.infer_relative_search_space(study, trial)
+
+    def sample_relative(self, study, trial, search_space):
+        """Ask the other sampler, where it has something to say."""
+        if self.then is None or trial.number < self.num_trials:
+            return {}
+        return self.then.sample_relative(study, trial, search_space)
+
+    def sample_independent(self, study, trial, param_name, param_distribution):
+        """Draw one parameter near a point that has it."""
+        if self.then is not None and trial.number >= self.num_trials:
+            return self.then.sample_independent(study, trial, param_name, param_distribution)
+        centre = self.point.get(param_name)
+        distribution = param_distribution
+        if centre is None:
+            return super().sample_independent(study, trial, param_name, distribution)
+        if isinstance(distribution, optuna.distributions.CategoricalDistribution):
+            if self.rng.random() < self.SAME:
+                return centre
+            return super().sample_independent(study, trial, param_name, distribution)
+        log = (np.log, np.exp) if distribution.log else (float, float)
+        low, high, middle = (log[0](x) for x in (distribution.low, distribution.high, centre))
+        value = log[1](np.clip(self.rng.normal(middle, self.WIDTH * (high - low)), low, high))
+        value = float(np.clip(value, distribution.low, distribution.high))
+        is_int = isinstance(distribution, optuna.distributions.IntDistribution)
+        return round(value) if is_int else value
