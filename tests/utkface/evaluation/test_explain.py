@@ -57,7 +57,8 @@ def test_sheets_and_numbers_are_written(trained, part, tmp_path):
     assert [face.age for face in told.hardest.ages] == [0, 1]
     assert [face.age for face in told.hardest.genders] == [1]
     assert told.hardest.genders[0].gender_probability == pytest.approx(0.2)
-    assert 0 < told.fidelity.age_r2.median <= 1
+    r2 = told.fidelity.age_r2
+    assert 0 <= r2.low <= r2.median <= r2.high <= 1  # 0 where an untrained model does not react
     assert sum(row.age_share for row in told.regions) == pytest.approx(1)
 
 
