@@ -24,7 +24,7 @@ from tune.account import Prepared, refuse_other_training
 from tune.past_runs import PastRun, list_differences, read_run
 from tune.records import TrialRecord, rank_complete
 from tune.spaces import Fit, Space
-from utkface.config import SET_BY_COMMAND, TrainConfig
+from utkface.config import SET_BY_COMMAND, TRAINING_VERSION, TrainConfig
 from utkface.io import UserError
 
 #: The samplers that learn from trials which their study does not hold (`tune.informed_sampler`).
@@ -90,6 +90,7 @@ def plan_warm_start(runs: Sequence[PastRun], prepared: Prepared) -> WarmStart:
         "image_size": options.image_size,
         "max_epochs": options.max_epochs,
         "weights": options.weights,
+        "training_version": TRAINING_VERSION,
     }
     sorted_runs = []
     for run in runs:

@@ -19,6 +19,10 @@ RESULTS = Path(__file__).resolve().parents[2] / "results"
 FIXED = {"epochs": 3, "image_size": 32, "seed": 0}
 
 
+def measured(epoch, score):
+    return {"epoch": epoch, "score": score, "smooth_score": score}
+
+
 @pytest.fixture
 def reopen(tmp_path):
     space = load_space("quick", fixed=FIXED)
@@ -39,7 +43,7 @@ def run(study, score=1.0):
     """Run the next trial until it ends."""
     number = study.next_trial().number
     for epoch in range(1, FIXED["epochs"] + 1):
-        if study.report(number, {"epoch": epoch, "score": score}) != TrialState.RUNNING:
+        if study.report(number, measured(epoch, score)) != TrialState.RUNNING:
             break
 
 
@@ -248,13 +252,13 @@ def test_a_full_disk_ends_the_study_with_all_that_was_on_record(reopen, journal,
     study = reopen()
     run(study)
     number = study.next_trial().number
-    study.report(number, {"epoch": 1, "score": 0.5})
+    study.report(number, measured(1, 0.5))
     before = study.records()
     with (
         disk_full(journal, num_bytes_left),
         pytest.raises(UserError, match=r"study\.journal: File too large"),
     ):
-        study.report(number, {"epoch": 2, "score": 0.4})
+        study.report(number, measured(2, 0.4))
     # The space is back, but half a line may be on the disk: nothing may be added to that.
     with pytest.raises(UserError, match=f"--resume {journal.parent.name}"):
         study.next_trial()
@@ -262,5 +266,5 @@ def test_a_full_disk_ends_the_study_with_all_that_was_on_record(reopen, journal,
     again = reopen()
     assert again.records() == before
     assert again.next_trial().number == number
-    assert again.report(number, {"epoch": 2, "score": 0.4}) == TrialState.RUNNING
-    assert again.report(number, {"epoch": 3, "score": 0.3}) == TrialState.COMPLETE
+    assert again.report(number, measured(2, 0.4)) == TrialState.RUNNING
+    assert again.report(number, measured(3, 0.3)) == TrialState.COMPLETE
