@@ -1,6 +1,7 @@
 """Arrows between the rooms go one way: tune -> search_spaces -> utkface.config, tune -> utkface."""
 
 import ast
+import subprocess
 import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -155,3 +156,11 @@ def test_no_folder_imports_a_folder_that_imports_it():
 def test_the_cluster_knows_nothing_of_what_runs_on_it(name):
     found = [other for other in imports_of_module(name) if other.startswith("tune")]
     assert [other for other in found if not other.startswith("tune.cluster")] == []
+
+
+def test_opening_a_run_loads_no_plotting_library():
+    code = (
+        "import sys, tune.past_runs, tune.run_folder, tune.screen;"
+        "sys.exit('matplotlib' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -19,7 +19,7 @@ from tune.records import Conditions, TrialRecord
 from tune.run_folder import RunFolder
 from tune.study import STUDY_NAME
 from tune.study_trials import study_records
-from tune.trials_table import METRICS
+from tune.trials_table import METRIC_COLUMNS
 from utkface.io import UserError
 
 
@@ -84,7 +84,7 @@ def _read_tables(folder: Path) -> list[TrialRecord]:
 
 
 def _from_row(row: Mapping[Any, Any], finalist: Mapping[str, Any] | None) -> TrialRecord:
-    metrics = {name: row.get(name) for name in METRICS}
+    metrics = {name: row.get(name) for name in METRIC_COLUMNS}
     last = {"epoch": row["epochs"], "score": row["score"], **metrics}
     has_epoch = row["score"] is not None and math.isfinite(row["score"])
     return TrialRecord(

@@ -10,7 +10,7 @@ import pandas as pd
 from tune.records import TrialRecord, last_metrics
 
 #: Metrics of the last epoch that a table shows beside the score, which is of the same epoch.
-METRICS = (
+METRIC_COLUMNS = (
     "smooth_score", "age_mae", "gender_accuracy", "gender_log_loss", "worst_group_mae",
     "train_loss",
 )  # fmt: skip
@@ -97,7 +97,7 @@ def _outcome(record: TrialRecord) -> dict[str, Any]:
         "number": record.number,
         "state": record.state,
         "score": record.score,
-        **{name: metrics.get(name) for name in METRICS},
+        **{name: metrics.get(name) for name in METRIC_COLUMNS},
         "epochs": len(record.epochs),
         "best_epoch": best_epoch,
         "best_epoch_score": best_score,

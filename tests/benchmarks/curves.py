@@ -17,9 +17,8 @@ import pandas as pd
 from scipy.stats import rankdata, spearmanr
 
 from tune.past_runs import read_run
-from utkface.atomic import replacing
 from utkface.config import TrainConfig
-from utkface.errors import UserError, run_command
+from utkface.io import UserError, replacing, run_command
 
 FOLDER = Path(__file__).parents[2] / "results" / "curves"
 METRICS = (

@@ -18,9 +18,8 @@ import pandas as pd
 from curves import FOLDER, markdown
 from scipy.stats import rankdata
 
-from utkface.atomic import replacing
-from utkface.data.names import parse_name
-from utkface.errors import UserError, run_command
+from utkface.data.labels import parse_name
+from utkface.io import UserError, replacing, run_command
 from utkface.metrics import (
     REFERENCE_AGE_MAE,
     REFERENCE_GENDER_ERROR,

@@ -29,8 +29,7 @@ from replay.simulator import History
 from replay.surrogate import Measured, Surrogate
 
 from search_spaces import load_space
-from utkface.atomic import replacing
-from utkface.errors import run_command
+from utkface.io import replacing, run_command
 
 METRIC = "smooth_score"
 GRID = 400  # moments at which a replay is looked at

@@ -18,7 +18,7 @@ from tune.records import TrialRecord
 from tune.stopping.asha import Asha
 from tune.stopping.rule import NeverStop
 from utkface.config import TrainConfig
-from utkface.errors import UserError
+from utkface.io import UserError
 from utkface.metrics import calibrated_gender_log_loss
 
 

@@ -33,7 +33,8 @@ from utkface.evaluation.records import (
     Row,
     Settings,
 )
-from utkface.evaluation.report import write_evaluation_report, write_model_card
+from utkface.evaluation.report.card import write_model_card
+from utkface.evaluation.report.page import write_evaluation_report
 from utkface.io import replacing
 
 Predicted = tuple[np.ndarray, np.ndarray]

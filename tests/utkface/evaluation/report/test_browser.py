@@ -3,8 +3,7 @@
 import pytest
 from PIL import Image
 
-from utkface.evaluation.report import write_evaluation_report
-from utkface.evaluation.report.page import PAGE, PAGE_WITHOUT_FACES
+from utkface.evaluation.report.page import PAGE, PAGE_WITHOUT_FACES, write_evaluation_report
 
 
 @pytest.mark.parametrize("name", [PAGE, PAGE_WITHOUT_FACES])

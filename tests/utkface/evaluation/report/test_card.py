@@ -1,7 +1,7 @@
 import re
 
 from utkface.evaluation.records import Row
-from utkface.evaluation.report import write_model_card
+from utkface.evaluation.report.card import write_model_card
 from utkface.evaluation.report.text import MEASURES
 
 SECTIONS = [

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from utkface.evaluation.records import Estimate, SeedEstimate
-from utkface.evaluation.report import write_evaluation_report
+from utkface.evaluation.report.page import write_evaluation_report
 from utkface.evaluation.report.svg import COLOUR, ROLES
 
 EVERY_FIGURE = {
