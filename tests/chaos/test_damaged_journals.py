@@ -23,7 +23,10 @@ def run(study, chance):
     number = study.next_trial().number
     for epoch in range(1, FIXED["epochs"] + 1):
         score = chance.random() if chance.random() > 0.05 else float("nan")
-        if study.report(number, {"epoch": epoch, "score": score}) != TrialState.RUNNING:
+        if (
+            study.report(number, {"epoch": epoch, "score": score, "smooth_score": score})
+            != TrialState.RUNNING
+        ):
             break
 
 
@@ -38,7 +41,8 @@ def whole(tmp_path_factory):
             run(study, chance)
         dashboard = JournalStorage(JournalFileBackend(str(path)))
         dashboard.set_study_user_attr(0, "note", note)
-    study.report(study.next_trial().number, {"epoch": 1, "score": 0.25})
+    study.fail(study.next_trial().number, "its machine fell over")
+    study.report(study.next_trial().number, {"epoch": 1, "score": 0.25, "smooth_score": 0.25})
     states = {trial.state for trial in study.study.get_trials()}
     assert states >= {TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING}
     return path.read_bytes()
