@@ -164,7 +164,7 @@ def _confirm(
     if session.has_more:
         trials = ", ".join(str(number) for number in dict.fromkeys(p["trial"] for p in points))
         seeds = " and ".join(str(seed) for seed in confirm.fresh_seeds(study.fixed["seed"]))
-        screen.say(f"trials {trials} are trained again with seeds {seeds} (--no-confirm skips it)")
+        screen.say(f"trained again with seeds {seeds} (--no-confirm skips it): trial {trials}")
         with interruptible(session, None):
             job = dataclasses.replace(job, checkpoints=store)
             run_trials(job, folder, session, resources, name="ray-confirm")

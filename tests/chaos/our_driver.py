@@ -88,9 +88,9 @@ def run(work: dict[str, Any], arguments: list[str]) -> None:
     """Run the command with its training replaced; the end of a process of its own."""
 
     class WitnessedSession(SearchSession):
-        def __init__(self, study: Any, num_trials: int, observers: Any, checkpoints: Any) -> None:
+        def __init__(self, study: Any, num_trials: int, observers: Any, *more: Any, **options: Any):
             observers.append(Witness(work["witness"]))
-            super().__init__(study, num_trials, observers, checkpoints)
+            super().__init__(study, num_trials, observers, *more, **options)
 
     def sleeping_job(prepared: Any, checkpoints: Any, *unused: Any) -> Any:
         return SimpleNamespace(work=work, states=checkpoints.uri)

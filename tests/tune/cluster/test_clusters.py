@@ -59,8 +59,10 @@ def test_nodes_without_code_and_faces_get_both_and_no_secret(search, local_clust
     assert search.wait(process) == 0, search.log.read_text()
     assert_whole(search)
     best = json.loads((search.folder.path / "best.json").read_text())["trial"]
-    left = [str(path.relative_to(storage)) for path in storage.rglob("*") if path.is_file()]
-    assert left == [f"{search.folder.path.name}/trial_{best:04d}.pt"]
+    left = {str(path.relative_to(storage)) for path in storage.rglob("*") if path.is_file()}
+    name = search.folder.path.name
+    predictions = {f"{name}/predictions/trial_{number:04d}.npz" for number in range(NUM_TRIALS)}
+    assert left == {f"{name}/trial_{best:04d}.pt", *predictions}
     assert search.folder.record["hardware"]["nodes"] == 3
 
     actors = local_cluster.ask_dashboard(
