@@ -1,7 +1,7 @@
 """Makes the pictures of drawn faces that README shows: ``python tests/pictures.py``.
 
-`demo_faces.png`: one face for each of some ages. `augmentation.png`: the same faces as they are, then
-with our basic augmentation, the reference's, and the intensive one.
+`demo_faces.png`: one face for each of some ages. `augmentation.png`: the same faces as they are,
+then with our basic augmentation, the reference's, and the intensive one.
 """
 
 from pathlib import Path
