@@ -189,10 +189,9 @@ def test_a_sampler_stays_away_from_where_trials_diverge(tmp_path, sampler):
                 study.report(trial.number, epoch(1, 2 - rate * 100))  # up to there, more is better
         return sum(diverged[6:])
 
-    told = [num_diverged(seed, "diverge") for seed in range(3)]
-    print(sampler, told, [num_diverged(seed, "fail") for seed in range(3)])
+    told, untold = ([num_diverged(seed, how) for seed in range(3)] for how in ("diverge", "fail"))
     assert max(told) <= 12
-    assert sum(told) < sum(num_diverged(seed, "fail") for seed in range(3))
+    assert sum(told) < sum(untold)
 
 
 def test_a_space_that_fails_gives_failed_trials_with_the_line_and_then_no_more(tmp_path):
