@@ -37,14 +37,14 @@ class InformedSampler(BaseSampler):
     ) -> dict[str, BaseDistribution]:
         """Return the parameters to be sampled together."""
         self._shown = self._show(study)
-        return self._sampler.infer_relative_search_space(self._shown, trial)
+        return self._sampler.infer_relative_search_space(self._shown, self._as_shown(trial))
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Sample parameters together."""
         assert self._shown is not None
-        return self._sampler.sample_relative(self._shown, trial, search_space)
+        return self._sampler.sample_relative(self._shown, self._as_shown(trial), search_space)
 
     def sample_independent(
         self,
@@ -55,7 +55,18 @@ class InformedSampler(BaseSampler):
     ) -> Any:
         """Sample one parameter."""
         assert self._shown is not None
-        return self._sampler.sample_independent(self._shown, trial, param_name, param_distribution)
+        shown_trial = self._as_shown(trial)
+        return self._sampler.sample_independent(
+            self._shown, shown_trial, param_name, param_distribution
+        )
+
+    def _as_shown(self, trial: FrozenTrial) -> FrozenTrial:
+        """Return the shown study's own trial of this number, to which a sampler may write.
+
+        Its identity is another one where the journal holds a second study.
+        """
+        assert self._shown is not None
+        return self._shown.get_trials(deepcopy=False)[trial.number]
 
     def _show(self, study: Study) -> Study:
         # Samplers find the trial that they sample for by its number: all must stand at their place.

@@ -70,3 +70,18 @@ def test_a_suggestion_depends_on_the_seed_and_the_study_alone():
     assert first == search()
     assert first[0] == 1.0
     assert len(set(first)) == 6
+
+
+def test_a_second_study_in_the_storage_is_no_harm():
+    """Its trials take identities, so that a trial's own is no longer its number."""
+    storage = optuna.storages.InMemoryStorage()
+    other = optuna.create_study(storage=storage, study_name="other")
+    for _ in range(7):
+        other.tell(other.ask(), 0.0)
+    study = optuna.create_study(storage=storage, study_name="search")
+    alone = optuna.create_study()
+    for seed in range(4):
+        (trial, x), (_, expected) = suggest(study, tpe(seed)), suggest(alone, tpe(seed))
+        assert x == expected
+        study.tell(trial, x)
+        alone.tell(seed, x)
