@@ -134,7 +134,8 @@ def compare(
             own = _Run(study.fixed["seed"], record.epochs[-1], known)
             runs.setdefault(record.number, []).append(own)
     store, num_fresh = confirmation_store(checkpoints), 0
-    for record, point in zip(study.records(), study.space.points, strict=False):
+    for record in study.records():
+        point = study.space.points[record.number]
         if record.state == "COMPLETE" and any(point["trial"] == c.number for c in chosen):
             known = store.load_predictions(record.number)
             runs.setdefault(point["trial"], []).append(

@@ -6,6 +6,7 @@ same bytes. Results on demo faces and on validation faces do not enter.
 
 import argparse
 import math
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -216,7 +217,7 @@ def _describe(name: str, evaluation: Evaluation) -> str:
     times = ", ".join(f"{what} {show_duration(s)}" for what, s in evaluation.seconds.items())
     data = evaluation.data
     facts = {
-        "command": evaluation.command,
+        "command": _within_reach(evaluation.command),
         "commit": evaluation.commit,
         "begun": evaluation.created,
         "search": evaluation.search,
@@ -226,6 +227,15 @@ def _describe(name: str, evaluation: Evaluation) -> str:
     }
     lines = [f"- {what}: {escape(value)}" for what, value in facts.items()]
     return "\n".join([f"### {escape(name)}", "", *lines])
+
+
+def _within_reach(command: str) -> str:
+    """Return a command without folders outside the project, where nobody else finds anything."""
+    words = shlex.split(command)
+    outside = (word.startswith(("/", "..", "~")) for word in words)
+    return shlex.join(
+        Path(word).name if away else word for word, away in zip(words, outside, strict=True)
+    )
 
 
 def main(arguments: list[str] | None = None) -> None:

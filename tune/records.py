@@ -102,7 +102,7 @@ class Lead(_Record):
 
     def __str__(self) -> str:
         return (
-            f"trial {self.over}, by {self.score:.3f} in score ({self.low:.3f} to {self.high:.3f})"
+            f"trial {self.over}: {self.score:+.3f} in score ({self.low:+.3f} to {self.high:+.3f})"
         )
 
 
@@ -136,18 +136,17 @@ class Confirmation(_Record):
         runner_up = next((t.trial for t in self.trials[1:] if t.trial in leads), None)
         parts = []
         if runner_up is not None and runner_up != start:
-            parts.append(f"the runner-up, {leads[runner_up]}")
+            parts.append(f"over the runner-up, {leads[runner_up]}")
         if start in leads:
-            parts.append(f"the starting point, {leads[start]}")
+            parts.append(f"over the starting point, {leads[start]}")
+        text = f"trial {self.winner.trial} is the best"
         if start == self.winner.trial:
-            found = f"trial {start}, a starting point of the space, is the best that was found"
-            return "; it leads ".join([found, *parts])
-        if not parts:
-            return f"trial {self.winner.trial} is the only one that could be confirmed"
-        text = f"trial {self.winner.trial} leads " + ", and ".join(parts)
-        if start in leads and not leads[start].is_clear:
-            text += ": no better than the starting point, as far as these faces and seeds tell"
-        return text
+            text = f"trial {start}, a starting point of the space, is the best that was found"
+        elif start in leads and not leads[start].is_clear:
+            text += ", but no better than the starting point as far as these faces and seeds tell"
+        elif not parts:
+            text = f"trial {self.winner.trial} is the only one that could be confirmed"
+        return f"{text}; its lead {', and '.join(parts)}" if parts else text
 
 
 class SearchRecord(_Record):

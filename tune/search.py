@@ -127,7 +127,9 @@ def _run(
     at_most = max(resources.concurrency, num_unfinished) + session.num_best
     search["checkpoints"] = {"num": len(sizes), "bytes": sum(sizes.values()), "at_most": at_most}
     status = _status(session)
-    if status == FINISHED and options.confirm:
+    if status == FINISHED and options.confirm and session.interrupted:
+        status = INTERRUPTED  # at the last trial's end: what is trained again is yet to come
+    elif status == FINISHED and options.confirm:
         with account.kept_if_the_disk_is_full():
             session = _confirm(prepared, folder, study, job, resources, screen) or session
         if session.interrupted:

@@ -167,17 +167,13 @@ class StudySearcher(_OfSession, Searcher):
     def __init__(self, session: SearchSession) -> None:
         super().__init__()  # no metric: Ray would refuse a failed trial's result for lacking it
         self._session = session
-        self._numbers: dict[str, int] = {}
 
     def suggest(  # type: ignore[override]  # Ray leaves out its own FINISHED
         self, trial_id: str
     ) -> dict[str, Any] | str:
         """Return the next configuration, or `Searcher.FINISHED`."""
         config = self._session.next_config()
-        if config is None:
-            return Searcher.FINISHED
-        self._numbers[trial_id] = config["number"]
-        return config
+        return Searcher.FINISHED if config is None else config
 
     def on_trial_complete(
         self, trial_id: str, result: dict | None = None, error: bool = False

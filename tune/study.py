@@ -196,9 +196,9 @@ class SearchStudy:
     def diverge(self, number: int, reason: str) -> TrialState:
         """Record that a trial diverged: it ends as PRUNED, worse than any for sampler and rungs."""
         epoch = 1 + max(recorded_epochs(self._frozen(number)), default=0)
-        account = {"reason": reason, "epoch": epoch, ARRIVAL: self._num_reports}
+        ending = {"reason": reason, "epoch": epoch, ARRIVAL: self._num_reports}
         self._num_reports += 1
-        self._live[number].set_user_attr(DIVERGED, account)
+        self._live[number].set_user_attr(DIVERGED, ending)
         self._tell_diverged(number)
         return TrialState.PRUNED
 

@@ -121,8 +121,8 @@ def test_the_winner_has_the_best_mean_and_its_lead_is_that_of_the_fresh_seeds(re
         assert lead == pytest.approx(one_year)
     assert leads[0].score == pytest.approx(3 * one_year)
     assert found.sentence() == (
-        "trial 2 leads the runner-up, trial 3, by 0.106 in score (0.106 to 0.106), and the "
-        "starting point, trial 0, by 0.317 in score (0.317 to 0.317)"
+        "trial 2 is the best; its lead over the runner-up, trial 3: +0.106 in score (+0.106 to "
+        "+0.106), and over the starting point, trial 0: +0.317 in score (+0.317 to +0.317)"
     )
     assert Confirmation.model_validate_json(found.model_dump_json()) == found
 

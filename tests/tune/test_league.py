@@ -185,3 +185,12 @@ def test_the_command_writes_what_it_is_asked_for(tmp_path, save, capsys):
     assert (tmp_path / "README.md").read_text() == (tmp_path / "page.md").read_text()
     with pytest.raises(UserError, match="there is no folder"):
         league.main([str(tmp_path / "nowhere")])
+
+
+def test_a_command_names_no_folder_outside_the_project(save, tmp_path):
+    command = "tune/retrain_best.py --weights ../elsewhere/w.pth --data /home/me/faces --seeds 3"
+    save("run", make_evaluation(make_row("trial 1", 4.8, 0.93), command=command))
+    text = write_league(tmp_path)
+    assert "w.pth --data faces --seeds 3" in text.replace("\\", "")
+    assert "elsewhere" not in text
+    assert "/home" not in text
