@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from tune.informed_sampler import InformedSampler
 from tune.journal import open_storage
+from tune.near_points import NearPoints
 from tune.records import TrialRecord
 from tune.samplers import make_sampler
 from tune.spaces import DEFAULT_OBJECTIVES
@@ -136,6 +137,7 @@ class SearchStudy:
         # Points carry the attribute, so that a start cut short in mid-loop adds none twice.
         num_enqueued = sum(OVERRIDES in trial.user_attrs for trial in self._trials())
         points = [*((point, False) for point in first_points), *((p, True) for p in space.points)]
+        self._centres = [space.split_point(point)[0] for point, _ in points]
         for point, is_own in points[num_enqueued:]:
             self.add_point(point, is_own=is_own)
 
@@ -255,6 +257,9 @@ class SearchStudy:
         num_trials = len(self._known) + len(self.study.get_trials(deepcopy=False))
         seed = (self.fixed["seed"] * 1_000_003 + num_trials) % 2**31
         sampler = make_sampler(self._sampler_name, seed, self._num_startup_trials)
+        if self._sampler_name == "tpe":
+            num_near = max(0, self._num_startup_trials - len(self._known))
+            sampler = NearPoints(self._centres, sampler, num_near, seed)
         diverged = {t.number for t in self._trials() if DIVERGED in t.user_attrs}
         if self._known or diverged:
             return InformedSampler(sampler, self._known, diverged)

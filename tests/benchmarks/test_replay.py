@@ -10,7 +10,7 @@ import search_efficiency
 from curves import make_table, rank_correlations, seed_noise, spearman_interval
 from replay.policies import Asking, Extrapolation, Pasha, Percentile, Promotion, Rounds, Stopping
 from replay.simulator import Curve, History, Policy, simulate
-from replay.sources import NearPoints, StockRay, Study, Table
+from replay.sources import StockRay, Study, Table
 from replay.surrogate import Measured
 
 from tune.past_runs import PastRun
@@ -155,21 +155,6 @@ def test_twice_as_fast_is_a_ratio_of_a_half():
     assert ratio == (0.5, 0.5, 0.5)
     never = search_efficiency.time_ratio(np.ones((30, 101)), falls_at(80), end=80)
     assert never[0] == float("inf")
-
-
-def test_draws_near_a_point_keep_to_the_range():
-    point = {"rate": 1e-3, "kind": "a"}
-    study = optuna.create_study(sampler=NearPoints([point], seed=0))
-    trials = []
-    for _ in range(40):
-        trial = study.ask()
-        kind = trial.suggest_categorical("kind", ["a", "b", "c", "d"])
-        trials.append((trial.suggest_float("rate", 1e-4, 1e-1, log=True), kind))
-        study.tell(trial, 0.0)
-    rates, kinds = zip(*trials, strict=True)
-    assert min(rates) >= 1e-4
-    assert 3e-4 < np.exp(np.mean(np.log(rates))) < 3e-3
-    assert kinds.count("a") > 20
 
 
 class Suggested:

@@ -20,8 +20,9 @@ from replay.policies import (
     Stopping,
 )
 from replay.simulator import History, Policy, Source, simulate
-from replay.sources import NearPoints, StockRay, Study, Table
+from replay.sources import StockRay, Study, Table
 from replay.surrogate import Measured, Surrogate
+from tune.near_points import NearPoints
 from tune.options import SearchOptions
 from tune.samplers import make_sampler
 from tune.stopping import make_rule
@@ -162,7 +163,7 @@ class Bench:
         def make(seed: int, num_trials: int) -> optuna.samplers.BaseSampler:
             inner_seed = (seed * 1_000_003 + num_trials) % 2**31
             inner = make_sampler(sampler, inner_seed, NUM_STARTUP_TRIALS)
-            return inner if near is None else NearPoints(self.points, inner_seed, near, inner)
+            return inner if near is None else NearPoints(self.points, inner, near, inner_seed)
 
         return lambda seed: (
             Study(

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.samplers import BaseSampler, RandomSampler
+from optuna.samplers import BaseSampler
 from optuna.trial import Trial, TrialState
 
 from replay.simulator import Curve
@@ -146,56 +146,3 @@ class _RayTrial:
 
     def __init__(self, trial_id: str) -> None:
         self.trial_id = trial_id
-
-
-class NearPoints(RandomSampler):
-    """Draws around a space's starting points: near in each number, mostly the same choices.
-
-    After ``num_trials`` it leaves the search to ``then``.
-    """
-
-    WIDTH = 0.2  # standard deviation, as a share of a parameter's range
-    SAME = 0.6  # chance that a choice is kept
-
-    def __init__(
-        self,
-        points: Sequence[dict[str, Any]],
-        seed: int,
-        num_trials: int = 10**9,
-        then: BaseSampler | None = None,
-    ) -> None:
-        super().__init__(seed)
-        self.points, self.num_trials, self.then = points, num_trials, then
-        self.rng = np.random.default_rng(seed)
-
-    def infer_relative_search_space(self, study, trial):
-        """Leave later trials to the other sampler."""
-        self.point = self.points[self.rng.integers(len(self.points))]
-        if self.then is None or trial.number < self.num_trials:
-            return {}
-        return self.then.infer_relative_search_space(study, trial)
-
-    def sample_relative(self, study, trial, search_space):
-        """Ask the other sampler, where it has something to say."""
-        if self.then is None or trial.number < self.num_trials:
-            return {}
-        return self.then.sample_relative(study, trial, search_space)
-
-    def sample_independent(self, study, trial, param_name, param_distribution):
-        """Draw one parameter near a point that has it."""
-        if self.then is not None and trial.number >= self.num_trials:
-            return self.then.sample_independent(study, trial, param_name, param_distribution)
-        centre = self.point.get(param_name)
-        distribution = param_distribution
-        if centre is None:
-            return super().sample_independent(study, trial, param_name, distribution)
-        if isinstance(distribution, optuna.distributions.CategoricalDistribution):
-            if self.rng.random() < self.SAME:
-                return centre
-            return super().sample_independent(study, trial, param_name, distribution)
-        log = (np.log, np.exp) if distribution.log else (float, float)
-        low, high, middle = (log[0](x) for x in (distribution.low, distribution.high, centre))
-        value = log[1](np.clip(self.rng.normal(middle, self.WIDTH * (high - low)), low, high))
-        value = float(np.clip(value, distribution.low, distribution.high))
-        is_int = isinstance(distribution, optuna.distributions.IntDistribution)
-        return round(value) if is_int else value
