@@ -41,7 +41,7 @@ class NearPoints(BaseSampler):
     ) -> None:
         self._then, self._num_trials = then, num_trials
         self._rng = np.random.default_rng(seed)
-        self._centre = points[self._rng.integers(len(points))] if points else {}
+        self._centre = points[int(self._rng.integers(len(points)))] if points else {}
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial

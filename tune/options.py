@@ -156,6 +156,11 @@ def build_parser() -> argparse.ArgumentParser:
     add("--space", help="name of a search space, or path of your own .py file")
     add("--list-spaces", action="store_true", help="print the spaces and their questions, and end")
     add(
+        "--list-parameters",
+        action="store_true",
+        help="print every hyperparameter with its default, meaning and range, and end",
+    )
+    add(
         "--resume",
         nargs="?",
         const="",

@@ -10,6 +10,7 @@ if __name__ == "__main__":
 
 from tune.options import SearchOptions, build_parser
 from tune.space_file import list_spaces
+from utkface.config import describe_parameters
 from utkface.io import UserError, run_command
 
 
@@ -19,6 +20,9 @@ def main(arguments: list[str] | None = None) -> int:
     if given.pop("list_spaces", False):
         for name, question in list_spaces().items():
             print(f"{name:14} {question}")
+        return 0
+    if given.pop("list_parameters", False):
+        print("\n".join(describe_parameters()))
         return 0
     if "compare" in given or "output" in given:
         return _compare(given)

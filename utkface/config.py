@@ -31,19 +31,37 @@ _GROUP_WEIGHT = (
 )
 
 
-def _between(default: float, low: float, high: float) -> Any:
+#: Titles of the parts that the fields fall into, by the first field of each.
+SECTIONS = {
+    "epochs": "Run",
+    "backbone": "Model",
+    "age_loss": "Loss: gender_weight * gender + (1 - gender_weight) * age + head_l1 * |heads|",
+    "batch_size": "Optimiser (AdamW)",
+    "schedule": "Schedule",
+    "flip_p": "Augmentation of every training face",
+    "oversample_by": "Oversampling",
+}
+
+
+def _between(default: float, low: float, high: float, meaning: str) -> Any:
     """Declare a number with its inclusive range."""
-    return field(default=default, metadata={"low": low, "high": high})
+    return field(default=default, metadata={"low": low, "high": high, "meaning": meaning})
 
 
-def _one_of(default: str, *options: str) -> Any:
-    """Declare a choice between names."""
-    return field(default=default, metadata={"options": options})
+def _one_of(default: str, options: str, meaning: str) -> Any:
+    """Declare a choice between names, separated by spaces."""
+    return field(default=default, metadata={"options": options.split(), "meaning": meaning})
 
 
-def _text(default: str, pattern: str, allowed: str) -> Any:
+def _text(default: str, pattern: str, allowed: str, meaning: str) -> Any:
     """Declare a text that a regular expression describes, and how to say so to a person."""
-    return field(default=default, metadata={"pattern": pattern, "allowed": allowed})
+    metadata = {"pattern": pattern, "allowed": allowed, "meaning": meaning}
+    return field(default=default, metadata=metadata)
+
+
+def _whether(default: bool, meaning: str) -> Any:
+    """Declare a switch."""
+    return field(default=default, metadata={"meaning": meaning})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,83 +72,97 @@ class TrainConfig:
     type, lies outside its range, or contradicts another field.
     """
 
-    # The run: set by the command, the same for every trial of a search.
-    epochs: int = _between(12, 1, 1000)
-    image_size: int = _between(128, 32, 224)  # pixels, square
-    # Side of the images that the first epoch trains on; it grows to image_size (`utkface.batches`).
-    initial_image_size: int = _between(0, 0, 224)  # 0: image_size throughout
-    seed: int = _between(0, 0, 2**31 - 1)
-
-    # Model
-    backbone: str = _one_of(
-        "mobilenet_v3_small", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0"
+    # Set by the command, the same for every trial of a search.
+    epochs: int = _between(12, 1, 1000, "passes over the training faces")
+    image_size: int = _between(128, 32, 224, "pixels, square")
+    initial_image_size: int = _between(
+        0, 0, 224, "of the first epoch, growing to image_size; 0: image_size throughout"
     )
-    pretrained: bool = True  # False: train from scratch, whatever --weights says
-    dropout: float = _between(0.2, 0.0, 0.9)
+    seed: int = _between(0, 0, 2**31 - 1, "of weights, order and augmentation")
 
-    # Loss: gender_weight * gender + (1 - gender_weight) * age + head_l1 * |heads|
-    age_loss: str = _one_of("dldl", "l1", "huber", "dldl")
-    huber_delta_years: float = _between(5.0, 0.1, 50.0)
-    dldl_sigma_years: float = _between(1.0, 0.1, 20.0)  # label width at age 0
-    dldl_sigma_per_year: float = _between(0.04, 0.0, 1.0)  # and how it grows with age
-    dldl_l1_weight: float = _between(0.1, 0.0, 10.0)  # of |expectation - age|, added to DLDL
-    gender_weight: float = _between(0.5, 0.0, 1.0)
-    label_smoothing: float = _between(0.05, 0.0, 0.5)  # of the gender target
-    head_l1: float = _between(0.0, 0.0, 1.0)
+    backbone: str = _one_of(
+        "mobilenet_v3_small",
+        "mobilenet_v3_small mobilenet_v3_large efficientnet_b0",
+        "torchvision's network without its classifier",
+    )
+    pretrained: bool = _whether(True, "False: train from scratch, whatever --weights says")
+    dropout: float = _between(0.2, 0.0, 0.9, "before the two heads")
 
-    # Optimiser (AdamW)
-    batch_size: int = _between(128, 2, 8192)
-    max_lr: float = _between(3e-3, 1e-7, 1.0)
-    weight_decay: float = _between(0.02, 0.0, 10.0)  # not on norms and biases
-    clip_norm: float = _between(0.0, 0.0, 1000.0)  # 0: no clipping
-    ema_decay: float = _between(0.998, 0.0, 0.99999)  # 0: validate the raw weights
-    freeze_epochs: int = _between(0, 0, 1000)  # heads only, for the first epochs
-    amp: str = _one_of("fp16", "off", "fp16", "bf16")  # on CUDA; the CPU always runs fp32
+    age_loss: str = _one_of(
+        "dldl", "l1 huber dldl", "dldl: a distribution over ages; else years directly"
+    )
+    huber_delta_years: float = _between(5.0, 0.1, 50.0, "huber: where it turns linear")
+    dldl_sigma_years: float = _between(1.0, 0.1, 20.0, "dldl: the label's width at age 0")
+    dldl_sigma_per_year: float = _between(0.04, 0.0, 1.0, "dldl: how the width grows with age")
+    dldl_l1_weight: float = _between(0.1, 0.0, 10.0, "dldl: weight of |expectation - age|")
+    gender_weight: float = _between(0.5, 0.0, 1.0, "share of the gender loss")
+    label_smoothing: float = _between(0.05, 0.0, 0.5, "of the gender target")
+    head_l1: float = _between(0.0, 0.0, 1.0, "weight of the heads' L1 norm")
 
-    # Schedule
-    schedule: str = _one_of("one_cycle", "one_cycle", "plateau", "step", "constant")
-    pct_start: float = _between(0.3, 0.0, 1.0)  # one_cycle: share of steps spent warming up
-    div_factor: float = _between(25.0, 1.0, 1e6)  # one_cycle: max_lr / first rate
-    final_div_factor: float = _between(1e4, 1.0, 1e9)  # one_cycle: first rate / last rate
-    plateau_factor: float = _between(0.3, 0.001, 0.999)
-    plateau_patience_epochs: int = _between(2, 0, 1000)
-    step_epochs: int = _between(4, 1, 1000)
-    step_factor: float = _between(0.3, 0.001, 0.999)
+    batch_size: int = _between(128, 2, 8192, "faces a step")
+    max_lr: float = _between(3e-3, 1e-7, 1.0, "the highest learning rate")
+    weight_decay: float = _between(0.02, 0.0, 10.0, "not of norms and biases")
+    clip_norm: float = _between(0.0, 0.0, 1000.0, "of the gradient; 0: no clipping")
+    ema_decay: float = _between(
+        0.998, 0.0, 0.99999, "of the averaged weights that are validated; 0: the raw weights"
+    )
+    freeze_epochs: int = _between(0, 0, 1000, "at first, in which the heads alone are trained")
+    amp: str = _one_of("fp16", "off fp16 bf16", "mixed precision on CUDA; the CPU runs fp32")
 
-    # Basic augmentation, of every training face. Zero switches a part off.
-    flip_p: float = _between(0.5, 0.0, 1.0)
-    rotation_degrees: float = _between(10.0, 0.0, 180.0)  # uniform in ±
-    translate: float = _between(0.05, 0.0, 0.5)  # uniform in ±, share of the side
-    scale: float = _between(0.1, 0.0, 0.9)  # uniform in 1 ±
-    perspective: float = _between(0.0, 0.0, 0.9)  # torchvision's distortion_scale
-    perspective_p: float = _between(0.2, 0.0, 1.0)
-    brightness: float = _between(0.2, 0.0, 1.0)  # uniform in 1 ±, likewise the next two
-    contrast: float = _between(0.2, 0.0, 1.0)
-    saturation: float = _between(0.2, 0.0, 1.0)
-    hue: float = _between(0.0, 0.0, 0.5)  # uniform in ±, share of the colour circle
-    jitter_p: float = _between(1.0, 0.0, 1.0)
-    grey_p: float = _between(0.1, 0.0, 1.0)
-    blur_p: float = _between(0.0, 0.0, 1.0)
-    sharpness_p: float = _between(0.0, 0.0, 1.0)
-    autocontrast_p: float = _between(0.0, 0.0, 1.0)
-    noise_std: float = _between(0.0, 0.0, 0.5)  # of pixel values in [0, 1]
-    erasing_p: float = _between(0.1, 0.0, 1.0)
+    schedule: str = _one_of("one_cycle", "one_cycle plateau step constant", "of the learning rate")
+    pct_start: float = _between(0.3, 0.0, 1.0, "one_cycle: share of the steps spent warming up")
+    div_factor: float = _between(25.0, 1.0, 1e6, "one_cycle: max_lr / first rate")
+    final_div_factor: float = _between(1e4, 1.0, 1e9, "one_cycle: first rate / last rate")
+    plateau_factor: float = _between(0.3, 0.001, 0.999, "plateau: the rate is multiplied by it")
+    plateau_patience_epochs: int = _between(2, 0, 1000, "plateau: epochs without improvement")
+    step_epochs: int = _between(4, 1, 1000, "step: epochs between two cuts of the rate")
+    step_factor: float = _between(0.3, 0.001, 0.999, "step: the rate is multiplied by it")
 
-    # Oversampling: beside one draw of every face, a group with n faces gets (largest - n) * balance
+    # Zero switches a part off.
+    flip_p: float = _between(0.5, 0.0, 1.0, "probability of a horizontal flip")
+    rotation_degrees: float = _between(10.0, 0.0, 180.0, "uniform in ±")
+    translate: float = _between(0.05, 0.0, 0.5, "uniform in ±, share of the side")
+    scale: float = _between(0.1, 0.0, 0.9, "uniform in 1 ±")
+    perspective: float = _between(0.0, 0.0, 0.9, "torchvision's distortion_scale")
+    perspective_p: float = _between(0.2, 0.0, 1.0, "its probability")
+    brightness: float = _between(0.2, 0.0, 1.0, "uniform in 1 ±")
+    contrast: float = _between(0.2, 0.0, 1.0, "uniform in 1 ±")
+    saturation: float = _between(0.2, 0.0, 1.0, "uniform in 1 ±")
+    hue: float = _between(0.0, 0.0, 0.5, "uniform in ±, share of the colour circle")
+    jitter_p: float = _between(1.0, 0.0, 1.0, "probability of these four")
+    grey_p: float = _between(0.1, 0.0, 1.0, "probability of a grey image")
+    blur_p: float = _between(0.0, 0.0, 1.0, "probability of a Gaussian blur")
+    sharpness_p: float = _between(0.0, 0.0, 1.0, "probability of sharpening")
+    autocontrast_p: float = _between(0.0, 0.0, 1.0, "probability of full contrast")
+    noise_std: float = _between(0.0, 0.0, 0.5, "of pixel values in [0, 1]")
+    erasing_p: float = _between(0.1, 0.0, 1.0, "probability of an erased rectangle")
+
+    # Beside one draw of every face, a group with n faces gets (largest - n) * balance
     # + largest * extra more, all of them through the intensive augmentation. By weights, it is
     # drawn weight ** power times. An epoch stays as long as there are faces (`utkface.sampling`).
-    oversample_by: str = _one_of("none", "none", "age", "age_gender", "age_race", "weights")
-    oversample_balance: float = _between(0.3, 0.0, 1.0)  # 1: every group as often as the largest
-    oversample_extra: float = _between(0.0, 0.0, 1.0)
-    group_weights: str = _text(  # as `python -m utkface.evaluation.weak_groups` finds them
+    oversample_by: str = _one_of(
+        "none", "none age age_gender age_race weights", "whose rare groups are drawn more often"
+    )
+    oversample_balance: float = _between(
+        0.3, 0.0, 1.0, "share of the gap to the largest group; 1: every group as often as it"
+    )
+    oversample_extra: float = _between(
+        0.0, 0.0, 1.0, "draws for every group beyond that, share of the largest group"
+    )
+    group_weights: str = _text(
         "",
         rf"(?:{_GROUP_WEIGHT}(?:, {_GROUP_WEIGHT})*)?",
         "ages, perhaps gender and race, and a weight from 1 to 99.999 for each group, "
         "as in '80+ female=1.62, 0-3=1.5, all black=1.2'",
+        "weights: as `python -m utkface.evaluation.weak_groups` finds them",
     )
-    group_weights_power: float = _between(1.0, 0.0, 4.0)  # 0: every face once
-    oversample_max_repeats: float = _between(20.0, 1.0, 1000.0)  # draws of a face for one of others
-    intensive_strength: float = _between(1.0, 0.0, 2.0)  # 1: the reference's intensive pipeline
+    group_weights_power: float = _between(1.0, 0.0, 4.0, "weights: exponent; 0: every face once")
+    oversample_max_repeats: float = _between(
+        20.0, 1.0, 1000.0, "draws of a face at most, for one of the others"
+    )
+    intensive_strength: float = _between(
+        1.0, 0.0, 2.0, "of the extra draws' augmentation; 1: the reference's intensive pipeline"
+    )
 
     def __post_init__(self) -> None:
         """Check every field, then what must hold between them."""
@@ -172,6 +204,28 @@ class TrainConfig:
     def replace(self, **changes: Any) -> Self:
         """Return a copy with some fields changed, checked like a new one."""
         return self.from_dict({**self.to_dict(), **changes})
+
+
+def describe_parameters() -> list[str]:
+    """Return lines that list every hyperparameter: name, default, meaning and what is allowed."""
+    lines = []
+    for spec in dataclasses.fields(TrainConfig):
+        if spec.name in SECTIONS:
+            lines += ["", SECTIONS[spec.name]]
+        about = spec.metadata
+        if "low" in about:
+            allowed = f"{_short(about['low'])} to {_short(about['high'])}"
+        else:
+            allowed = ", ".join(about.get("options", ()))
+        meaning = f"{about['meaning']} ({allowed})" if allowed else about["meaning"]
+        if spec.name in SET_BY_COMMAND:
+            meaning += f"; set by {SET_BY_COMMAND[spec.name]}, never suggested"
+        lines.append(f"  {spec.name:<24}{_short(spec.default) or '(empty)':<20}{meaning}")
+    return lines[1:]
+
+
+def _short(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _checked(spec: dataclasses.Field, kind: Any, value: Any) -> Any:

@@ -47,7 +47,7 @@ def test_listing_needs_no_file_of_weights(weights_file):
     assert list(list_spaces()) == NAMES
 
 
-@pytest.mark.parametrize("option", ["--list-spaces", "--help"])
+@pytest.mark.parametrize("option", ["--list-spaces", "--list-parameters", "--help"])
 def test_what_is_to_answer_at_once_imports_neither_optuna_nor_torch(option):
     code = f"""
 import contextlib, sys

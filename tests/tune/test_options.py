@@ -16,7 +16,18 @@ def test_every_option_of_the_parser_is_an_option_of_the_search():
     fields = {*SearchOptions(space="loss").to_dict(), "results"}
     assert (
         actions
-        - {*("help", "list_spaces", "resume", "resume_anyway", "dry_run", "compare", "output")}
+        - {
+            *(
+                "help",
+                "list_spaces",
+                "list_parameters",
+                "resume",
+                "resume_anyway",
+                "dry_run",
+                "compare",
+                "output",
+            )
+        }
         == fields
     )
 

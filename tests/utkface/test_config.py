@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utkface.config import SET_BY_COMMAND, TrainConfig
+from utkface.config import SET_BY_COMMAND, TrainConfig, describe_parameters
 from utkface.io import UserError
 
 SPECS = {spec.name: spec for spec in dataclasses.fields(TrainConfig)}
@@ -169,3 +169,13 @@ def test_no_frozen_epochs_is_right_for_any_length():
 
 def test_what_a_command_sets_are_fields():
     assert set(SET_BY_COMMAND) <= set(SPECS)
+
+
+def test_every_hyperparameter_is_listed_with_default_meaning_and_range():
+    lines = describe_parameters()
+    listed = [line.split()[0] for line in lines if line.startswith("  ")]
+    assert listed == [spec.name for spec in dataclasses.fields(TrainConfig)]
+    dropout = next(line for line in lines if line.startswith("  dropout "))
+    assert dropout.split(maxsplit=2) == ["dropout", "0.2", "before the two heads (0 to 0.9)"]
+    assert "Model" in lines
+    assert any(line.endswith("set by --seed, never suggested") for line in lines)
