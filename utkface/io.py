@@ -10,6 +10,7 @@ raise `UserError` where there is no PyTorch.
 import contextlib
 import glob
 import io
+import os
 import shutil
 import sys
 import tempfile
@@ -51,9 +52,16 @@ def describe_error(error: BaseException) -> str:
 
 
 def run_command(main: Callable[[], int | None]) -> None:
-    """Run a command's ``main`` and exit: its status, 2 for a `UserError`, 130 for Ctrl-C."""
+    """Run a command's ``main`` and exit: its status, 2 for a `UserError`, 130 for Ctrl-C.
+
+    1 where nobody reads the output any more.
+    """
     try:
         status = main() or 0
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output has seen enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         status = 2

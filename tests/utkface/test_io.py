@@ -173,3 +173,11 @@ def test_results_come_in_order_and_a_caller_that_stops_stops_the_work() -> None:
     assert list(io.map_ahead(work, range(7), num_workers=2, num_ahead=100)) == [
         *(0, 1, 4, 9, 16, 25, 36),
     ]
+
+
+def test_a_reader_that_has_seen_enough_is_no_traceback():
+    code = "from utkface.io import run_command; run_command(lambda: print('line\\n' * 100_000))"
+    command = f'{sys.executable} -c "{code}" | head -1'
+    result = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert result.stdout == "line\n"
+    assert result.stderr == ""
