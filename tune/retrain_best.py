@@ -17,7 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = vars(build_parser().parse_args(arguments))
     # Ray and torch take seconds to import: a wrong command line is told before.
     if "resume" in given:
-        from tune.retrain.folder import RetrainFolder
+        from tune.records.run_folder import RetrainFolder
         from tune.retrain.run import resume
 
         name, results = given.pop("resume"), given.get("results", RetrainOptions.results)

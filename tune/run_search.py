@@ -8,8 +8,8 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from tune.options import SearchOptions, build_parser
-from tune.space_file import list_spaces
+from tune.search.options import SearchOptions, build_parser
+from tune.spaces.file import list_spaces
 from utkface.config import describe_parameters
 from utkface.io import UserError, run_command
 
@@ -36,10 +36,10 @@ def main(arguments: list[str] | None = None) -> int:
         raise UserError(f"--space is missing; one of: {', '.join(list_spaces())}, or a .py file")
     options = SearchOptions(**given)
     if dry_run:
-        from tune.dry_run import explain
+        from tune.search.dry_run import explain
 
         return explain(options)
-    from tune.search import start
+    from tune.search.run import start
 
     return start(options)
 
@@ -49,15 +49,15 @@ def _compare(given: dict) -> int:
     results = given.pop("results", SearchOptions.results)
     if names is None or given:
         raise UserError("--compare RUN RUN goes with --output and --results, and with nothing else")
-    from tune.past_runs import read_run
     from tune.report.compare import compare
+    from tune.study.past_runs import read_run
 
     return compare([read_run(results, name) for name in names], results, output)
 
 
 def _resume(name: str, given: dict, anyway: bool) -> int:
-    from tune.run_folder import RunFolder
-    from tune.search import resume
+    from tune.records.run_folder import RunFolder
+    from tune.search.run import resume
 
     folder = RunFolder.find(given.get("results", SearchOptions.results), name)
     return resume(folder, given, anyway=anyway)

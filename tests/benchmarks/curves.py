@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata, spearmanr
 
-from tune.past_runs import read_run
+from tune.study.past_runs import read_run
 from utkface.config import TrainConfig
 from utkface.io import UserError, replacing, run_command
 

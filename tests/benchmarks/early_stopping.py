@@ -13,11 +13,12 @@ import argparse
 import random
 import statistics
 
-from tune.options import SCHEDULERS, SearchOptions
-from tune.records import judged_metric, search_objectives
-from tune.run_folder import RunFolder
-from tune.stopping import StoppingRule, make_rule
-from tune.study import open_study, study_records
+from tune.records.run_folder import RunFolder
+from tune.records.search import search_objectives
+from tune.search.options import SCHEDULERS, SearchOptions
+from tune.spaces.objectives import judged_metric
+from tune.study.stopping import StoppingRule, make_rule
+from tune.study.store import open_study, study_records
 from utkface.io import UserError, run_command
 
 Curve = dict[int, float]

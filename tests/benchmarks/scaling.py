@@ -16,11 +16,11 @@ import tune  # noqa: F401  # isort: skip  # before ray: it sets what Ray reads w
 import ray
 from sleeping import sleeping_search
 
-from tune.observer import Observer
-from tune.records import TrialRecord
+from tune.execution.reporting import Callback
+from tune.records.trials import TrialRecord
 
 
-class Watch(Observer):
+class Watch(Callback):
     """Counts the trials that end while all workers are busy."""
 
     def __init__(self, num_workers: int) -> None:

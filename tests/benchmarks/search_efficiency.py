@@ -28,7 +28,7 @@ from replay.methods import RANDOM, Bench
 from replay.simulator import History
 from replay.surrogate import Measured, Surrogate
 
-from tune.spaces import load_space
+from tune.spaces.space import load_space
 from utkface.io import replacing, run_command
 
 METRIC = "smooth_score"

@@ -11,16 +11,15 @@ from typing import Any
 import ray
 from ray import tune as ray_tune
 
-import tune.runner
-from tune.account import RunningAccount
-from tune.checkpoints import CheckpointStore
 from tune.cluster import Resources
-from tune.observer import Observer
-from tune.run_folder import RunFolder
-from tune.searcher import SearchSession
-from tune.spaces import load_space
-from tune.study import SearchStudy
-from tune.trainable import METRICS
+from tune.execution import ray_adapter
+from tune.execution.checkpoints import CheckpointStore
+from tune.execution.reporting import METRICS, Callback
+from tune.execution.session import SearchSession
+from tune.records.run_folder import RunFolder
+from tune.search.run import RecordWriter
+from tune.spaces.space import load_space
+from tune.study.study import SearchStudy
 
 
 class SleepingTrainable(ray_tune.Trainable):
@@ -42,27 +41,27 @@ class SleepingTrainable(ray_tune.Trainable):
         return {METRICS: {"epoch": self.epoch, "score": 1.0, "began": time.time()}}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Do nothing, as `tune.trainable.FaceTrainable` does."""
+        """Do nothing, as `tune.execution.trainable.FaceTrainable` does."""
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Do nothing."""
 
 
 def sleeping_search(
-    num_trials: int, num_epochs: int, epoch_s: float, concurrency: int, observer: Observer
+    num_trials: int, num_epochs: int, epoch_s: float, concurrency: int, callback: Callback
 ) -> None:
     """Run a search on a Ray that is there; every trial runs to its end."""
     # Workers are not to import this file, nor the torch behind it, only to sleep.
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    tune.runner.FaceTrainable = SleepingTrainable
+    ray_adapter.FaceTrainable = SleepingTrainable
     fixed = {"epochs": num_epochs, "image_size": 32, "seed": 0}
     with tempfile.TemporaryDirectory() as results:
         folder = RunFolder.create(Path(results), "sleeping")
         space = load_space("quick", fixed=fixed)
         study = SearchStudy(folder.journal, space, fixed, scheduler="none")
-        account = RunningAccount(folder, {"name": "sleeping", "wall_s": 0.0}, study)
-        observers: Sequence[Observer] = [account, observer]
+        writer = RecordWriter(folder, {"name": "sleeping", "wall_s": 0.0}, study)
+        callbacks: Sequence[Callback] = [writer, callback]
         store = CheckpointStore(str(folder.path / "checkpoints"))
-        session = SearchSession(study, num_trials, observers, store)
+        session = SearchSession(study, num_trials, callbacks, store)
         job: Any = SimpleNamespace(epoch_s=epoch_s)
-        tune.runner.run_trials(job, folder, session, Resources(1, 0, concurrency))
+        ray_adapter.run_trials(job, folder, session, Resources(1, 0, concurrency))

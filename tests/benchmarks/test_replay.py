@@ -13,10 +13,9 @@ from replay.simulator import Curve, History, Policy, simulate
 from replay.sources import StockRay, Study, Table
 from replay.surrogate import Measured
 
-from tune.past_runs import PastRun
-from tune.records import TrialRecord
-from tune.stopping.asha import Asha
-from tune.stopping.rule import NeverStop
+from tune.records.trials import TrialRecord
+from tune.study.past_runs import PastRun
+from tune.study.stopping import Asha, NeverStop
 from utkface.config import TrainConfig
 from utkface.io import UserError
 from utkface.metrics import calibrated_gender_log_loss

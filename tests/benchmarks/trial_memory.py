@@ -31,7 +31,7 @@ def train(path: Path, config: TrainConfig, num_steps: int) -> tuple[int, int]:
     """Return the private memory of a worker that is ready to train, and the most it then took."""
     import torch
 
-    import tune.trainable  # noqa: F401  # all that a trial's worker has loaded
+    import tune.execution.trainable  # noqa: F401  # all that a trial's worker has loaded
     from utkface.training import Training, TrainingData
 
     torch.set_num_threads(1)

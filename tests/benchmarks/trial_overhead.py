@@ -19,11 +19,11 @@ import ray
 from ray import tune as ray_tune
 from sleeping import sleeping_search
 
-from tune.observer import Observer
-from tune.records import TrialRecord
+from tune.execution.reporting import Callback
+from tune.records.trials import TrialRecord
 
 
-class Watch(Observer, ray_tune.Callback):
+class Watch(Callback, ray_tune.Callback):
     """Notes when trials end, of either kind of search."""
 
     def __init__(self) -> None:

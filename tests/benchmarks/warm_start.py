@@ -16,17 +16,17 @@ from pathlib import Path
 
 import ray
 
-import tune.runner
 from tune import cluster
-from tune.account import prepare
-from tune.checkpoints import CheckpointStore
-from tune.observer import Observer
-from tune.options import SearchOptions
-from tune.run_folder import RunFolder
-from tune.search import search_job
-from tune.searcher import SearchSession
-from tune.study import SearchStudy
-from tune.trainable import METRICS, FaceTrainable
+from tune.execution import ray_adapter
+from tune.execution.checkpoints import CheckpointStore
+from tune.execution.reporting import METRICS, Callback
+from tune.execution.session import SearchSession
+from tune.execution.trainable import FaceTrainable
+from tune.records.run_folder import RunFolder
+from tune.search.options import SearchOptions
+from tune.search.prepare import prepare
+from tune.search.run import search_job
+from tune.study.study import SearchStudy
 
 BEGAN = "began"
 
@@ -41,7 +41,7 @@ class TimedTrainable(FaceTrainable):
         return {METRICS: {**result[METRICS], BEGAN: began}}
 
 
-class Watch(Observer):
+class Watch(Callback):
     """Notes when configurations were handed out and when their first steps began."""
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ def main() -> None:
         image_size=given.image_size, num_trials=given.num_trials, concurrency=1,
     )  # fmt: skip
     prepared = prepare(options)
-    tune.runner.FaceTrainable = TimedTrainable
+    ray_adapter.FaceTrainable = TimedTrainable
     with tempfile.TemporaryDirectory() as results:
         folder = RunFolder.create(Path(results), "warm-start")
         study = SearchStudy(folder.journal, prepared.space, options.fixed)
@@ -79,7 +79,7 @@ def main() -> None:
         cluster.connect(None)
         resources = cluster.plan_resources(None, None, concurrency=1)
         job = search_job(prepared, checkpoints, resources)
-        tune.runner.run_trials(job, folder, session, resources)
+        ray_adapter.run_trials(job, folder, session, resources)
         ray.shutdown()
     cold, *warm = watch.delays.values()
     print(f"first trial of a worker: {cold:.2f} s")

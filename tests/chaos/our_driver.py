@@ -16,21 +16,19 @@ import sleeper
 import witness
 from optuna.storages.journal import JournalStorage
 
-import tune.account
-import tune.run_folder
-import tune.runner
-import tune.search
 from tune import cluster
-from tune.observer import Observer
-from tune.records import TrialRecord
+from tune.execution import ray_adapter
+from tune.execution.reporting import METRICS, Callback
+from tune.execution.session import SearchSession
+from tune.records import provenance, run_folder
+from tune.records.trials import TrialRecord
 from tune.run_search import main
-from tune.searcher import SearchSession
-from tune.trainable import METRICS
+from tune.search import run as run_module
 from utkface.io import run_command
 
 
 class SleepingTrainable(sleeper.Sleeper):
-    """Keeps its state in the search's checkpoint store, as `tune.trainable.FaceTrainable` does."""
+    """Keeps its state in the search's checkpoint store, as the product's trainable does."""
 
     def setup(self, config: dict[str, Any], job: Any) -> None:
         """Begin the first trial of this worker."""
@@ -62,7 +60,7 @@ class SleepingTrainable(sleeper.Sleeper):
         """Do nothing, as the product's does."""
 
 
-class Witness(Observer):
+class Witness(Callback):
     """Notes the trials that end."""
 
     def __init__(self, path: str) -> None:
@@ -88,19 +86,19 @@ def run(work: dict[str, Any], arguments: list[str]) -> None:
     """Run the command with its training replaced; the end of a process of its own."""
 
     class WitnessedSession(SearchSession):
-        def __init__(self, study: Any, num_trials: int, observers: Any, *more: Any, **options: Any):
-            observers.append(Witness(work["witness"]))
-            super().__init__(study, num_trials, observers, *more, **options)
+        def __init__(self, study: Any, num_trials: int, callbacks: Any, *more: Any, **options: Any):
+            callbacks.append(Witness(work["witness"]))
+            super().__init__(study, num_trials, callbacks, *more, **options)
 
     def sleeping_job(prepared: Any, checkpoints: Any, *unused: Any) -> Any:
         return SimpleNamespace(work=work, states=checkpoints.uri)
 
     journal_storage = sys.modules[JournalStorage.__module__]
-    jumping_clock.install([journal_storage, tune.account, tune.run_folder])
+    jumping_clock.install([journal_storage, provenance, run_folder])
     # Workers are not to import this file, which would take them longer than their work.
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    tune.runner.FaceTrainable = SleepingTrainable
-    tune.search.SearchSession = WitnessedSession
-    tune.search.search_job = sleeping_job
+    ray_adapter.FaceTrainable = SleepingTrainable
+    run_module.SearchSession = WitnessedSession
+    run_module.search_job = sleeping_job
     cluster.join = join
     run_command(lambda: main(arguments))

@@ -53,9 +53,9 @@ def judge(testimony: Testimony, final: Endings) -> dict[str, int]:
 
 def judge_run_folder(path: Path, testimony: Testimony, kills: Counter[str]) -> Scorecard:
     """Compare a run folder of ours with the testimony, and its files with each other."""
-    from tune.records import STATES
-    from tune.run_folder import FINISHED, RunFolder
-    from tune.study import open_study, study_records
+    from tune.records.run_folder import FINISHED, RunFolder
+    from tune.records.trials import STATES
+    from tune.study.store import open_study, study_records
 
     folder = RunFolder(path)
     records = study_records(open_study(folder.journal))

@@ -10,8 +10,9 @@ import pytest
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.trial import TrialState
 
-from tune.spaces import load_space
-from tune.study import STUDY_NAME, SearchStudy, open_study
+from tune.spaces.space import load_space
+from tune.study.store import STUDY_NAME, open_study
+from tune.study.study import SearchStudy
 from utkface.io import UserError
 
 SEED, NUM_JOURNALS = 20261125, 200

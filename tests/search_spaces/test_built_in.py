@@ -9,8 +9,8 @@ import pytest
 from optuna.trial import FixedTrial, Trial
 
 from search_spaces.common import BEST_GUESS, NO_AUGMENTATION, REFERENCE
-from tune.space_file import list_spaces
-from tune.spaces import describe_change, load_space
+from tune.spaces.file import list_spaces
+from tune.spaces.space import describe_change, load_space
 from utkface.config import SET_BY_COMMAND, TrainConfig
 from utkface.io import UserError
 

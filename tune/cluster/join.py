@@ -63,7 +63,7 @@ class Joined:
 
     dashboard: str | None  # its URL
     resources: Resources
-    images_ref: list[ray.ObjectRef]  # see `tune.trainable.TrialJob`
+    images_ref: list[ray.ObjectRef]  # see `tune.execution.trainable.TrialJob`
 
 
 def join(

@@ -8,9 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from tune.records import SCORE, TrialRecord, judged_metric, last_metrics, rank_complete
-from tune.spaces import OBJECTIVES
-from tune.trials_table import seconds_between
+from tune.records.trials import TrialRecord, last_metrics, rank_complete, seconds_between
+from tune.spaces.objectives import OBJECTIVES, SCORE, judged_metric
 from utkface.evaluation.report.text import number
 from utkface.metrics import REFERENCE_AGE_MAE, REFERENCE_GENDER_ERROR
 

@@ -11,18 +11,19 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.table import Table
 
-from tune.records import (
-    SCORE,
+from tune.records.search import SearchRecord
+from tune.records.trials import (
     STATES,
-    SearchRecord,
     TrialRecord,
     last_metrics,
     objective_values,
     rank_complete,
+    seconds_between,
+    split_differing,
 )
 from tune.report.analysis import Finish, finishes
 from tune.report.facts import list_facts
-from tune.trials_table import seconds_between, split_differing
+from tune.spaces.objectives import SCORE
 from utkface.evaluation.report.text import show, show_duration, show_fixed, write_page
 from utkface.io import UserError
 

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from search_spaces.common import REFERENCE
-from tune.records import SearchRecord, TrialRecord, describe_objectives
+from tune.records.search import SearchRecord
+from tune.records.trials import TrialRecord
 from tune.report.analysis import find_point, last_value
+from tune.spaces.objectives import describe_objectives
 from utkface.evaluation.report.text import show, show_duration, show_fields, show_fixed
 
 #: What the page says on top about a search that is not finished, by its status.

@@ -15,9 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from tune.records import STATES, TrialRecord, objective_values
+from tune.records.trials import STATES, TrialRecord, objective_values
 from tune.report.analysis import Finish, Metric, Rung, curve
-from tune.spaces import OBJECTIVES
+from tune.spaces.objectives import OBJECTIVES
 from utkface.evaluation.report.svg import COLOUR, SMALL_WIDTH, new_figure, to_svg
 from utkface.evaluation.report.text import show_fixed
 

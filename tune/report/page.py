@@ -14,7 +14,15 @@ from typing import Any
 import optuna
 import pandas as pd
 
-from tune.records import STATES, SearchRecord, TrialRecord, last_metrics, pareto_front
+from tune.records.search import SearchRecord
+from tune.records.trials import (
+    STATES,
+    TrialRecord,
+    last_metrics,
+    pareto_front,
+    split_differing,
+    trials_table,
+)
 from tune.report.analysis import (
     Comparable,
     Metric,
@@ -29,7 +37,6 @@ from tune.report.analysis import (
 )
 from tune.report.facts import NOTICES, list_commands, list_facts, list_points, retrain_command
 from tune.report.importance import MIN_TRIALS, judge_parameters
-from tune.trials_table import split_differing, trials_table
 from utkface.config import TrainConfig
 from utkface.evaluation.report.text import show, show_fixed, write_page
 

@@ -1,1 +1,1 @@
-"""From a finished search to trained models and an honest account of them."""
+"""From a finished search to trained models and what they are worth."""

@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tune.account import command_line, commit, versions
-from tune.checkpoints import CheckpointStore
-from tune.league import LEAGUE_PAGE, write_league
-from tune.retrain.folder import RetrainFolder
-from tune.retrain.jobs import INTERVAL, judged_rows, training_rows
+from tune.console.lines import labelled
+from tune.execution.checkpoints import CheckpointStore
+from tune.records.provenance import command_line, commit, versions
+from tune.records.run_folder import RetrainFolder
+from tune.report.league import LEAGUE_PAGE, write_league
+from tune.retrain.models import INTERVAL, JobRecord, judged_rows, training_rows
 from tune.retrain.plan import Plan
 from tune.retrain.predictions import JudgedModel, interval_of, judge_models, prediction_table
-from tune.retrain.session import JobRecord
-from tune.wording import labelled
 from utkface.data import find_source
 from utkface.evaluation.baselines import backbone_features, baseline_predictions
 from utkface.evaluation.brisque import NOT_INSTALLED, load_regressor

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from tune.options import PROTOCOLS, REPOSITORY, add_resource_options
+from tune.search.options import PROTOCOLS, REPOSITORY, add_resource_options
 from utkface.io import UserError
 
 PARTS = ("test", "validation")

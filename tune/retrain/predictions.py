@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tune.checkpoints import CheckpointStore
-from tune.retrain.jobs import INTERVAL, Job, judged_rows
+from tune.execution.checkpoints import CheckpointStore
+from tune.retrain.models import INTERVAL, Job, JobRecord, judged_rows
 from tune.retrain.plan import Plan
-from tune.retrain.session import JobRecord
 from utkface.config import TrainConfig
 from utkface.evaluation.records import FittedIntervals
 from utkface.intervals import AgeIntervals, apply_intervals, check_coverage, fit_intervals

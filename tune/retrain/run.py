@@ -5,7 +5,13 @@ from contextlib import ExitStack
 from typing import Any
 
 from tune import cluster
-from tune.account import (
+from tune.console.lines import labelled
+from tune.execution.checkpoints import CheckpointStore
+from tune.execution.ray_adapter import run_trials
+from tune.execution.reporting import Callback
+from tune.execution.session import SearchSession, interruptible
+from tune.execution.trainable import trial_job
+from tune.records.provenance import (
     command_line,
     commit,
     describe_faces,
@@ -14,22 +20,14 @@ from tune.account import (
     refuse_other_training,
     versions,
 )
-from tune.checkpoints import CheckpointStore
-from tune.interrupt import interruptible
-from tune.observer import Observer
-from tune.records import TrialRecord
+from tune.records.run_folder import FAILED, FINISHED, INTERRUPTED, RUNNING, RetrainFolder
+from tune.records.trials import TrialRecord
 from tune.retrain.evaluate import evaluate
-from tune.retrain.folder import RetrainFolder
-from tune.retrain.jobs import RETRAIN, Job, training_rows
+from tune.retrain.models import RETRAIN, Job, RetrainStudy, training_rows
 from tune.retrain.options import RetrainOptions
 from tune.retrain.plan import Plan, prepare, prepare_resumed
 from tune.retrain.screen import RetrainScreen
-from tune.retrain.session import RetrainStudy
-from tune.run_folder import FAILED, FINISHED, INTERRUPTED, RUNNING
-from tune.runner import run_trials, trial_job
-from tune.searcher import SearchSession
-from tune.wandb_logger import WandbLogger, resolve_mode
-from tune.wording import labelled
+from tune.tracking.wandb_logger import WandbLogger, resolve_mode
 from utkface.config import TRAINING_VERSION
 from utkface.data.faces import write_data_tables
 
@@ -63,7 +61,7 @@ def resume(folder: RetrainFolder, given: dict[str, Any]) -> int:
         return Retraining(plan, folder, record).run(stack)
 
 
-class Retraining(Observer):
+class Retraining(Callback):
     """One run of the command over a folder: trains what is missing, then evaluates."""
 
     def __init__(self, plan: Plan, folder: RetrainFolder, record: dict[str, Any]) -> None:
@@ -81,7 +79,7 @@ class Retraining(Observer):
         self.trained.add(jobs)
         titles = [job.title for job in self.trained.jobs]
         screen = stack.enter_context(RetrainScreen(titles))
-        observers: list[Observer] = [screen]
+        callbacks: list[Callback] = [screen]
         mode, wandb_line = resolve_mode(self.plan.options.wandb)
         if mode != "disabled":
             tracker = self._tracker = WandbLogger(
@@ -92,13 +90,13 @@ class Retraining(Observer):
                 run_name=lambda number: titles[number],
             )
             stack.callback(tracker.close)
-            observers.append(tracker)
-        observers.append(self)
+            callbacks.append(tracker)
+        callbacks.append(self)
         shown = {"folder": self.folder.path, "wandb_line": wandb_line}
-        for observer in observers:
-            observer.search_started({**self.record, **shown, "group": self.record["search"]})
+        for callback in callbacks:
+            callback.search_started({**self.record, **shown, "group": self.record["search"]})
         session = SearchSession(
-            self.trained.study, len(titles), observers, self.checkpoints,
+            self.trained.study, len(titles), callbacks, self.checkpoints,
             replace_failed=False, num_best=len(titles),
         )  # fmt: skip
         if session.has_more:

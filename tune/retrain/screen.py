@@ -8,13 +8,13 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from tune.observer import Observer
-from tune.records import TrialRecord
-from tune.wording import DEMO_WARNING, is_demo, labelled, metrics_line
+from tune.console.lines import DEMO_WARNING, is_demo, labelled, metrics_line
+from tune.execution.reporting import Callback
+from tune.records.trials import TrialRecord
 from utkface.evaluation.report.text import show_duration
 
 
-class RetrainScreen(Observer):
+class RetrainScreen(Callback):
     """Says what is trained; use as a context manager."""
 
     def __init__(self, titles: Sequence[str], console: Console | None = None) -> None:

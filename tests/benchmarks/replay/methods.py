@@ -22,12 +22,10 @@ from replay.policies import (
 from replay.simulator import History, Policy, Source, simulate
 from replay.sources import StockRay, Study, Table
 from replay.surrogate import Measured, Surrogate
-from tune.near_points import NearPoints
-from tune.options import SearchOptions
-from tune.samplers import make_sampler
-from tune.stopping import make_rule
-from tune.stopping.asha import Asha
-from tune.stopping.rule import NeverStop
+from tune.search.options import SearchOptions
+from tune.study.near_points import NearPoints
+from tune.study.samplers import make_sampler
+from tune.study.stopping import Asha, NeverStop, make_rule
 
 NUM_STARTUP_TRIALS = 8  # of TPE; a search takes 5 to 10, by its size
 RANDOM = "random"

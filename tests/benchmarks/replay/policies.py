@@ -6,8 +6,7 @@ from statistics import fmean
 import numpy as np
 
 from replay.simulator import Pick, Policy, Verdict
-from tune.stopping import StoppingRule
-from tune.stopping.rule import Curves
+from tune.study.stopping import Curves, StoppingRule
 
 
 class Stopping(Policy):

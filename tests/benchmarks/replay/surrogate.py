@@ -23,7 +23,7 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.model_selection import KFold
 
 from replay.simulator import Curve
-from tune.spaces import Space
+from tune.spaces.space import Space
 
 NUM_NEAR = 10  # trials whose residuals a prediction may get
 SEED = 0

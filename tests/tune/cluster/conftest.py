@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tune.run_folder import RunFolder
-from tune.study import open_study, study_records
+from tune.records.run_folder import RunFolder
+from tune.study.store import open_study, study_records
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 TOKEN = "0123456789abcdef" * 4

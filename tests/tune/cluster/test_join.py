@@ -14,7 +14,7 @@ from ray.train._internal.storage import StorageContext
 
 from tune import cluster
 from tune.cluster.join import CLIENT_ATTEMPTS, CONNECT_TIMEOUT_S, check_results, job_code, staged_in
-from tune.options import REPOSITORY
+from tune.search.options import REPOSITORY
 from utkface.io import UserError
 
 
@@ -93,7 +93,11 @@ def test_workers_get_the_three_packages_and_nothing_else(tmp_path):
     for number, module in enumerate(environment["py_modules"]):
         names |= packed(module, environment["excludes"], tmp_path / f"{number}.zip")
     assert {name.split("/")[0] for name in names} == {"tune", "utkface", "search_spaces"}
-    assert {"tune/trainable.py", "utkface/data/faces.py", "search_spaces/common.py"} <= names
+    assert {
+        "tune/execution/trainable.py",
+        "utkface/data/faces.py",
+        "search_spaces/common.py",
+    } <= names
     assert not {name for name in names if name.endswith((".pyc", ".npy", ".pt", ".pth"))}
     assert environment.keys() == {"py_modules", "excludes"}  # no variable, so no secret, goes along
 

@@ -13,7 +13,7 @@ import numpy as np
 import optuna
 import pytest
 
-from tune.records import TrialRecord
+from tune.records.trials import TrialRecord
 from tune.report.page import write_report
 
 

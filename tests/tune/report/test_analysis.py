@@ -2,6 +2,7 @@ import math
 
 import pytest
 
+from tune.records.trials import seconds_between, split_differing
 from tune.report.analysis import (
     Metric,
     correlation_interval,
@@ -15,7 +16,6 @@ from tune.report.analysis import (
     rank_finite,
 )
 from tune.report.importance import judge_parameters
-from tune.trials_table import seconds_between, split_differing
 
 
 def test_rank_correlation_of_known_cases():

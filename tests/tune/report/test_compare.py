@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from tune.past_runs import read_run
-from tune.records import TrialRecord
+from tune.records.run_folder import RunFolder
+from tune.records.trials import TrialRecord
 from tune.report.compare import compare, leader, line_up, remarks, warnings, write_comparison
-from tune.run_folder import RunFolder
+from tune.study.past_runs import read_run
 from utkface.io import UserError
 
 

@@ -167,7 +167,7 @@ def test_numbers_of_a_column_line_up():
 
 def test_opening_the_page_module_loads_no_figures():
     code = (
-        "import sys, tune.report.page, tune.report.compare, tune.run_folder, tune.past_runs;"
+        "import sys, tune.records.run_folder, tune.report.compare, tune.report.page;"
         "sys.exit('tune.report.figures' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -13,9 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tune.retrain.folder import RetrainFolder
+from tune.records.run_folder import FINISHED, RetrainFolder, RunFolder
 from tune.retrain_best import main
-from tune.run_folder import FINISHED, RunFolder
 from utkface.config import TrainConfig
 from utkface.data import load_faces, make_split
 from utkface.io import UserError

@@ -1,0 +1,304 @@
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tune.console.progress import Progress
+from tune.console.screen import Screen
+from tune.records.trials import TrialRecord
+
+SEARCH = {
+    "name": "oversampling-1",
+    "question": "does it help?",
+    "num_trials": 4,
+    "max_epochs": 8,
+    "folder": "/runs/oversampling-1",
+    "dashboard": "http://127.0.0.1:8265",
+    "data": {"source": "/faces", "num_train": 15000, "num_val": 3700, "is_demo": False},
+    "wandb": "offline",
+}
+
+
+class Clock:
+    def __init__(self):
+        self.time_s = 0.0
+
+    def __call__(self):
+        return self.time_s
+
+
+def metrics(epoch, score=0.9, age_mae=4.567, gender_accuracy=0.9312):
+    return {
+        "epoch": epoch,
+        "score": score,
+        "age_mae": age_mae,
+        "gender_accuracy": gender_accuracy,
+        "images_per_s": 512.4,
+    }
+
+
+def record(number, state="COMPLETE", num_epochs=8, score=0.9, reason=None, **config):
+    epochs = [metrics(epoch, score) for epoch in range(1, num_epochs + 1)]
+    return TrialRecord(
+        number=number,
+        state=state,
+        score=score if num_epochs else None,
+        params=config,
+        config={"dropout": 0.1, **config},
+        epochs=epochs,
+        reason=reason,
+        started=None,
+        ended=None,
+    )
+
+
+def terminal(width=100, height=30):
+    return Console(file=io.StringIO(), force_terminal=True, width=width, height=height)
+
+
+def plain():
+    return Console(file=io.StringIO(), force_terminal=False, width=80)
+
+
+def drawn(screen):
+    """Return the table as plain text, as of now."""
+    console = Console(file=io.StringIO(), width=screen._console.width, force_terminal=False)
+    console.print(screen._draw())
+    return console.file.getvalue()
+
+
+def run(screen, *records):
+    for item in records:
+        screen.trial_started(item.number, item.config, 0)
+        for epoch in item.epochs:
+            screen.epoch_finished(item.number, epoch)
+        screen.trial_ended(item)
+
+
+def test_table_shows_running_trials_best_and_counts():
+    with Screen(terminal()) as screen:
+        screen.search_started(SEARCH)
+        run(
+            screen,
+            record(0, score=1.25, dropout=0.5),
+            record(1, score=0.875, dropout=0.25),
+            record(2, "PRUNED", 1, dropout=0.125),
+        )
+        screen.trial_started(3, {"dropout": 0.0625}, 2)
+        screen.epoch_finished(3, metrics(3, score=1.5))
+        lines = drawn(screen).splitlines()
+    row = next(line.split() for line in lines if line.split()[:1] == ["3"])
+    assert row == ["3", "3/8", "1.500", "4.57", "0.931", "512", "0.0625"]
+    best = next(line.split() for line in lines if "best:" in line)
+    assert best == ["best:", "1", "8/8", "0.875", "4.57", "0.931", "0.25"]
+    text = "\n".join(lines)
+    assert "3 of 4 trials ended, 1 running" in text
+    assert "2 complete, 1 stopped early" in text
+
+
+def test_only_hyperparameters_that_vary_are_shown():
+    with Screen(terminal()) as screen:
+        screen.search_started(SEARCH)
+        screen.trial_started(0, {"dropout": 0.1, "max_lr": 0.001}, 0)
+        screen.trial_started(1, {"dropout": 0.1, "max_lr": 0.002}, 0)
+        text = drawn(screen)
+    assert "max lr" in text
+    assert "dropout" not in text
+
+
+@pytest.mark.parametrize("width", [40, 80, 100])
+def test_table_fits_the_terminal(width):
+    config = {f"a_long_hyperparameter_{i}": 0.123456 for i in range(12)}
+    with Screen(terminal(width, height=24)) as screen:
+        screen.search_started({**SEARCH, "num_trials": 60, "name": "n" * 120})
+        for number in range(40):
+            screen.trial_started(number, {k: v * number for k, v in config.items()}, 0)
+        lines = drawn(screen).splitlines()
+    assert max(map(len, lines)) <= width
+    assert len(lines) <= 24
+    assert any(
+        line.strip().startswith("+") for line in lines
+    )  # trials that did not fit are counted
+
+
+def test_without_a_terminal_one_line_per_ended_trial_and_no_control_codes():
+    console, clock = plain(), Clock()
+    failure = "\nFloatingPointError: loss is nan in epoch 2\n  at some line"
+    with Screen(console, clock=clock) as screen:
+        screen.search_started(SEARCH)
+        num_before = console.file.getvalue().count("\n")
+        for _ in range(50):
+            screen.epoch_finished(0, metrics(1))
+        assert console.file.getvalue().count("\n") == num_before
+        run(screen, record(0), record(1, "PRUNED", 3), record(2, "FAIL", 1, reason=failure))
+        lines = console.file.getvalue().splitlines()[num_before:]
+    assert lines == [
+        "trial 0 complete after 8 of 8 epochs: score 0.900, age MAE 4.57 years, "
+        "gender accuracy 0.931",
+        "trial 1 stopped early after 3 of 8 epochs: score 0.900, age MAE 4.57 years, "
+        "gender accuracy 0.931",
+        "trial 2 failed: FloatingPointError: loss is nan in epoch 2",
+    ]
+    assert "\x1b" not in console.file.getvalue()
+
+
+def test_without_a_terminal_at_most_one_status_line_a_minute():
+    console, clock = plain(), Clock()
+    with Screen(console, clock=clock) as screen:
+        screen.search_started(SEARCH)
+        screen.trial_started(0, {}, 0)
+        num_before = console.file.getvalue().count("\n")
+        for second in range(1, 181):
+            clock.time_s = second
+            screen.epoch_finished(0, metrics(second))
+        lines = console.file.getvalue().splitlines()[num_before:]
+    assert len(lines) == 3
+    assert "0 of 4 trials ended, 1 running" in lines[0]
+
+
+def test_colour_forced_by_the_environment_is_no_terminal(monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with Screen() as screen:
+        screen.search_started(SEARCH)
+        run(screen, record(0))
+        screen.search_ended([record(0)], None)
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_failed_trial_is_said_above_the_table():
+    console = terminal()
+    with Screen(console) as screen:
+        screen.search_started(SEARCH)
+        run(screen, record(0, "FAIL", 0, reason="out of memory\ntraceback"), record(1))
+    output = console.file.getvalue()
+    assert "trial 0 failed: out of memory" in output
+    assert "traceback" not in output
+    assert "trial 1 complete after" not in output
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_terminal_is_left_sane_after_an_exception(error):
+    console = terminal()
+
+    def fail():
+        with Screen(console) as screen:
+            screen.search_started(SEARCH)
+            raise error
+
+    with pytest.raises(error):
+        fail()
+    output = console.file.getvalue()
+    assert output.rindex("\x1b[?25h") > output.rindex("\x1b[?25l")  # the cursor shows again
+    assert console._live_stack == []
+
+
+def test_summary_names_the_best_and_where_to_go_on():
+    console = plain()
+    records = [record(0, score=1.0, dropout=0.5), record(1, score=0.9, dropout=0.25)]
+    with Screen(console) as screen:
+        screen.search_started({**SEARCH, "num_trials": 2})
+        screen.search_ended([*records], Path("/runs/oversampling-1/report.html"))
+    summary = console.file.getvalue().split("ended after")[1]
+    assert "2 of 2 trials: 2 complete" in summary
+    assert "trial 1: score 0.900, age MAE 4.57 years, gender accuracy 0.931" in summary
+    assert "dropout  0.25" in summary
+    assert "/runs/oversampling-1/report.html" in summary
+    assert "wandb sync /runs/oversampling-1/wandb\n" in summary
+    assert "python tune/retrain_best.py --search /runs/oversampling-1" in summary
+    assert "--resume" not in summary
+
+
+def test_several_objectives_are_named_and_shown_and_the_front_is_listed_at_the_end():
+    search = {**SEARCH, "objectives": ["age_mae", "worst_group_mae"]}
+    records = [record(number, score=1.0 + number / 10) for number in range(3)]
+    for ended, values in zip(records, [(4.0, 9.0), (5.0, 8.0), (5.0, 9.0)], strict=True):
+        ended.epochs[-1].update(zip(search["objectives"], values, strict=True))
+    console = plain()
+    with Screen(console, earlier=records) as screen:
+        screen.search_started(search)
+        assert "worst group" in drawn(screen)
+        screen.trial_ended(records[1])
+        screen.search_ended(records, None)
+    introduction, summary = console.file.getvalue().split("ended after")
+    front = "the Pareto front of age_mae, worst_group_mae, in the order of the score"
+    assert f"objective  {front}" in introduction
+    assert "gender accuracy 0.931, worst group 8.00" in introduction  # trial 1's ending
+    assert "2 trials that no other beats in all of age_mae, worst_group_mae:" in summary
+    assert "trial 0: age_mae 4, worst_group_mae 9\n" in summary
+    assert "trial 1: age_mae 5, worst_group_mae 8\n" in summary
+    assert "best       trial 0" in summary
+
+
+def test_summary_of_an_interrupted_search_without_a_complete_trial():
+    console = plain()
+    with Screen(console) as screen:
+        screen.search_started(SEARCH)
+        screen.search_ended([record(0, "PRUNED", 1), record(1, "RUNNING", 2)], None)
+    summary = console.file.getvalue().split("ended after")[1]
+    assert "1 stopped early, 1 unfinished" in summary
+    assert "there is no best configuration" in summary
+    assert "python tune/run_search.py --resume /runs/oversampling-1" in summary
+    assert "retrain_best" not in summary
+
+
+def test_demo_faces_are_said_in_table_introduction_and_summary():
+    search = {**SEARCH, "data": {"is_demo": True}}
+    console = plain()
+    with Screen(console) as screen:
+        screen.search_started(search)
+        assert "demo faces" in drawn(screen)
+        screen.search_ended([record(0)], None)
+    introduction, summary = console.file.getvalue().split("ended after")
+    assert "demo faces: these numbers say nothing about real ones" in introduction
+    assert "demo faces: these numbers say nothing about real ones" in summary
+    assert "reference" not in summary  # nothing to compare drawn faces with
+
+
+def test_missing_keys_are_absent_not_errors(capsys):
+    console = plain()
+    with Screen(console) as screen:
+        screen.search_started({})
+        screen.trial_started(0, {}, 0)
+        screen.epoch_finished(0, {})
+        screen.trial_ended(record(0, "FAIL", 0))
+        screen.search_ended([], None)
+    assert capsys.readouterr().err == ""
+    assert "trial 0 failed: no reason given" in console.file.getvalue()
+
+
+def test_a_screen_that_cannot_be_written_never_ends_the_search(capsys):
+    class Closed(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError("gone")
+
+    with Screen(Console(file=Closed(), force_terminal=False)) as screen:
+        screen.search_started(SEARCH)
+        run(screen, record(0))
+        screen.search_ended([record(0)], None)
+    assert capsys.readouterr().err.count("the search goes on unseen") == 1
+
+
+def test_time_left_from_epochs_per_second_and_mean_length_of_ended_trials():
+    clock = Clock()
+    progress = Progress(num_trials=6, max_epochs=8, clock=clock)
+    clock.time_s = 100  # Ray starts: not the trials' speed
+    assert progress.time_left_s() is None
+    for item in (record(0, "PRUNED", 2), record(1, num_epochs=8)):
+        progress.start_trial(item.number, item.config, 0)
+        for epoch in item.epochs:
+            progress.finish_epoch(item.number, epoch)
+        progress.end_trial(item)
+    progress.start_trial(2, {}, 3)  # a resumed trial, at epoch 3: the one that got further ran 8
+    clock.time_s = 120  # 10 epochs in 20 s; left: 3 trials of 5 epochs and 5 epochs of trial 2
+    assert progress.time_left_s() == pytest.approx(40)
+    progress.time_budget_s = 130
+    assert progress.time_left_s() == pytest.approx(10)
+
+
+def test_earlier_trials_count_but_not_towards_the_speed():
+    progress = Progress(num_trials=2, max_epochs=8, earlier=[record(0)])
+    assert progress.best is not None
+    assert progress.time_left_s() is None
+    progress.end_trial(record(0))
+    assert len(progress.ended) == 1

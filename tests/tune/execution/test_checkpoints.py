@@ -1,0 +1,113 @@
+import resource
+
+import numpy as np
+import pytest
+import torch
+
+from tune.execution.checkpoints import CheckpointStore
+from utkface.io import UserError
+from utkface.model import Predictions
+
+
+@pytest.fixture
+def store(tmp_path):
+    return CheckpointStore(str(tmp_path / "checkpoints"))
+
+
+def test_the_latest_state_comes_back(store):
+    store.save(7, {"epoch": 1, "weights": torch.ones(2)})
+    store.save(7, {"epoch": 2, "weights": torch.zeros(2)})
+    state = store.load(7)
+    assert state["epoch"] == 2
+    assert torch.equal(state["weights"], torch.zeros(2))
+    assert store.load(8) is None
+
+
+def test_a_writer_killed_in_the_middle_leaves_the_old_state(store, tmp_path):
+    store.save(7, {"epoch": 1})
+    (tmp_path / "checkpoints" / "trial_0007.pt.tmp").write_bytes(b"half of it")
+    assert store.load(7)["epoch"] == 1
+
+
+def test_a_full_disk_leaves_the_old_state_and_no_half_of_a_new_one(store, tmp_path):
+    store.save(7, {"epoch": 1})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))  # no file may be any longer
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            store.save(7, {"epoch": 2, "weights": torch.ones(5000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert store.load(7)["epoch"] == 1
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["trial_0007.pt"]
+
+
+def test_a_truncated_checkpoint_is_refused_in_one_line(store, tmp_path):
+    store.save(7, {"epoch": 1, "weights": torch.ones(1000)})
+    path = tmp_path / "checkpoints" / "trial_0007.pt"
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(UserError, match="trial_0007") as caught:
+        store.load(7)
+    assert "\n" not in str(caught.value)
+
+
+def test_only_the_named_are_kept(store, tmp_path):
+    folder = tmp_path / "checkpoints"
+    for number in range(4):
+        store.save(number, {"epoch": number})
+    (folder / "trial_0002.pt.tmp").write_bytes(b"half")
+    (folder / "notes.txt").write_text("not ours")
+    assert store.sizes().keys() == {0, 1, 2, 3}
+    store.keep_only({0, 3}, set())
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "notes.txt",
+        "trial_0000.pt",
+        "trial_0003.pt",
+    ]
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("in the way")
+    with pytest.raises(UserError, match="--storage"):
+        CheckpointStore(str(file / "checkpoints")).check()
+    with pytest.raises(UserError, match="nosuch://"):
+        CheckpointStore("nosuch://bucket/x").check()
+    good = CheckpointStore(f"file://{tmp_path}/uri")
+    good.check()
+    assert list((tmp_path / "uri").iterdir()) == []
+
+
+def test_what_pyarrow_does_not_know_is_looked_for_in_fsspec():
+    store = CheckpointStore("memory://bucket/run")
+    store.save(3, {"epoch": 1})
+    store.save(3, {"epoch": 2})
+    assert store.load(3)["epoch"] == 2
+    store.keep_only(set(), set())
+    assert store.load(3) is None
+
+
+def test_runs_that_share_a_storage_do_not_meet(tmp_path):
+    storage, runs = f"file://{tmp_path}/shared/", [tmp_path / "a-1", tmp_path / "a-2"]
+    first, second = (CheckpointStore.of_run(storage, run) for run in runs)
+    first.save(0, {"epoch": 1})
+    assert second.load(0) is None
+    second.keep_only(set(), set())
+    assert first.load(0)["epoch"] == 1
+    own = CheckpointStore.of_run(None, runs[0])
+    assert own.uri == str(runs[0] / "checkpoints")
+
+
+def test_predictions_come_back_and_are_kept_apart_from_checkpoints(tmp_path):
+    store = CheckpointStore(str(tmp_path / "checkpoints"))
+    assert store.load_predictions(4) is None
+    for number in (4, 5):
+        ages = np.array([1.5, 80.25], np.float32)
+        store.save_predictions(number, Predictions(ages, np.array([0.125, 1.0], np.float32), None))
+    store.save(4, {"epoch": 1})
+    store.keep_only(set(), {4})
+    ages, probabilities = store.load_predictions(4)
+    assert ages.tolist() == [1.5, 80.25]
+    assert probabilities.tolist() == [0.125, 1.0]
+    assert store.load_predictions(5) is None
+    assert store.load(4) is None

@@ -1,0 +1,134 @@
+"""Trials that fail inside a real Ray: the search goes on, and each ending is on record."""
+
+import os
+
+import pytest
+import ray
+import torch
+
+from tune import cluster
+from tune.execution import ray_adapter
+from tune.execution.checkpoints import CheckpointStore
+from tune.execution.session import MAX_FAILURES_AT_START, SearchSession
+from tune.execution.trainable import FaceTrainable
+from tune.records.run_folder import RunFolder
+from tune.search.options import SearchOptions
+from tune.search.prepare import prepare
+from tune.search.run import search_job
+from tune.study.study import SearchStudy
+
+NUM_TRIALS = 4
+
+
+@pytest.fixture
+def search(tmp_path, monkeypatch):
+    """Run a small search with another trainable; return its session afterwards."""
+
+    def search_(trainable):
+        monkeypatch.setattr(ray_adapter, "FaceTrainable", trainable)
+        options = SearchOptions(
+            space="quick", data=["demo"], weights="none", max_epochs=2, image_size=32,
+            fraction=0.3, num_trials=NUM_TRIALS, scheduler="none",
+        )  # fmt: skip
+        prepared = prepare(options)
+        folder = RunFolder.create(tmp_path, "fault")
+        checkpoints = CheckpointStore(str(folder.path / "checkpoints"))
+        study = SearchStudy(folder.journal, prepared.space, options.fixed, scheduler="none")
+        session = SearchSession(study, options.num_trials, [], checkpoints)
+        cluster.connect(None)
+        try:
+            resources = cluster.plan_resources(None, None, None)
+            job = search_job(prepared, checkpoints, resources)
+            ray_adapter.run_trials(job, folder, session, resources)
+        finally:
+            ray.shutdown()
+        return session
+
+    return search_
+
+
+# The trainables are made inside the tests: a worker cannot import this file, so they travel whole.
+
+
+@pytest.mark.slow
+def test_one_trial_that_raises_does_not_stop_the_search(search):
+    class Raising(FaceTrainable):
+        def step(self):
+            if self._number == 1:
+                del self._training.optimiser
+            return super().step()
+
+    session = search(Raising)
+    states = {record.number: record.state for record in session.study.records()}
+    assert states == {0: "COMPLETE", 1: "FAIL", 2: "COMPLETE", 3: "COMPLETE", 4: "COMPLETE"}
+    assert "AttributeError" in session.study.records()[1].reason
+    assert not session.hopeless
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_once_is_replaced_and_its_trial_goes_on(search, tmp_path):
+    class Mortal(FaceTrainable):
+        def step(self):
+            result = super().step()
+            marker = tmp_path / "died"
+            if self._number == 1 and not marker.exists():
+                marker.touch()
+                os._exit(1)  # after the checkpoint, before the report
+            return result
+
+    session = search(Mortal)
+    records = session.study.records()
+    assert (tmp_path / "died").exists()
+    assert [record.state for record in records] == ["COMPLETE"] * NUM_TRIALS
+    assert [epoch["epoch"] for epoch in records[1].epochs] == [1, 2]
+
+
+@pytest.mark.slow
+def test_a_search_whose_first_trials_all_fail_ends_with_the_first_error(search):
+    class Broken(FaceTrainable):
+        def _begin(self, config):
+            super()._begin(config)
+            self._failure = ValueError(f"trial {config['number']} cannot begin")
+
+    session = search(Broken)
+    records = session.study.records()
+    assert session.hopeless
+    assert "cannot begin" in session.first_failure
+    failed = [record for record in records if record.state == "FAIL"]
+    assert len(failed) >= MAX_FAILURES_AT_START
+
+
+@pytest.mark.slow
+def test_a_trial_that_ran_out_of_memory_goes_on_in_a_fresh_worker(search, tmp_path):
+    class Crowded(FaceTrainable):
+        def step(self):
+            marker = tmp_path / f"starved-in-{os.getpid()}"
+            if self._number == 1 and not list(tmp_path.glob("starved-in-*")):
+                marker.touch()
+                raise_once = torch.OutOfMemoryError("CUDA out of memory")
+                self._training.run_epoch = lambda: (_ for _ in ()).throw(raise_once)
+            return super().step()
+
+    session = search(Crowded)
+    assert len(list(tmp_path.glob("starved-in-*"))) == 1
+    assert [record.state for record in session.study.records()] == ["COMPLETE"] * NUM_TRIALS
+
+
+@pytest.mark.slow
+def test_a_trial_that_needs_more_gpu_memory_than_there_is_fails_with_a_hint(search):
+    class Hungry(FaceTrainable):
+        def step(self):
+            if self._number == 1:
+                self._training.run_epoch = self._run_out_of_memory
+            return super().step()
+
+        def _run_out_of_memory(self):
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    session = search(Hungry)
+    states = {record.number: record.state for record in session.study.records()}
+    assert states == {0: "COMPLETE", 1: "FAIL", 2: "COMPLETE", 3: "COMPLETE", 4: "COMPLETE"}
+    reason = session.study.records()[1].reason
+    assert "failed 3 times" in reason
+    assert "Tried to allocate 2.00 GiB" in reason
+    assert "fewer trials per GPU (--gpus-per-trial) or a smaller batch_size" in reason

@@ -1,0 +1,136 @@
+import json
+import multiprocessing
+
+import pytest
+
+from tune.records.run_folder import RunFolder
+from tune.records.trials import TrialRecord
+from utkface.io import UserError
+
+
+def record(number, state, score):
+    return TrialRecord(
+        number=number, state=state, score=score, params={"dropout": 0.1 * number},
+        config={"dropout": 0.1 * number, "epochs": 2}, epochs=[{"epoch": 1, "score": score}],
+        reason=None, started="2026-01-01T10:00:00", ended="2026-01-01T10:01:00",
+    )  # fmt: skip
+
+
+def test_two_searches_of_one_second_get_a_folder_each(tmp_path):
+    folders = {RunFolder.create(tmp_path, "loss").path for _ in range(5)}
+    assert len(folders) == 5
+    assert all(path.name.startswith("loss-") for path in folders)
+
+
+def _create(results, barrier, names):
+    barrier.wait(30)
+    names.put(RunFolder.create(results, "loss").path.name)
+
+
+def test_processes_that_start_at_once_get_a_folder_each(tmp_path):
+    context = multiprocessing.get_context("fork")
+    barrier, names = context.Barrier(6), context.Queue()
+    arguments = (tmp_path / "results", barrier, names)
+    processes = [context.Process(target=_create, args=arguments) for _ in range(6)]
+    for process in processes:
+        process.start()
+    assert len({names.get(timeout=30) for _ in processes}) == 6
+    for process in processes:
+        process.join()
+
+
+def test_runs_are_found_by_path_name_or_age(tmp_path):
+    old, new = RunFolder.create(tmp_path, "loss"), RunFolder.create(tmp_path, "baseline")
+    old.write_record({"created": "2026-01-01T00:00:00"})
+    new.write_record({"created": "2026-01-02T00:00:00"})
+    example = RunFolder.create(tmp_path, "example")
+    example.write_record({"created": "2026-01-03T00:00:00"})
+    for own in (old, new):
+        own.journal.touch()
+    assert RunFolder.find(tmp_path).path == new.path  # not the one that came with the code
+    assert RunFolder.find(tmp_path, example.path.name).path == example.path
+    assert RunFolder.find(tmp_path, old.path.name).path == old.path
+    assert RunFolder.find(tmp_path / "elsewhere", str(old.path)).path == old.path
+    with pytest.raises(UserError, match=new.path.name):
+        RunFolder.find(tmp_path, "nonesuch")
+    with pytest.raises(UserError, match="--space"):
+        RunFolder.find(tmp_path / "elsewhere")
+
+
+def test_only_complete_trials_can_be_best(tmp_path):
+    folder = RunFolder.create(tmp_path, "loss")
+    folder.write_tables([record(0, "PRUNED", 0.1), record(1, "FAIL", None)])
+    assert not (folder.path / "best.json").exists()
+    records = [
+        record(0, "PRUNED", 0.1),
+        record(1, "COMPLETE", 0.9),
+        record(2, "COMPLETE", 0.8),
+        record(3, "RUNNING", 0.2),
+    ]
+    folder.write_tables(records)
+    best = json.loads((folder.path / "best.json").read_text())
+    assert (best["trial"], best["score"]) == (2, 0.8)
+    assert [finalist["trial"] for finalist in best["finalists"]] == [2, 1]
+    rows = (folder.path / "trials.csv").read_text().splitlines()
+    assert len(rows) == 1 + len(records)
+
+
+def test_a_file_is_whole_or_the_old_one(tmp_path, monkeypatch):
+    folder = RunFolder.create(tmp_path, "loss")
+    folder.write_record({"created": "then"})
+
+    def full_disk(self, *args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.replace", full_disk)
+    with pytest.raises(UserError, match="No space left"):
+        folder.write_record({"created": "now"})
+    assert folder.record == {"created": "then"}
+    assert sorted(path.name for path in folder.path.iterdir()) == ["backup", "search.json"]
+    assert [path.name for path in (folder.path / "backup").iterdir()] == ["search.json"]
+
+
+def test_a_damaged_record_comes_back_from_its_copy(tmp_path):
+    folder = RunFolder.create(tmp_path, "loss")
+    folder.write_record({"created": "then", "seed": 3})
+    record = folder.path / "search.json"
+    for content in ("", record.read_text()[:9]):
+        record.write_text(content)
+        assert folder.record == {"created": "then", "seed": 3}
+    (folder.path / "backup" / "search.json").write_text("{")
+    with pytest.raises(UserError, match=r"search\.json cannot be read"):
+        assert folder.record
+
+
+def test_results_that_cannot_be_written_are_told(tmp_path):
+    file = tmp_path / "results"
+    file.write_text("in the way")
+    for results in (file, file / "below"):
+        with pytest.raises(UserError, match="--results"):
+            RunFolder.create(results, "loss")
+
+
+def _hold(path, ready, done):
+    with RunFolder(path).lock():
+        ready.set()
+        done.wait(30)
+
+
+def test_a_run_is_one_process_at_a_time(tmp_path):
+    folder = RunFolder.create(tmp_path, "loss")
+    context = multiprocessing.get_context("fork")
+    ready, done = context.Event(), context.Event()
+    other = context.Process(target=_hold, args=(folder.path, ready, done))
+    other.start()
+    assert ready.wait(30)
+    with pytest.raises(UserError, match=f"process {other.pid}"), folder.lock():
+        pass
+    half_written = [
+        folder.path / ".search.json.x1y2.tmp", folder.path / "data" / ".split.json.x1y2.tmp"
+    ]  # fmt: skip
+    for left in half_written:
+        left.mkdir(parents=True)
+    other.kill()  # the lock goes with the process
+    other.join()
+    with folder.lock():
+        assert not any(left.exists() for left in half_written)

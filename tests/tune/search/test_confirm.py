@@ -1,0 +1,149 @@
+"""Training the best again: who takes part, what is claimed of whom, and that it goes on."""
+
+import numpy as np
+import pytest
+from optuna.trial import TrialState
+
+from tune.execution.checkpoints import CheckpointStore
+from tune.records.search import Confirmation
+from tune.search import confirm
+from tune.spaces.space import load_space
+from tune.study.study import SearchStudy
+from utkface.model import Predictions
+
+FIXED = {"epochs": 2, "image_size": 32, "seed": 3}
+OBJECTIVES = ("smooth_score",)
+NUM_FACES = 50
+AGE = np.arange(NUM_FACES) + 20
+GENDER = np.arange(NUM_FACES) % 2
+LABELS = (AGE, GENDER, np.arange(NUM_FACES))
+
+
+def metrics(epoch, score):
+    return {
+        "epoch": epoch, "score": score, "smooth_score": score, "age_mae": 5 * score,
+        "gender_accuracy": 0.9, "gender_error": 0.1,
+    }  # fmt: skip
+
+
+def predictions(years_off):
+    return Predictions((AGE + years_off).astype(np.float32), GENDER.astype(np.float32), None)
+
+
+def run(study, store, score, *, years_off=1.0, epochs=2):
+    """Run the next trial, whose predictions are some years off."""
+    number = study.next_trial().number
+    for epoch in range(1, epochs + 1):
+        store.save_predictions(number, predictions(years_off))
+        study.report(number, metrics(epoch, score))
+    if epochs < 2:
+        study.study.tell(number, state=TrialState.PRUNED)
+    return number
+
+
+@pytest.fixture
+def store(tmp_path):
+    return CheckpointStore(str(tmp_path / "checkpoints"))
+
+
+@pytest.fixture
+def search(tmp_path, store):
+    """A search of six trials: both starting points (one stopped early), then four more."""
+    study = SearchStudy(
+        tmp_path / "study.journal", load_space("quick", fixed=FIXED), FIXED, scheduler="none"
+    )
+    run(study, store, 1.5)
+    run(study, store, 1.2, epochs=1)
+    for score in (1.1, 1.3, 1.0, 1.4):
+        run(study, store, score)
+    return study
+
+
+@pytest.fixture
+def reopen(search, tmp_path):
+    """Choose, and open the study of what is trained again; called again, it is a next session."""
+
+    def open_():
+        chosen = confirm.choose(search.records(), OBJECTIVES)
+        return chosen, confirm.open_confirmation(
+            tmp_path / "study.journal", chosen, FIXED, OBJECTIVES
+        )
+
+    return open_
+
+
+def test_the_three_best_and_the_best_starting_point_take_part(search):
+    chosen = confirm.choose(search.records(), OBJECTIVES)
+    # Of the starting points, the one that came furthest, although it is worse.
+    assert [record.number for record in chosen] == [4, 2, 3, 0]
+    assert [record.is_starting_point for record in chosen] == [False, False, False, True]
+
+
+def test_a_search_without_a_complete_trial_has_nothing_to_confirm(search):
+    pruned = [record for record in search.records() if record.state == "PRUNED"]
+    assert confirm.choose(pruned, OBJECTIVES) == []
+
+
+def test_each_is_given_fresh_seeds_once_however_often_it_is_begun(reopen, search):
+    _, study = reopen()
+    first = study.next_trial()
+    assert first.config["seed"] == 1003
+    assert first.config["max_lr"] == search.records()[4].config["max_lr"]
+    study.report(first.number, metrics(1, 1.0))
+    chosen, again = reopen()
+    resumed = again.next_trial()
+    assert (resumed.number, resumed.epochs_done) == (first.number, 1)
+    given = [(p["trial"], p["seed"]) for p in again.space.points]
+    assert given == [(r.number, seed) for r in chosen for seed in (1003, 1004)]
+    # The search itself knows nothing of them.
+    assert len(search.records()) == 6
+
+
+def train_again(study, store, results):
+    """Give each training the score and the error in years of its trial; return who took part."""
+    there = confirm.confirmation_store(store)
+    for point in study.space.points:
+        score, years_off = results[point["trial"]]
+        run(study, there, score, years_off=years_off)
+
+
+def test_the_winner_has_the_best_mean_and_its_lead_is_that_of_the_fresh_seeds(reopen, store):
+    chosen, study = reopen()
+    train_again(study, store, {4: (1.6, 4.0), 2: (1.05, 2.0), 3: (1.2, 3.0), 0: (1.5, 5.0)})
+    found = confirm.compare(chosen, study, store, LABELS)
+    assert [trial.trial for trial in found.trials] == [2, 3, 4, 0]
+    assert found.winner.values["smooth_score"] == pytest.approx((1.1 + 1.05 + 1.05) / 3)
+    assert found.winner.seeds == [3, 1003, 1004]
+    leads = {lead.over: lead for lead in found.leads}
+    # One year more on every face: no chance in it, so the interval has no width.
+    one_year = 1 / 4.731 / 2
+    for lead in (leads[3].score, leads[3].low, leads[3].high):
+        assert lead == pytest.approx(one_year)
+    assert leads[0].score == pytest.approx(3 * one_year)
+    assert found.sentence() == (
+        "trial 2 is the best; its lead over the runner-up, trial 3: +0.106 in score (+0.106 to "
+        "+0.106), and over the starting point, trial 0: +0.317 in score (+0.317 to +0.317)"
+    )
+    assert Confirmation.model_validate_json(found.model_dump_json()) == found
+
+
+def test_no_better_than_the_starting_point_is_said(reopen, store):
+    chosen, study = reopen()
+    train_again(study, store, {4: (0.9, 2.0), 2: (1.2, 2.0), 3: (1.3, 2.0), 0: (1.2, 2.0)})
+    found = confirm.compare(chosen, study, store, LABELS)
+    assert found.winner.trial == 4
+    assert "no better than the starting point" in found.sentence()
+
+
+def test_a_starting_point_that_wins_is_called_the_best(reopen, store):
+    chosen, study = reopen()
+    train_again(study, store, {4: (1.9, 2.0), 2: (1.9, 2.0), 3: (1.9, 2.0), 0: (0.1, 1.0)})
+    found = confirm.compare(chosen, study, store, LABELS)
+    assert found.sentence().startswith("trial 0, a starting point of the space, is the best")
+
+
+def test_what_could_not_be_trained_again_is_left_out(reopen, store):
+    chosen, study = reopen()
+    for _ in study.space.points:
+        study.fail(study.next_trial().number, "its machine fell over")
+    assert confirm.compare(chosen, study, store, LABELS) is None

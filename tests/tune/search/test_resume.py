@@ -1,0 +1,149 @@
+"""A search whose driver is killed with -9 at random moments, and resumed each time."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tune.records.run_folder import FINISHED, RunFolder
+from tune.study.store import open_study, study_records
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+NUM_TRIALS, MAX_EPOCHS = 10, 4
+
+
+def start(*arguments, log):
+    """Start ``tune/run_search.py`` as a process of its own."""
+    command = [sys.executable, "tune/run_search.py", *map(str, arguments)]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with log.open("a") as output:
+        return subprocess.Popen(
+            command, cwd=REPOSITORY, env=env, stdout=output, stderr=subprocess.STDOUT
+        )
+
+
+def new_search(results, log, *more):
+    return start(
+        "--space", "quick", "--data", "demo", "--weights", "none",
+        "--no-confirm", "--image-size", 32,
+        "--num-trials", NUM_TRIALS, "--max-epochs", MAX_EPOCHS, "--wandb", "disabled",
+        "--results", results, *more, log=log,
+    )  # fmt: skip
+
+
+def num_journal_lines(results):
+    return sum(path.read_bytes().count(b"\n") for path in results.glob("*/study.journal"))
+
+
+def wait_for_progress(process, results, num_lines):
+    """Wait until the study has grown by some lines, or the search has ended."""
+    target = num_journal_lines(results) + num_lines
+    deadline = time.monotonic() + 180
+    while process.poll() is None and num_journal_lines(results) < target:
+        assert time.monotonic() < deadline, "the search stands still"
+        time.sleep(0.01)
+
+
+def ended(records):
+    return {record.number: record for record in records if record.state != "RUNNING"}
+
+
+@pytest.mark.slow
+def test_kill_9_loses_no_finished_trial_and_repeats_none(tmp_path):
+    chance = random.Random(20261123)
+    results, log = tmp_path / "results", tmp_path / "log.txt"
+    process = new_search(results, log)
+    known, num_kills, num_lost, num_repeated = {}, 0, 0, 0
+    while True:
+        wait_for_progress(process, results, chance.randint(5, 25))
+        time.sleep(chance.random())
+        if process.poll() is not None:
+            break
+        process.kill()
+        process.wait()
+        num_kills += 1
+        folder = RunFolder.find(results)
+        now = ended(study_records(open_study(folder.journal)))
+        num_lost += len(known.keys() - now.keys())
+        num_repeated += sum(now[number] != known[number] for number in known.keys() & now.keys())
+        known = now
+        process = start("--resume", "--results", results, log=log)
+    assert process.returncode == 0, log.read_text()
+
+    folder = RunFolder.find(results)
+    records = study_records(open_study(folder.journal))
+    print(f"kills {num_kills}, finished trials lost {num_lost}, repeated {num_repeated}")
+    assert num_kills >= 3
+    assert num_lost == num_repeated == 0
+    assert known.items() <= ended(records).items()
+    assert folder.record["status"] == FINISHED
+    assert [record.number for record in records] == list(range(NUM_TRIALS))
+    assert {record.state for record in records} <= {"COMPLETE", "PRUNED"}
+    for record in records:
+        assert [epoch["epoch"] for epoch in record.epochs] == list(range(1, len(record.epochs) + 1))
+    assert not list(folder.path.rglob("*.tmp"))
+
+
+@pytest.mark.slow
+def test_a_resumed_trial_ends_as_if_it_had_never_stopped(tmp_path):
+    """The first point alone: its numbers are those of an uninterrupted run."""
+    outcomes = []
+    for kill in (False, True):
+        results, log = tmp_path / f"results-{kill}", tmp_path / "log.txt"
+        arguments = [
+            "--space", "quick", "--data", "demo", "--weights", "none",
+            "--no-confirm", "--image-size", 32,
+            "--num-trials", 1, "--max-epochs", 5, "--wandb", "disabled", "--results", results,
+        ]  # fmt: skip
+        process = start(*arguments, log=log)
+        if kill:
+            while process.poll() is None and not any(
+                b"intermediate_value" in path.read_bytes()
+                for path in results.glob("*/study.journal")
+            ):
+                time.sleep(0.01)
+            process.kill()
+            process.wait()
+            process = start("--resume", "--results", results, log=log)
+        assert process.wait(180) == 0, log.read_text()
+        (record,) = study_records(open_study(RunFolder.find(results).journal))
+        outcomes.append([epoch["score"] for epoch in record.epochs])
+    assert outcomes[0] == outcomes[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_search_ends_in_order_with_the_best_so_far(tmp_path, number):
+    results, log = tmp_path / "results", tmp_path / "log.txt"
+    process = new_search(results, log)
+    while process.poll() is None and "complete after" not in log.read_text():
+        time.sleep(0.05)
+    process.send_signal(number)
+    assert process.wait(60) == 130, log.read_text()
+    folder = RunFolder.find(results)
+    assert folder.record["status"] == "interrupted"
+    assert (folder.path / "best.json").exists()
+    assert (folder.path / "report.html").exists()
+    assert "Traceback" not in log.read_text()
+
+    process = start("--resume", "--results", results, log=log)
+    assert process.wait(180) == 0, log.read_text()
+    assert RunFolder.find(results).record["status"] == FINISHED
+
+
+@pytest.mark.slow
+def test_a_search_whose_time_is_up_can_go_on(tmp_path):
+    results, log = tmp_path / "results", tmp_path / "log.txt"
+    process = new_search(results, log, "--time-budget", 6)
+    assert process.wait(180) in (0, 1), log.read_text()  # 1: not even one trial came to its end
+    folder = RunFolder.find(results)
+    assert folder.record["status"] == "interrupted"
+    assert len(ended(study_records(open_study(folder.journal)))) < NUM_TRIALS
+    process = start("--resume", "--results", results, "--time-budget", 600, log=log)
+    assert process.wait(300) == 0, log.read_text()
+    assert RunFolder.find(results).record["status"] == FINISHED

@@ -1,0 +1,52 @@
+"""Searches that run side by side, and two processes that want the same one."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tune.records.run_folder import INTERRUPTED, RunFolder
+from tune.study.store import open_study
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+def start(*arguments, log):
+    """Start the search command."""
+    command = [sys.executable, "tune/run_search.py", *map(str, arguments)]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with log.open("w") as output:
+        return subprocess.Popen(
+            command, cwd=REPOSITORY, env=env, stdout=output, stderr=subprocess.STDOUT
+        )
+
+
+@pytest.mark.slow
+def test_two_searches_at_once_and_a_second_resume_of_one_of_them(tmp_path):
+    results, logs = tmp_path / "results", [tmp_path / f"log-{i}.txt" for i in range(3)]
+    budget = ["--num-trials", 999, "--max-epochs", 2, "--concurrency", 1, "--wandb", "disabled"]
+    faces = ["--data", "demo", "--weights", "none", "--image-size", 32, "--results", results]
+    searches = [start("--space", "quick", *faces, *budget, log=log) for log in logs[:2]]
+    while len(RunFolder.names(results)) < 2:
+        assert all(search.poll() is None for search in searches), logs[0].read_text()
+        time.sleep(0.05)
+
+    name = RunFolder.names(results)[0]
+    refused = start("--resume", name, "--results", results, log=logs[2])
+    assert refused.wait(300) == 2
+    (line,) = logs[2].read_text().splitlines()
+    assert line.startswith(f"error: {name} is in use by process ")
+    assert line.split("process ")[1].split(";")[0] in {str(search.pid) for search in searches}
+
+    for search in searches:
+        search.send_signal(signal.SIGINT)
+    for search, log in zip(searches, logs, strict=False):
+        assert search.wait(300) == 130, log.read_text()
+    for name in RunFolder.names(results):
+        folder = RunFolder(results / name)
+        assert folder.record["status"] == INTERRUPTED
+        assert open_study(folder.journal).trials

@@ -1,0 +1,219 @@
+import json
+
+import pytest
+from optuna.trial import TrialState
+
+from tune.spaces.space import load_space
+from tune.study.study import SearchStudy
+
+FIXED = {"epochs": 9, "image_size": 32, "seed": 3}
+SPACE = '''"""Does the learning rate matter?"""
+
+POINTS = [{"max_lr": 0.005}, {"max_lr": 0.005, "dropout": 0.7}]
+
+
+def suggest(trial):
+    trial.suggest_float("max_lr", 1e-4, 1e-2, log=True)
+    if trial.suggest_categorical("age_loss", ["dldl", "huber"]) == "huber":
+        trial.suggest_float("huber_delta_years", 1.0, 10.0)
+    return {"weight_decay": 0.01}
+'''
+
+
+@pytest.fixture
+def space(tmp_path):
+    path = tmp_path / "rate.py"
+    path.write_text(SPACE.replace('{"max_lr": 0.005', '{"age_loss": "dldl", "max_lr": 0.005'))
+    return load_space(path, fixed=FIXED)
+
+
+@pytest.fixture
+def reopen(tmp_path, space):
+    def open_(**options):
+        return SearchStudy(tmp_path / "study.journal", space, FIXED, **options)
+
+    return open_
+
+
+def epoch(number, score):
+    return {"epoch": number, "score": score, "smooth_score": score, "age_mae": 5 * score}
+
+
+def run(study, score, epochs=9):
+    """Run the next trial with a constant score; return its number and last state."""
+    trial = study.next_trial()
+    for number in range(1, epochs + 1):
+        state = study.report(trial.number, epoch(number, score))
+        if state != TrialState.RUNNING:
+            break
+    return trial.number, state
+
+
+def test_points_come_first_and_override_constants(reopen):
+    study = reopen()
+    first, second, third = (study.next_trial().config for _ in range(3))
+    assert first["max_lr"] == second["max_lr"] == 0.005
+    assert (first["dropout"], second["dropout"]) == (0.2, 0.7)
+    assert first["weight_decay"] == 0.01
+    assert third["max_lr"] != 0.005
+    assert third["epochs"] == 9
+
+
+def test_endings_are_told_as_they_were(reopen):
+    study = reopen()
+    assert run(study, 1.0)[1] == TrialState.COMPLETE
+    assert run(study, 2.0)[1] == TrialState.PRUNED
+    assert run(study, float("nan"))[1] == TrialState.PRUNED
+    trial = study.next_trial()
+    study.fail(trial.number, "CUDA fell over")
+
+    complete, pruned, nan, failed = reopen().records()
+    assert (complete.state, complete.score, len(complete.epochs)) == ("COMPLETE", 1.0, 9)
+    assert (pruned.state, pruned.score, len(pruned.epochs)) == ("PRUNED", 2.0, 1)
+    assert (nan.state, nan.score, nan.diverged) == ("PRUNED", None, True)
+    assert nan.reason == "smooth_score is nan after epoch 1"
+    assert not pruned.diverged
+    assert (failed.state, failed.reason) == ("FAIL", "CUDA fell over")
+    assert complete.epochs[2] == epoch(3, 1.0)
+    assert complete.config["max_lr"] == 0.005
+
+
+def test_unfinished_trials_go_on_first_with_the_same_configuration(reopen):
+    study = reopen()
+    run(study, 1.0)
+    before = [study.next_trial() for _ in range(3)]
+    study.report(before[1].number, epoch(1, 0.9))
+
+    again = reopen()
+    assert again.num_unfinished() == 3
+    after = [again.next_trial() for _ in range(3)]
+    assert [trial.number for trial in after] == [trial.number for trial in before]
+    assert [trial.config for trial in after] == [trial.config for trial in before]
+    assert [trial.epochs_done for trial in after] == [0, 1, 0]
+    assert again.next_trial().number == 4
+    assert again.num_started() == 5
+
+
+def test_an_epoch_reported_again_is_recorded_once(reopen):
+    study = reopen()
+    number = study.next_trial().number
+    study.report(number, epoch(1, 0.9))
+    again = reopen()
+    again.next_trial()
+    assert again.report(number, epoch(1, 0.9)) == TrialState.RUNNING
+    (record,) = again.records()
+    assert [e["epoch"] for e in record.epochs] == [1]
+
+
+def test_rungs_stand_after_a_restart(reopen):
+    run(reopen(), 1.0)
+    assert run(reopen(), 1.1)[1] == TrialState.PRUNED
+    assert run(reopen(scheduler="none"), 9.0)[1] == TrialState.COMPLETE
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "gp"])
+def test_suggestions_depend_on_the_study_alone(tmp_path, space, sampler):
+    """A driver restarted before every trial suggests what an uninterrupted one does."""
+
+    def search(path, restart):
+        study = SearchStudy(path, space, FIXED, sampler=sampler, num_startup_trials=3)
+        for i in range(7):
+            if restart:
+                study = SearchStudy(path, space, FIXED, sampler=sampler, num_startup_trials=3)
+            run(study, 1.0 - i / 10)
+        return [record.params for record in study.records()]
+
+    steady = search(tmp_path / "a.journal", restart=False)
+    restarted = search(tmp_path / "b.journal", restart=True)
+    assert steady == restarted
+    assert len({json.dumps(params) for params in steady[2:]}) >= 3  # not the same again
+
+
+def test_a_start_cut_short_enqueues_each_point_once(reopen, tmp_path, space):
+    for _ in range(3):
+        study = reopen()
+    waiting = study.study.get_trials(states=[TrialState.WAITING])
+    assert len(waiting) == len(space.points) == 2
+
+
+def test_a_trial_that_diverged_is_worse_than_any_at_every_later_rung(reopen):
+    study = reopen(reduction_factor=2)
+    number = study.next_trial().number
+    assert study.report(number, epoch(1, 1.0)) == TrialState.RUNNING
+    study.diverge(number, "the loss is inf in epoch 2")
+    study = reopen(reduction_factor=2)
+    # Alone, it would be the only arrival at the rung after two epochs: the second of two passes
+    # only if it is better, and any number is better than none.
+    number = study.next_trial().number
+    states = [study.report(number, epoch(e, 0.5)) for e in (1, 2, 3)]
+    assert states == [TrialState.RUNNING] * 3
+    number = study.next_trial().number
+    assert study.report(number, epoch(1, 0.9)) == TrialState.PRUNED
+
+
+def test_a_driver_killed_while_it_told_of_a_divergence_has_told_it(reopen, monkeypatch):
+    study = reopen()
+    number = study.next_trial().number
+    monkeypatch.setattr(study, "_tell_diverged", lambda number: None)
+    study.diverge(number, "the loss is nan")
+    assert reopen().records()[0].state == "RUNNING"
+    again = reopen()
+    assert again.next_trial().number == number + 1
+    (first, _) = again.records()
+    assert (first.state, first.reason) == ("PRUNED", "the loss is nan")
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp"])
+def test_a_sampler_stays_away_from_where_trials_diverge(tmp_path, sampler):
+    """Rates above 8e-3 diverge: of the last 18 of 24 trials, few still try one."""
+    path = tmp_path / "rates.py"
+    path.write_text(
+        '"""Which rate?"""\n\ndef suggest(trial):\n'
+        '    trial.suggest_float("max_lr", 1e-4, 1e-1, log=True)\n    return {}\n'
+    )
+    space = load_space(path, fixed=FIXED)
+
+    def num_diverged(seed, tell):
+        study = SearchStudy(
+            tmp_path / f"{tell}-{seed}.journal", space, {**FIXED, "epochs": 1, "seed": seed},
+            sampler=sampler, scheduler="none", num_startup_trials=5,
+        )  # fmt: skip
+        diverged = []
+        for _ in range(24):
+            trial = study.next_trial()
+            rate = trial.config["max_lr"]
+            diverged.append(rate > 8e-3)
+            if diverged[-1]:
+                getattr(study, tell)(trial.number, "the loss is nan")
+            else:
+                study.report(trial.number, epoch(1, 2 - rate * 100))  # up to there, more is better
+        return sum(diverged[6:])
+
+    told, untold = ([num_diverged(seed, how) for seed in range(3)] for how in ("diverge", "fail"))
+    assert max(told) <= 12
+    assert sum(told) < sum(untold)
+
+
+def test_a_space_that_fails_gives_failed_trials_with_the_line_and_then_no_more(tmp_path):
+    path = tmp_path / "broken.py"
+    path.write_text(
+        SPACE.replace(
+            '    trial.suggest_float("max_lr"',
+            '    trial.suggest_float("dropout", 0, 0.5)\n    trial.suggest_float("max_lr"',
+        )
+        .replace('{"max_lr": 0.005', '{"dropout": 0.2, "age_loss": "dldl", "max_lr": 0.005')
+        .replace(', "dropout": 0.7}', "}")
+    )
+    space = load_space(path, fixed=FIXED)
+
+    def fails(trial):
+        trial.suggest_float("dropout", 0, 0.5)
+        raise ZeroDivisionError("division by zero")
+
+    object.__setattr__(space, "suggest", fails)
+    study = SearchStudy(tmp_path / "study.journal", space, FIXED)
+    assert study.next_trial() is None
+    assert study.num_failed() == 3
+    assert "ZeroDivisionError: division by zero" in study.records()[0].reason
+    again = SearchStudy(tmp_path / "study.journal", load_space(path, fixed=FIXED), FIXED)
+    assert again.next_trial().number == 3

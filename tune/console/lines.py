@@ -1,0 +1,230 @@
+"""What the screen says in words: how a search begins, stands and ends, and how its trials did."""
+
+import math
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tune.console.progress import Progress
+from tune.records.run_folder import sync_command
+from tune.records.search import Confirmation, search_objectives
+from tune.records.trials import (
+    STATES,
+    TrialRecord,
+    last_metrics,
+    objective_values,
+    pareto_front,
+    rank_complete,
+    split_differing,
+)
+from tune.spaces.objectives import SCORE, describe_objectives
+from utkface.evaluation.report.text import show, show_duration, show_fixed
+
+DEMO_WARNING = "demo faces: these numbers say nothing about real ones"
+#: Names of metrics with their columns' headings and digits: always shown, and where minimised.
+_COLUMNS = {"score": ("score", 3), "age_mae": ("age MAE", 2), "gender_accuracy": ("gender", 3)}
+_MORE_COLUMNS = {
+    "smooth_score": ("smooth score", 3),
+    "gender_log_loss": ("log loss", 3),
+    "calibrated_gender_log_loss": ("log loss", 3),
+    "worst_group_mae": ("worst group", 2),
+}
+_MAX_FRONT_SHOWN = 8
+_LABEL = "{:<11}{}"  # of the lines around the table
+
+
+def labelled(label: str, text: object) -> str:
+    """Return a line that says what it is about in its first column."""
+    return _LABEL.format(label, text)
+
+
+def metric_headings(objectives: Sequence[str] = SCORE) -> list[str]:
+    """Return the headings of the columns that `metric_cells` fills."""
+    return [heading for heading, _ in _columns(objectives).values()]
+
+
+def metric_cells(metrics: Mapping[str, Any], objectives: Sequence[str] = SCORE) -> list[str]:
+    """Return score, age MAE (years), gender accuracy and what else a search minimises as texts."""
+    columns = _columns(objectives).items()
+    return [show_fixed(metrics.get(name), digits) for name, (_, digits) in columns]
+
+
+def metrics_line(metrics: Mapping[str, Any], objectives: Sequence[str] = SCORE) -> str:
+    """Return the same metrics as half a sentence."""
+    score, age_mae, gender, *more = metric_cells(metrics, objectives)
+    line = f"score {score}, age MAE {age_mae} years, gender accuracy {gender}"
+    headings = metric_headings(objectives)[len(_COLUMNS) :]
+    return ", ".join([line, *map(" ".join, zip(headings, more, strict=True))])
+
+
+def _columns(objectives: Sequence[str]) -> dict[str, tuple[str, int]]:
+    more = {name: _MORE_COLUMNS[name] for name in objectives if name in _MORE_COLUMNS}
+    return {**_COLUMNS, **more}
+
+
+def count_line(records: Iterable[TrialRecord]) -> str:
+    """Return how trials ended, as in "3 complete, 5 stopped early, 1 failed"."""
+    counts = Counter(record.state for record in records)
+    return ", ".join(f"{counts[state]} {word}" for state, word in STATES.items() if counts[state])
+
+
+def ended_of(num_ended: int, progress: Progress) -> str:
+    """Return "9 of 16 trials ended, 2 running"."""
+    budget = f" of {progress.num_trials}" if progress.num_trials else ""
+    return f"{num_ended}{budget} trials ended, {len(progress.running)} running"
+
+
+def ending_line(record: TrialRecord, progress: Progress) -> str:
+    """Return one line that says how a trial ended."""
+    max_epochs = progress.max_epochs
+    if record.state == "FAIL":
+        return f"trial {record.number} failed: {_first_line(record.reason) or 'no reason given'}"
+    if record.diverged:
+        return f"trial {record.number} diverged: {_first_line(record.reason)}"
+    budget = f" of {max_epochs}" if max_epochs else ""
+    ending = f"{STATES[record.state]} after {len(record.epochs)}{budget} epochs"
+    metrics = metrics_line(last_metrics(record), progress.objectives)
+    return f"trial {record.number} {ending}: {metrics}"
+
+
+def status_line(progress: Progress) -> str:
+    """Return where a search stands, in one line."""
+    parts = [show_duration(progress.elapsed_s), ended_of(len(progress.ended), progress)]
+    if best := progress.best:
+        metrics = metrics_line(last_metrics(best), progress.objectives)
+        parts.append(f"best: trial {best.number}, {metrics}")
+    return "; ".join([*parts, time_left_text(progress.time_left_s())])
+
+
+def time_left_text(left_s: float | None) -> str:
+    """Return an estimate without claiming a precision that it does not have."""
+    if left_s is None:
+        return "time left not known yet"
+    minutes = math.ceil(left_s / 60)
+    if minutes <= 1:
+        return "about a minute left"
+    if minutes < 60:
+        return f"about {minutes} min left"
+    hours, minutes = divmod(5 * round(minutes / 5), 60)
+    return f"about {hours} h {minutes} min left" if minutes else f"about {hours} h left"
+
+
+def is_demo(search: Mapping[str, Any]) -> bool:
+    """Tell whether the faces are drawn ones."""
+    return bool((search.get("data") or {}).get("is_demo"))
+
+
+def introduction(search: Mapping[str, Any]) -> list[str]:
+    """Return what is said once, before anything runs: what is searched and where to watch it."""
+    data = search.get("data") or {}
+    title = ": ".join(str(search[key]) for key in ("name", "question") if search.get(key))
+    lines = [_LABEL.format("search", title)]
+    if "num_train" in data and "num_val" in data:
+        counts = f"{data['num_train']:,} to train on, {data['num_val']:,} to validate on"
+        lines.append(_LABEL.format("faces", f"{counts} ({data.get('source', 'unnamed')})"))
+    if (objectives := search_objectives(search)) != SCORE:
+        lines.append(_LABEL.format("objective", describe_objectives(objectives)))
+    if search.get("folder"):
+        lines.append(_LABEL.format("run", search["folder"]))
+    if search.get("dashboard"):
+        token = "if it asks for a token: ray get-auth-token"
+        lines.append(_LABEL.format("dashboard", f"{search['dashboard']} ({token})"))
+    if search.get("wandb_line"):
+        lines.append(_LABEL.format("W&B", search["wandb_line"]))
+    return lines
+
+
+def summary(
+    search: Mapping[str, Any],
+    records: Sequence[TrialRecord],
+    report: Path | None,
+    duration_s: float,
+    confirmation: Confirmation | None = None,
+) -> list[str]:
+    """Return what is said at the end: the best configuration, the counts, where to go on."""
+    budget = f" of {search['num_trials']}" if search.get("num_trials") else ""
+    ending = f"after {show_duration(duration_s)} with {len(records)}{budget} trials"
+    lines = ["", f"{search.get('name', 'the search')} ended {ending}: {count_line(records)}"]
+    if is_demo(search):
+        lines.append(DEMO_WARNING)
+    objectives = search_objectives(search)
+    best = next(iter(rank_complete(list(records), objectives)), None)
+    if confirmation is not None:
+        best = next(r for r in records if r.number == confirmation.winner.trial)
+    if best is None:
+        lines.append("no trial ran all its epochs, so there is no best configuration")
+    else:
+        if len(objectives) > 1:
+            lines += _front_lines(records, objectives)
+        if confirmation is not None:
+            lines.append(_LABEL.format("confirmed", confirmation.sentence()))
+        lines += _best_lines(best, records, objectives, is_demo(search), confirmation)
+    if report is not None:
+        lines.append(_LABEL.format("report", report))
+    if folder := search.get("folder"):
+        run = shlex.quote(str(folder))
+        lines.append(_LABEL.format("run", folder))
+        if search.get("wandb") == "offline":
+            lines.append(_LABEL.format("W&B", sync_command(Path(folder))))
+        if len(records) < search.get("num_trials", 0) or _any_running(records):
+            lines.append(_LABEL.format("go on", f"python tune/run_search.py --resume {run}"))
+        elif best is not None:
+            lines.append(_LABEL.format("next", f"python tune/retrain_best.py --search {run}"))
+    return lines
+
+
+def disk_line(checkpoints: Mapping[str, int]) -> str:
+    """Return what a search's checkpoints take on the disk, and how many there can ever be."""
+    num, mb = checkpoints["num"], checkpoints["bytes"] / 1e6
+    bound = f"never more than {checkpoints['at_most']}: those of running trials and the best"
+    return labelled("disk", f"{num} checkpoint{'s' * (num != 1)}, {mb:.1f} MB ({bound})")
+
+
+def _front_lines(records: Sequence[TrialRecord], objectives: Sequence[str]) -> list[str]:
+    """Return the trials of the Pareto front with what they reached of each objective."""
+    front = pareto_front(records, objectives)
+    trials = "1 trial" if len(front) == 1 else f"{len(front)} trials"
+    lines = [f"{trials} that no other beats in all of {', '.join(objectives)}:"]
+    for record in front[:_MAX_FRONT_SHOWN]:
+        values = zip(objectives, objective_values(record, objectives), strict=True)
+        texts = ", ".join(f"{name} {value:.4g}" for name, value in values)
+        lines.append(f"trial {record.number}: {texts}")
+    if len(front) > _MAX_FRONT_SHOWN:
+        lines.append(f"and {len(front) - _MAX_FRONT_SHOWN} more, in the report")
+    return [_LABEL.format("" if i else "front", line) for i, line in enumerate(lines)]
+
+
+def _best_lines(
+    best: TrialRecord,
+    records: Sequence[TrialRecord],
+    objectives: Sequence[str],
+    demo: bool,
+    confirmation: Confirmation | None,
+) -> list[str]:
+    """Return the best trial's metrics and those of its hyperparameters that are not everyone's."""
+    metrics = metrics_line(last_metrics(best), objectives)
+    if confirmation is not None:
+        winner = confirmation.winner
+        reached = {"score": winner.score, "age_mae": winner.age_mae, **winner.values}
+        metrics = metrics_line({**reached, "gender_accuracy": winner.gender_accuracy}, objectives)
+        metrics += f" (means of {len(winner.seeds)} seeds)"
+    lines = [_LABEL.format("best", f"trial {best.number}: {metrics}")]
+    if not demo:
+        meaning = "(a lower score is better; 1 is the reference's published model)"
+        lines.append(_LABEL.format("", meaning))
+    names = split_differing([record.config for record in records])[0]
+    width = max(map(len, names), default=0)
+    settings = (f"{name:<{width}}  {show(best.config.get(name))}" for name in names)
+    return lines + [_LABEL.format("", line) for line in settings]
+
+
+def _any_running(records: Iterable[TrialRecord]) -> bool:
+    return any(record.state == "RUNNING" for record in records)
+
+
+def _first_line(text: str | None) -> str:
+    """Return the first line of a text that says something."""
+    lines = (line.strip() for line in (text or "").splitlines())
+    return next((line for line in lines if line), "")

@@ -1,0 +1,107 @@
+"""What is known of a search while it runs: who is running, how others ended, how long is left.
+
+Plain bookkeeping without any drawing; `tune.console.screen` shows it.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tune.records.trials import TrialRecord, rank_complete, split_differing
+from tune.spaces.objectives import SCORE
+
+
+@dataclass
+class RunningTrial:
+    """A trial in progress and what its last finished epoch measured."""
+
+    number: int
+    config: dict[str, Any]
+    epochs_done: int
+    metrics: dict[str, Any] = field(default_factory=dict)  # empty before its first epoch
+
+
+class Progress:
+    """The state of a search: running and ended trials, the best so far, the time left.
+
+    ``earlier`` are trials that ended before this process began (a resumed search): they count,
+    but not towards its speed. ``clock`` returns seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_trials: int | None = None,
+        max_epochs: int | None = None,
+        time_budget_s: float | None = None,
+        objectives: tuple[str, ...] = SCORE,
+        earlier: Iterable[TrialRecord] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.num_trials = num_trials
+        self.max_epochs = max_epochs
+        self.time_budget_s = time_budget_s
+        self.objectives = objectives
+        self.running: dict[int, RunningTrial] = {}
+        self.ended: dict[int, TrialRecord] = {record.number: record for record in earlier}
+        self._clock = clock
+        self._began_s = clock()
+        self._first_start_s: float | None = None  # the speed is counted from here
+        self._num_epochs = 0  # finished since then, over all trials
+        self._configs: dict[int, dict[str, Any]] = {n: r.config for n, r in self.ended.items()}
+
+    def start_trial(self, number: int, config: dict[str, Any], epochs_done: int) -> None:
+        """Note that a trial starts, or goes on after ``epochs_done`` epochs."""
+        if self._first_start_s is None:
+            self._first_start_s = self._clock()
+        self.running[number] = RunningTrial(number, config, epochs_done)
+        self._configs[number] = config
+
+    def finish_epoch(self, number: int, metrics: dict[str, Any]) -> None:
+        """Note one epoch's metrics."""
+        self._num_epochs += 1
+        if trial := self.running.get(number):
+            trial.epochs_done = metrics.get("epoch", trial.epochs_done + 1)
+            trial.metrics = metrics
+
+    def end_trial(self, record: TrialRecord) -> None:
+        """Note how a trial ended; told twice, it counts once."""
+        self.running.pop(record.number, None)
+        self.ended[record.number] = record
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since this object was made."""
+        return self._clock() - self._began_s
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The best of the trials that had the full budget: no other score can be compared."""
+        return next(iter(rank_complete(list(self.ended.values()), self.objectives)), None)
+
+    def differing(self) -> list[str]:
+        """Names of the hyperparameters that are not the same in all trials seen so far."""
+        return list(split_differing(list(self._configs.values()))[0])
+
+    def time_left_s(self) -> float | None:
+        """Estimate the seconds left, or None while nothing can be said.
+
+        The epochs still to come over the epochs per second of this process so far, within the
+        time budget if there is one. A trial not yet started is expected to last as long as the
+        mean ended one; a running one, as long as the mean of those that got further than it has.
+        """
+        if self.num_trials is None or not self.ended or not self._num_epochs:
+            return None
+        assert self._first_start_s is not None
+        lengths = [len(record.epochs) for record in self.ended.values()]
+        num_waiting = max(0, self.num_trials - len(self.ended) - len(self.running))
+        num_epochs_left = num_waiting * sum(lengths) / len(lengths)
+        for trial in self.running.values():
+            longer = [length for length in lengths if length > trial.epochs_done]
+            longer = longer or [self.max_epochs or trial.epochs_done + 1]
+            num_epochs_left += sum(longer) / len(longer) - trial.epochs_done
+        left_s = num_epochs_left * (self._clock() - self._first_start_s) / self._num_epochs
+        if self.time_budget_s:
+            left_s = min(left_s, self.time_budget_s - self.elapsed_s)
+        return max(0.0, left_s)

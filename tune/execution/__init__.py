@@ -1,0 +1,1 @@
+"""Trials at work: where the study, Ray Tune and the training meet."""

@@ -1,0 +1,167 @@
+"""Where Ray Tune meets the study: a Ray Searcher that hands out trials, a scheduler that ends them.
+
+Both are thin: the study decides, the session's callbacks are told, Ray runs. This is the only place
+where the three meet. Stock `OptunaSearch` was not used because it reports trials that were
+stopped early as COMPLETE, never ends one whose metric is NaN, and cannot go on after a crash.
+"""
+
+from typing import Any
+
+from ray import tune as ray_tune
+from ray.tune import Stopper
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+from ray.tune.utils.util import unflatten_dict
+
+from tune.cluster import Resources, staged_here
+from tune.execution.reporting import UNSAVED
+from tune.execution.session import SearchSession
+from tune.execution.trainable import FaceTrainable, TrialJob
+from tune.records.disk import told_in_one_line
+from tune.records.run_folder import RunFolder
+from utkface.io import UserError
+
+#: A trial that its machine failed is tried so many times more, each time in a fresh worker.
+MAX_RETRIES = 2
+
+
+def run_trials(
+    job: TrialJob,
+    folder: RunFolder,
+    session: SearchSession,
+    resources: Resources,
+    name: str = "ray",
+) -> None:
+    """Run trials on Ray until the session has no more of them or is asked to stop.
+
+    ``name`` is the folder within the run's that Ray writes to.
+    """
+    trainable = ray_tune.with_parameters(FaceTrainable, job=job)
+    # The dashboard's Actors page shows the class by this name, not by that of Ray's wrapper.
+    trainable.__qualname__ = FaceTrainable.__qualname__
+    with told_in_one_line(folder.path), staged_here():
+        # Not a Tuner: on a cluster joined with ray:// that would take the session there.
+        ray_tune.run(
+            trainable,
+            _remote=False,
+            name=name,
+            storage_path=str(folder.path),
+            resources_per_trial=resources.per_trial,
+            search_alg=StudySearcher(session),
+            scheduler=StudyScheduler(session),
+            stop=SessionStopper(session),
+            num_samples=-1,  # the searcher says when it is finished
+            max_concurrent_trials=resources.concurrency,
+            reuse_actors=True,
+            max_failures=MAX_RETRIES,
+            raise_on_failed_trial=False,
+            checkpoint_config=ray_tune.CheckpointConfig(checkpoint_at_end=False),  # see trainable
+            trial_name_creator=_trial_name,
+            trial_dirname_creator=_trial_name,
+            verbose=0,
+        )
+
+
+def _trial_name(trial: Any) -> str:
+    return f"trial_{trial.config['number']:04d}"
+
+
+class _OfSession:
+    """Keeps the session out of the pickles that Ray makes of what it is given.
+
+    They serve `Tuner.restore`, which this project does without, and hold no live study.
+    """
+
+    _session: SearchSession
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_session"}
+
+
+class StudySearcher(_OfSession, Searcher):
+    """Hands Ray the configurations that the study suggests."""
+
+    def __init__(self, session: SearchSession) -> None:
+        super().__init__()  # no metric: Ray would refuse a failed trial's result for lacking it
+        self._session = session
+
+    def suggest(  # type: ignore[override]  # Ray leaves out its own FINISHED
+        self, trial_id: str
+    ) -> dict[str, Any] | str:
+        """Return the next configuration, or `Searcher.FINISHED`."""
+        config = self._session.next_config()
+        return Searcher.FINISHED if config is None else config
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict | None = None, error: bool = False
+    ) -> None:
+        """Take note of the end: those that are results, and failures, the scheduler records."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Write nothing: the study is on disk already."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Never called: a search goes on from its study, with a new Tuner."""
+        raise NotImplementedError("a search is resumed from its study, not by Tuner.restore")
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Write nothing: the study is on disk already."""
+
+
+class StudyScheduler(_OfSession, FIFOScheduler):
+    """Stops a trial when the study says that it has ended."""
+
+    def __init__(self, session: SearchSession) -> None:
+        super().__init__()
+        self._session = session
+
+    @property
+    def supports_buffered_results(self) -> bool:
+        """Each epoch is judged, and on record, before the next one begins."""
+        return False
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """Record a trial that its machine failed once too often; before, Ray tries it again."""
+        error = trial.get_pickled_error()
+        reason = describe_machine_failure(error)
+        if trial.num_failures > MAX_RETRIES:
+            times = f"failed {trial.num_failures} times, each in a fresh worker; the last: "
+            self._session.take_failure(trial.config["number"], times + reason)
+        else:
+            self._session.take_retry(trial.config["number"], reason)
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict) -> str:
+        """Record the epoch and pass on the study's decision."""
+        result = unflatten_dict(result)
+        if UNSAVED in result:
+            raise UserError(result[UNSAVED])
+        if self._session.take_result(trial.config["number"], result):
+            return TrialScheduler.CONTINUE
+        return TrialScheduler.STOP
+
+
+class SessionStopper(_OfSession, Stopper):
+    """Ends the experiment when the session was asked to stop."""
+
+    def __init__(self, session: SearchSession) -> None:
+        self._session = session
+
+    def __call__(self, trial_id: str, result: dict) -> bool:
+        """Stop no single trial: that is the scheduler's part."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Say whether Ctrl-C, the time budget or repeated failures ended the search."""
+        return self._session.stop_requested.is_set()
+
+
+def describe_machine_failure(error: BaseException | None) -> str:
+    """Return one line on why a trial's worker was given up, with a hint where there is one."""
+    cause = getattr(error, "cause", None) or error
+    if cause is None:
+        return "its worker was lost; Ray's logs say why"
+    hint = ""
+    if type(cause).__name__ == "OutOfMemoryError":
+        hint = "; fewer trials per GPU (--gpus-per-trial) or a smaller batch_size would fit"
+    first_line = next(filter(None, map(str.strip, str(cause).splitlines())), "")
+    return f"{type(cause).__name__}: {first_line}{hint}"

@@ -1,0 +1,79 @@
+"""By what a result came about: the command, the commit, the versions, the faces, the time."""
+
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from utkface.config import TRAINING_VERSION
+from utkface.data import Faces
+from utkface.io import UserError
+
+_REPOSITORY = Path(__file__).resolve().parents[2]
+#: Versions that decide which numbers come out.
+_DECISIVE = ("torch", "ray", "optuna")
+_PACKAGES = ("ray", "optuna", "torch", "torchvision", "wandb", "numpy", "pandas", "pillow")
+
+
+def now() -> str:
+    """Return the local time in ISO 8601, to the second."""
+    return datetime.now().isoformat(timespec="seconds")
+
+
+def describe_faces(faces: Faces) -> dict[str, Any]:
+    """Return what a record says of the faces, however they are split."""
+    return {
+        "source": faces.source,
+        "fingerprint": faces.fingerprint,
+        "is_demo": faces.is_demo,
+        "num_faces": len(faces.table),
+        "num_rejected": len(faces.rejected),
+    }
+
+
+def command_line() -> str:
+    """Return the command that this process was started with."""
+    return shlex.join([os.path.relpath(sys.argv[0]), *sys.argv[1:]])
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that results depend on."""
+    packages = {package: metadata.version(package) for package in _PACKAGES}
+    return {"python": platform.python_version(), **packages}
+
+
+def list_code_changes(record: dict[str, Any]) -> list[str]:
+    """Name what a run that goes on is carried out with now that it was not when it began."""
+    now_ = {"commit": commit(), **{name: versions()[name] for name in _DECISIVE}}
+    then = {"commit": record.get("commit"), **record.get("versions", {})}
+    return [
+        f"{name} {then.get(name)} then, {value} now"
+        for name, value in now_.items()
+        if then.get(name) != value
+    ]
+
+
+def refuse_other_training(record: dict[str, Any], what_to_do: str) -> None:
+    """Raise `UserError` where a run's epochs are not what they are now."""
+    version = record.get("training_version", 1)
+    if version != TRAINING_VERSION:
+        raise UserError(
+            f"{record.get('name')} was made when an epoch meant another amount of training "
+            f"(training version {version}, now {TRAINING_VERSION}), so nothing new can be compared "
+            f"with it; {what_to_do}"
+        )
+
+
+def commit() -> str | None:
+    """Return the code's git commit, marked where it was edited since; None outside a checkout."""
+    command = ["git", "-C", str(_REPOSITORY), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return result.stdout.strip() or None

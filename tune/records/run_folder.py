@@ -1,0 +1,240 @@
+"""The run folder: what a search writes and everything after it reads.
+
+results/<space>-<date>-<time>/
+    search.json     what was asked: command, options, seed, versions, hardware, data, commit
+    study.journal   every suggestion, epoch and ending (Optuna); the truth
+    space.py        the search space as it was
+    trials.csv      one row per trial, rebuilt from the study at any time,
+    best.json       as are the best configurations
+    report.html     and the report: figures and tables
+    data/           rejected files, copies with conflicting labels, the split
+    checkpoints/    states of unfinished trials and of the best (or under --storage), and what
+                    complete trials predict for the validation faces
+    ray/            what Ray Tune logs; for TensorBoard: ray/trial_NNNN/events.out.tfevents.*
+    wandb/          W&B's runs, one folder for each session, and copies of what is yet to be sent
+    backup/         second copies of search.json and study.journal, used where the first is damaged
+
+results/retrain-<search>-<date>-<time>/
+    study.journal        every model to train, every epoch and ending (Optuna); the truth
+    retrain.json         what was asked, by whom it was trained, and every model's epochs
+    evaluation.json      every number of the evaluation, and model_card.md,
+    evaluation.html      the same for people (embeds faces: stays on this machine),
+    figures/             its figures without faces
+    model.pt             the headline configuration's first model, for `utkface.predict`
+    models/              all models
+    predictions.parquet  one row per face and model
+    sheets/              LIME sheets (faces: stay on this machine)
+    checkpoints/, data/, ray/, wandb/  as in a search's folder
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import shlex
+import shutil
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+from tune.records.disk import BACKUP
+from tune.records.search import Confirmation
+from tune.records.trials import TrialRecord, pareto_front, rank_complete, trials_table
+from tune.spaces.objectives import SCORE
+from utkface.io import UserError, replacing
+
+NUM_FINALISTS = 5
+FINISHED, INTERRUPTED, RUNNING, FAILED = "finished", "interrupted", "running", "failed"
+
+
+class RunFolder:
+    """One search's folder; `create` makes a new one, `find` opens one that is there."""
+
+    RECORD = "search.json"
+    KIND, HOW_TO_START = "search", "start one with --space"
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+
+    @classmethod
+    def create(cls, results: Path, space_name: str) -> Self:
+        """Make a folder named after the space and the time, distinct from any other.
+
+        Raises `UserError` when ``results`` cannot be written.
+        """
+        name = f"{space_name}-{datetime.now():%Y%m%d-%H%M%S}"
+        for suffix in ["", *(f"-{i}" for i in range(2, 100))]:
+            path = results / (name + suffix)
+            try:
+                results.mkdir(parents=True, exist_ok=True)
+                path.mkdir()  # fails where a search that began in the same second was faster
+            except FileExistsError:
+                if results.is_dir():
+                    continue
+                raise UserError(
+                    f"the results folder {results} is a file; name a folder with --results"
+                ) from None
+            except OSError as error:
+                raise UserError(
+                    f"cannot write to {results}: {error.strerror or error}; "
+                    "free it, or name another folder with --results"
+                ) from error
+            return cls(path)
+        raise UserError(f"{results} holds 99 runs named {name}; start again in a second")
+
+    @classmethod
+    def find(cls, results: Path, name: str = "") -> Self:
+        """Open a run by path or by name under ``results``; without a name, one's own newest.
+
+        Raises `UserError` where there is no such run.
+        """
+        if name:
+            for path in (Path(name), results / name):
+                if (path / cls.RECORD).is_file():
+                    return cls(path)
+            raise UserError(
+                f"there is no {cls.KIND} at {name!r}, nor in {results}; "
+                f"give one of: {', '.join(cls.names(results)) or 'none has been made yet'}"
+            )
+        folders = cls.own(results)
+        if not folders:
+            raise UserError(f"there is no {cls.KIND} of yours in {results} yet; {cls.HOW_TO_START}")
+        return folders[-1]
+
+    @classmethod
+    def own(cls, results: Path) -> list[Self]:
+        """Return the runs that were made here, the newest last: not those that came with the code.
+
+        Those are summaries alone, without what a run goes on from.
+        """
+        folders = [cls(results / name) for name in cls.names(results)]
+        own = [folder for folder in folders if folder.can_go_on]
+        return sorted(own, key=lambda folder: folder.record["created"])
+
+    @classmethod
+    def names(cls, results: Path) -> list[str]:
+        """Return the names of the runs under a results folder, in alphabetical order."""
+        return sorted(path.parent.name for path in results.glob(f"*/{cls.RECORD}"))
+
+    @property
+    def journal(self) -> Path:
+        """The study's file."""
+        return self.path / "study.journal"
+
+    @property
+    def best(self) -> Path:
+        """The file of the best configurations, there once a trial is complete."""
+        return self.path / "best.json"
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether the truth about the run is here, and not its summaries alone."""
+        return self.journal.is_file()
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The content of ``search.json``, else of its copy; raises `UserError` without either."""
+        path = self.path / self.RECORD
+        try:
+            return json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            with contextlib.suppress(OSError, ValueError):
+                return json.loads((self.path / BACKUP / self.RECORD).read_text())
+            raise UserError(
+                f"{path} cannot be read ({error}); was the run copied whole?"
+            ) from error
+
+    def write_record(self, record: dict[str, Any]) -> None:
+        """Write ``search.json``, and a copy."""
+        for name in (self.RECORD, f"{BACKUP}/{self.RECORD}"):
+            self.write_text(name, json.dumps(record, indent=2, default=str) + "\n")
+
+    def write_tables(
+        self,
+        records: list[TrialRecord],
+        objectives: tuple[str, ...] = SCORE,
+        confirmation: Confirmation | None = None,
+    ) -> None:
+        """Write ``trials.csv`` and, where a trial is complete, ``best.json``.
+
+        The finalists are the best few trials, of several objectives the whole Pareto front; those
+        that were trained again come first, in the order of their means over seeds.
+        """
+        self.write_text("trials.csv", trials_table(records).to_csv(index=False))
+        if len(objectives) == 1:
+            ranking = rank_complete(records, objectives)[:NUM_FINALISTS]
+            order = objectives[0]
+        else:
+            ranking = pareto_front(records, objectives)
+            order = f"the Pareto front of {', '.join(objectives)}, by score"
+        if ranking:
+            confirmed = {t.trial: t for t in confirmation.trials} if confirmation else {}
+            by_number = {record.number: record for record in records}
+            first = [by_number[number] for number in confirmed]
+            ranking = first + [record for record in ranking if record not in first]
+            finalists = [
+                {
+                    "trial": r.number,
+                    "score": confirmed[r.number].score if r.number in confirmed else r.score,
+                    "metrics": r.epochs[-1],
+                    "config": r.config,
+                    "confirmed": confirmed[r.number].model_dump()
+                    if r.number in confirmed
+                    else None,
+                }
+                for r in ranking
+            ]
+            best = {**finalists[0], "order": order, "finalists": finalists}
+            self.write_text("best.json", json.dumps(best, indent=2) + "\n")
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a file of the run, whole or not at all."""
+        with replacing(self.path / name) as temporary:
+            temporary.write_text(text)
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep the run to this process; raises `UserError` where another one has it.
+
+        The kernel drops the lock with the process, however that ends.
+        """
+        with (self.path / ".lock").open("a+b", buffering=0) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise UserError(
+                    f"{self.path.name} is in use by process {file.read().decode() or '?'}; "
+                    "wait for it to end, or stop it"
+                ) from None
+            with contextlib.suppress(OSError):  # a full disk: what matters next will tell
+                file.truncate(0)
+                file.write(str(os.getpid()).encode())
+            for pattern in (".*.tmp", "*/.*.tmp"):  # half-written by a process that was killed
+                for left in self.path.glob(pattern):
+                    shutil.rmtree(left, ignore_errors=True)
+            yield
+
+
+class RetrainFolder(RunFolder):
+    """One retraining's folder."""
+
+    RECORD = "retrain.json"
+    KIND, HOW_TO_START = "retraining", "start one with tune/retrain_best.py"
+
+    @property
+    def evaluation(self) -> dict[str, Any]:
+        """The content of ``evaluation.json``, once there is one."""
+        return json.loads((self.path / "evaluation.json").read_text(encoding="utf-8"))
+
+
+def sync_command(folder: Path, *, include_online: bool = False) -> str:
+    """Return the command that sends what W&B keeps in a run folder and does not have yet.
+
+    Runs of one trial, of a search that was resumed, are sent in the order of their beginning and
+    become one; what was sent already is left out. ``include_online`` takes in runs that were begun
+    online and could not be sent to their end.
+    """
+    option = "--include-online " if include_online else ""
+    return f"wandb sync {option}{shlex.quote(str(folder / 'wandb'))}"

@@ -1,0 +1,1 @@
+"""A search, from its options to its run folder."""

@@ -1,0 +1,269 @@
+"""A search's last act: its best trials are trained again with fresh seeds, beside where it began.
+
+The best of many noisy trials looks better than it is. So the finalists and the best of the space's
+own starting points are trained again with seeds that the search did not use. The winner has the
+best mean over all its seeds; by how much it leads is told by the fresh seeds alone, on which nobody
+was selected, with an interval over validation faces and seeds. "No better than the starting point"
+is a result. The trials stand in a study of their own, in the search's journal.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tune import cluster
+from tune.console.screen import Screen
+from tune.execution.checkpoints import CheckpointStore
+from tune.execution.ray_adapter import run_trials
+from tune.execution.reporting import Callback
+from tune.execution.session import SearchSession, interruptible
+from tune.execution.trainable import TrialJob
+from tune.records.run_folder import RunFolder
+from tune.records.search import Confirmation, Confirmed, Lead
+from tune.records.trials import TrialRecord, objective_values, pareto_front, rank_complete
+from tune.search.prepare import Prepared
+from tune.study.store import enqueued_points
+from tune.study.study import GivenTrials, SearchStudy
+from utkface.evaluation.bootstrap import Bootstrap, percentile_interval
+from utkface.metrics import score
+
+STUDY_NAME = "confirm"
+NUM_FINALISTS = 3
+NUM_SEEDS = 2
+
+#: Fresh seeds are so far from the search's own.
+SEED_OFFSET = 1000
+
+
+class ConfirmationLines(Callback):
+    """Says how each training with a fresh seed ended."""
+
+    def __init__(self, say: Callable[[str], None], points: Sequence[dict[str, Any]]) -> None:
+        self._say, self._points = say, points
+
+    def trial_retried(self, number: int, reason: str) -> None:
+        """Say that a training is tried again, and why."""
+        self._say(f"{self._title(number)} is tried again in a fresh worker: {reason}")
+
+    def trial_ended(self, record: TrialRecord) -> None:
+        """Say what a training reached."""
+        if record.state == "COMPLETE":
+            metrics = record.epochs[-1]
+            self._say(
+                f"{self._title(record.number)}: score {metrics['score']:.3f}, "
+                f"age MAE {metrics['age_mae']:.2f} years, "
+                f"gender accuracy {metrics['gender_accuracy']:.3f}"
+            )
+        else:
+            self._say(f"{self._title(record.number)} has no result: {record.reason}")
+
+    def _title(self, number: int) -> str:
+        point = self._points[number]
+        return f"trial {point['trial']} with seed {point['seed']}"
+
+
+def choose(records: Sequence[TrialRecord], objectives: tuple[str, ...]) -> list[TrialRecord]:
+    """Return the trials to train again: the best few, and the best starting point of the space.
+
+    Of several objectives, the first few of the Pareto front. A starting point that was stopped
+    early takes part all the same: it is what the search has to beat.
+    """
+    ranked = rank_complete(records, objectives)
+    if not ranked:
+        return []
+    front = pareto_front(records, objectives) if len(objectives) > 1 else ranked
+    finalists = front[:NUM_FINALISTS]
+    starts = [record for record in records if record.is_starting_point and record.epochs]
+    if starts:
+        best = min(starts, key=lambda r: (-len(r.epochs), objective_values(r, objectives)))
+        finalists += [] if best in finalists else [best]
+    return finalists
+
+
+def open_confirmation(
+    journal: Path, chosen: Sequence[TrialRecord], fixed: dict[str, Any], objectives: tuple[str, ...]
+) -> SearchStudy:
+    """Open the study of the trials that are trained again; it may hold some of them already."""
+    points = enqueued_points(journal, STUDY_NAME)
+    known = {(point["trial"], point["seed"]) for point in points}
+    for record in chosen:
+        for seed in fresh_seeds(fixed["seed"]):
+            if (record.number, seed) not in known:
+                config = {**record.config, "seed": seed}
+                points.append({"trial": record.number, "seed": seed, "config": config})
+    return SearchStudy(
+        journal, GivenTrials(points), fixed, name=STUDY_NAME, objectives=objectives,
+        sampler="random", scheduler="none",
+    )  # fmt: skip
+
+
+def fresh_seeds(seed: int) -> list[int]:
+    """Return the seeds that a search with ``seed`` did not use."""
+    return [seed + SEED_OFFSET + i for i in range(NUM_SEEDS)]
+
+
+def confirmation_store(checkpoints: CheckpointStore) -> CheckpointStore:
+    """Return where the trials that are trained again keep their states: they have own numbers."""
+    return CheckpointStore(f"{checkpoints.uri}/{STUDY_NAME}")
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One training of a configuration: its last metrics, and its predictions if they are here."""
+
+    seed: int
+    metrics: dict[str, Any]
+    predictions: tuple[np.ndarray, np.ndarray] | None  # ages, probabilities: (N,)
+
+
+def compare(
+    chosen: Sequence[TrialRecord],
+    study: SearchStudy,
+    checkpoints: CheckpointStore,
+    labels: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> Confirmation | None:
+    """Return what training again showed; None where no trial could be trained again.
+
+    ``labels``: age in years, gender and group of copies, each (N,), of the validation faces.
+    """
+    runs: dict[int, list[_Run]] = {}
+    for record in chosen:
+        if record.state == "COMPLETE":
+            known = checkpoints.load_predictions(record.number)
+            own = _Run(study.fixed["seed"], record.epochs[-1], known)
+            runs.setdefault(record.number, []).append(own)
+    store, num_fresh = confirmation_store(checkpoints), 0
+    for record in study.records():
+        point = study.space.points[record.number]
+        if record.state == "COMPLETE" and any(point["trial"] == c.number for c in chosen):
+            known = store.load_predictions(record.number)
+            runs.setdefault(point["trial"], []).append(
+                _Run(point["seed"], record.epochs[-1], known)
+            )
+            num_fresh += 1
+    if not num_fresh:
+        return None
+    starts = {record.number for record in chosen if record.is_starting_point}
+    trials = [_summarise(n, of, n in starts, study.objectives) for n, of in runs.items()]
+    # Of several objectives none comes first; people compare by the score.
+    several = len(study.objectives) > 1
+    trials.sort(key=lambda t: (t.score if several else t.values[study.objectives[0]], t.trial))
+    fresh = {
+        number: {r.seed: r.predictions for r in of if r.seed != study.fixed["seed"]}
+        for number, of in runs.items()
+    }
+    leads = []
+    for trial in trials[1:]:
+        lead = _paired_lead(fresh[trials[0].trial], fresh[trial.trial], labels)
+        if lead is not None:
+            leads.append(Lead(over=trial.trial, score=lead[0], low=lead[1], high=lead[2]))
+    return Confirmation(trials=trials, leads=leads)
+
+
+def _summarise(
+    number: int, runs: Sequence[_Run], is_starting_point: bool, objectives: Sequence[str]
+) -> Confirmed:
+    def mean(name: str) -> float:
+        return float(np.mean([run.metrics[name] for run in runs]))
+
+    return Confirmed(
+        trial=number,
+        is_starting_point=is_starting_point,
+        seeds=[run.seed for run in runs],
+        values={name: mean(name) for name in objectives},
+        score=mean("score"),
+        age_mae=mean("age_mae"),
+        gender_accuracy=mean("gender_accuracy"),
+    )
+
+
+def _paired_lead(
+    winner: Mapping[int, tuple[np.ndarray, np.ndarray] | None],
+    other: Mapping[int, tuple[np.ndarray, np.ndarray] | None],
+    labels: tuple[np.ndarray, np.ndarray, np.ndarray],
+    num_resamples: int = 2000,
+) -> tuple[float, float, float] | None:
+    """Return by how much lower the winner's score is, and the ends of the interval.
+
+    Resampled are groups of copies of the faces, and the seeds, the same for both: what is hard
+    about a face, and what is lucky about a seed, is so for both of them.
+    """
+    age, gender, groups = labels
+    seeds = [seed for seed in winner if winner[seed] is not None and other.get(seed) is not None]
+    if not seeds:
+        return None
+    both = [(other[seed], winner[seed]) for seed in seeds]
+    differences = np.array(
+        [
+            _face_scores(age, gender, *theirs) - _face_scores(age, gender, *ours)
+            for theirs, ours in both
+            if theirs is not None and ours is not None
+        ]
+    )  # (seeds, N)
+    means = Bootstrap(groups, num_resamples).sample_means(differences)  # (seeds, resamples)
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(len(seeds), size=means.shape)
+    low, high = percentile_interval(np.take_along_axis(means, drawn, axis=0).mean(axis=0))
+    return float(differences.mean()), float(low), float(high)
+
+
+def _face_scores(
+    age: np.ndarray, gender: np.ndarray, age_years: np.ndarray, probability: np.ndarray
+) -> np.ndarray:
+    """Return one number per face, whose mean is the score: it is a weighted sum of both errors."""
+    is_wrong = (probability > 0.5) != (gender == 1)
+    return score(1.0, 0.0) * np.abs(age_years - age) + score(0.0, 1.0) * is_wrong
+
+
+def train_again(
+    prepared: Prepared,
+    folder: RunFolder,
+    study: SearchStudy,
+    job: TrialJob,
+    resources: cluster.Resources,
+    screen: Screen,
+) -> SearchSession | None:
+    """Train the best trials again with fresh seeds; return the session, None without any trial."""
+    confirmation = _open_confirmation(prepared, folder, study)
+    if confirmation is None:
+        return None
+    points = confirmation.space.points
+    store = confirmation_store(job.checkpoints)
+    told = ConfirmationLines(screen.say, points)
+    session = SearchSession(confirmation, len(points), [told], store, replace_failed=False)
+    if session.has_more:
+        trials = ", ".join(str(number) for number in dict.fromkeys(p["trial"] for p in points))
+        seeds = " and ".join(str(seed) for seed in fresh_seeds(study.fixed["seed"]))
+        screen.say(f"trained again with seeds {seeds} (--no-confirm skips it): trial {trials}")
+        with interruptible(session, None):
+            job = dataclasses.replace(job, checkpoints=store)
+            run_trials(job, folder, session, resources, name="ray-confirm")
+    store.keep_only(set(), set(range(len(points))))
+    return session
+
+
+def conclude(
+    prepared: Prepared, folder: RunFolder, study: SearchStudy, checkpoints: CheckpointStore
+) -> Confirmation | None:
+    """Return what training again showed."""
+    confirmation = _open_confirmation(prepared, folder, study)
+    if confirmation is None:
+        return None
+    table = prepared.faces.table.iloc[prepared.split.val]
+    age, gender, group = (table[name].to_numpy() for name in ("age", "gender", "group"))
+    chosen = choose(study.records(), study.objectives)
+    return compare(chosen, confirmation, checkpoints, (age, gender, group))
+
+
+def _open_confirmation(
+    prepared: Prepared, folder: RunFolder, study: SearchStudy
+) -> SearchStudy | None:
+    chosen = choose(study.records(), study.objectives)
+    if not chosen:
+        return None
+    fixed = prepared.options.fixed
+    return open_confirmation(folder.journal, chosen, fixed, study.objectives)

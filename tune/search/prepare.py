@@ -1,0 +1,94 @@
+"""What goes into a search, checked before anything is written or started."""
+
+import dataclasses
+import platform
+from dataclasses import dataclass
+from typing import Any
+
+from tune.cluster.resources import Resources
+from tune.records.provenance import command_line, commit, describe_faces, now, versions
+from tune.records.run_folder import RUNNING, RunFolder
+from tune.search.options import SearchOptions
+from tune.spaces.space import Space, load_space
+from tune.study.stopping import make_rule
+from utkface.config import TRAINING_VERSION, TrainConfig
+from utkface.data import Faces, Split, find_source, load_faces, make_split, take_fraction
+from utkface.model import build_model
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A search's ingredients, checked: nothing has been written or started yet."""
+
+    options: SearchOptions
+    space: Space
+    faces: Faces
+    split: Split
+
+    def describe_data(self) -> dict[str, Any]:
+        """Return what ``search.json`` says of the data."""
+        return {
+            **describe_faces(self.faces),
+            "split_hash": self.split.hash,
+            "num_train": len(self.split.train),
+            "num_val": len(self.split.val),
+            "num_test": len(self.split.test),
+        }
+
+
+def prepare(options: SearchOptions) -> Prepared:
+    """Load and check space, weights and faces; raises `UserError` for whatever is wrong."""
+    space = load_space(options.space, fixed=options.fixed)
+    options = dataclasses.replace(
+        options, objective=",".join(options.objectives if options.objective else space.objectives)
+    )
+    # Downloads the weights once, for all workers of this machine.
+    build_model(TrainConfig.from_dict(options.fixed), options.weights)
+    faces = load_faces(options.data or find_source(), options.image_size)
+    split = make_split(faces.table, options.split)
+    split = take_fraction(split, faces.table, options.fraction, options.seed)
+    return Prepared(options, space, faces, split)
+
+
+def describe_search(
+    prepared: Prepared, folder: RunFolder, resources: Resources, hardware: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the content of ``search.json`` for a search that is about to begin."""
+    options, space = prepared.options, prepared.space
+    rule = make_rule(
+        options.scheduler, options.max_epochs, options.grace_epochs, options.reduction_factor
+    )
+    return {
+        "name": folder.path.name,
+        "space": space.name,
+        "question": space.question,
+        "space_signature": space.signature(),
+        "points": space.points,
+        "command": command_line(),
+        "options": options.to_dict(),
+        "objectives": options.objectives,
+        "seed": options.seed,
+        "created": now(),
+        "ended": None,
+        "wall_s": 0.0,
+        "status": RUNNING,
+        "num_trials": options.num_trials,
+        "max_epochs": options.max_epochs,
+        "image_size": options.image_size,
+        "sampler": options.sampler,
+        "scheduler": options.scheduler,
+        "grace": options.grace_epochs,
+        "reduction_factor": options.reduction_factor,
+        "rungs": list(rule.epochs),
+        "split": options.split,
+        "weights": options.weights,
+        "data": prepared.describe_data(),
+        "concurrency": resources.concurrency,
+        "cpus_per_trial": resources.cpus_per_trial,
+        "gpus_per_trial": resources.gpus_per_trial,
+        "memory_per_trial": resources.memory_per_trial,
+        "hardware": {"machine": platform.machine(), **hardware},
+        "versions": versions(),
+        "commit": commit(),
+        "training_version": TRAINING_VERSION,
+    }

@@ -1,0 +1,298 @@
+"""Search spaces: loaded from their files, checked, asked for configurations, and compared.
+
+Importing this imports no Optuna, which takes longer than all else that a command line needs.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from tune.spaces.file import SpaceFile, find_space
+from utkface.config import SET_BY_COMMAND, TrainConfig
+from utkface.io import UserError
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import BaseTrial
+
+    from tune.spaces.checks import Draw, Suggest
+from tune.spaces.objectives import DEFAULT_OBJECTIVES, check_objectives
+
+_MAX_CHANGES_SHOWN = 4
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A configuration as a space would have suggested it."""
+
+    params: dict[str, Any]
+    distributions: dict[str, "BaseDistribution"]
+    config: TrainConfig  # with the space's own constants
+
+
+@dataclass(frozen=True)
+class Space:
+    """A question, the hyperparameters that it varies, and the configurations to try first."""
+
+    file: SpaceFile
+    suggest: "Suggest"
+    points: list[dict[str, Any]]  # what they leave out is sampled
+    draws: "list[Draw]"  # the seeded random trials that the space was checked with
+    objectives: tuple[str, ...]  # what a search minimises unless the command line says otherwise
+
+    @property
+    def name(self) -> str:
+        """The file's name without its ending."""
+        return self.path.stem
+
+    @property
+    def question(self) -> str:
+        """The first line of the docstring."""
+        return self.file.question
+
+    @property
+    def path(self) -> Path:
+        """Where the space was read from."""
+        return self.file.path
+
+    @property
+    def source(self) -> str:
+        """The text that was run, for the run folder."""
+        return self.file.text
+
+    @property
+    def suggested(self) -> list[str]:
+        """Every hyperparameter that some trial suggests, in the order of appearance."""
+        return list(dict.fromkeys(name for draw in self.draws for name in draw.params))
+
+    @property
+    def remarks(self) -> list[str]:
+        """What a person should know of a space that is sound, one line each."""
+        remarks = []
+        for name, entry in self.signature()["parameters"].items():
+            if len(entry["ranges"]) > 1:
+                used = {d.ranges[name]: d.lines[name] for d in self.draws if name in d.ranges}
+                lines = sorted({line for line in used.values() if line})
+                where = f" (lines {' and '.join(map(str, lines))})" if len(lines) > 1 else ""
+                remarks.append(
+                    f"{name} is suggested from {_ranges(entry)}{where}, depending on other values: "
+                    "where the range that the sampler saw last does not fit, it is drawn apart "
+                    "from the other parameters"
+                )
+        return remarks
+
+    def config(
+        self,
+        trial: "BaseTrial",
+        fixed: Mapping[str, Any],
+        overrides: Mapping[str, Any] | None = None,
+    ) -> TrainConfig:
+        """Return the configuration of a trial; one that was resumed gets the same again.
+
+        ``fixed`` is what the command sets (`SET_BY_COMMAND`), ``overrides`` the second half of
+        `split_point` for a trial that came from a point. Raises `UserError` with the file, and the
+        line where there is one, for whatever the user's code does wrong.
+        """
+        from tune.spaces.checks import run_suggest
+
+        constants = run_suggest(self.file, self.suggest, trial)
+        try:
+            return TrainConfig.from_dict(
+                {**constants, **trial.params, **(overrides or {}), **fixed}
+            )
+        except UserError as error:
+            raise self.file.error(error) from error
+
+    def fit(self, values: Mapping[str, Any], fixed: Mapping[str, Any]) -> Fit:
+        """Return the trial of this space whose parameters have these values.
+
+        ``values`` is a whole configuration, of which only what the space suggests is looked at;
+        ``fixed`` is as for `config`. Raises `UserError` that names the first parameter whose value
+        this space would not suggest.
+        """
+        from tune.spaces.checks import RecordingTrial
+
+        trial = RecordingTrial(0, values, complete=True)
+        try:
+            constants = self.suggest(trial)
+        except UserError:  # the trial's own, which is not about a line of the file
+            raise
+        except (Exception, SystemExit) as error:
+            raise self.file.error_from(error) from error
+        config = TrainConfig.from_dict({**constants, **trial.params, **fixed})
+        return Fit(trial.params, trial.distributions, config)
+
+    def split_point(self, point: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Split a point into parameters to enqueue and constants to override for its trial."""
+        names = set(self.suggested)
+        params = {name: value for name, value in point.items() if name in names}
+        overrides = {name: value for name, value in point.items() if name not in names}
+        return params, overrides
+
+    def example_configs(self, fixed: Mapping[str, Any]) -> list[TrainConfig]:
+        """Return what the points and the seeded draws would train, to see what trials may need.
+
+        What a point leaves out is drawn.
+        """
+        from tune.spaces.checks import RecordingTrial
+
+        configs = []
+        for point in self.points:
+            params, overrides = self.split_point(point)
+            configs.append(self.config(RecordingTrial(0, params), fixed, overrides))
+        for draw in self.draws:
+            configs.append(TrainConfig.from_dict({**draw.constants, **draw.params, **fixed}))
+        return configs
+
+    def signature(self) -> dict[str, Any]:
+        """Return ranges and conditions of the parameters, the constants and the points, as JSON.
+
+        Equal for two versions of a file that behave the same. Gathered over the seeded draws, so
+        that conditional parameters are covered: a draw's value of a parameter depends on nothing
+        but the draw's number, the parameter's name and its range, which is why adding one parameter
+        leaves the draws of all others as they were.
+        """
+        parameters: dict[str, dict[str, Any]] = {}
+        for draw in self.draws:
+            for name, text in draw.ranges.items():
+                entry = parameters.setdefault(name, {"ranges": [], "num_draws": 0})
+                entry["num_draws"] += 1
+                if text not in entry["ranges"]:
+                    entry["ranges"].append(text)
+        names = dict.fromkeys(name for draw in self.draws for name in draw.constants)
+        constants = {name: self._constant(name) for name in names}
+        return {"parameters": parameters, "constants": constants, "points": self.points}
+
+    def _constant(self, name: str) -> Any:
+        """Return a constant's value, or a digest of its values where they follow the parameters."""
+        values = [draw.constants.get(name, "not set") for draw in self.draws]
+        if all(value == values[0] for value in values):
+            return values[0]
+        digest = hashlib.sha256(json.dumps(values).encode()).hexdigest()
+        return f"computed ({digest[:8]})"
+
+
+def load_space(
+    name_or_path: str | os.PathLike[str], fixed: Mapping[str, Any] | None = None
+) -> Space:
+    """Load a built-in space by name, or a user's own file by path, and check it.
+
+    ``fixed`` is what the command sets (`SET_BY_COMMAND`): a space that contradicts it, say with
+    more frozen epochs than there are, is refused as well. Raises `UserError`: the file and line,
+    what is wrong, its value and what is allowed.
+    """
+    from tune.spaces.checks import check_point, draw_and_check
+
+    fixed = fixed or {}
+    _check_fixed(fixed)
+    file = SpaceFile.read(find_space(name_or_path))
+    if not file.question:
+        raise file.error("a docstring is missing; its first line is the question of the search", 1)
+    module = ModuleType(file.path.stem)
+    module.__file__ = str(file.path)
+    with file.running():  # the text that was read, not what the import system may have cached of it
+        exec(compile(file.tree, str(file.path), "exec"), module.__dict__)
+    suggest = getattr(module, "suggest", None)
+    if not callable(suggest):
+        raise file.error("def suggest(trial) is missing; it suggests with Optuna's trial")
+    points, objectives = _points(file, module), _objectives(file, module)
+    space = Space(file, suggest, points, draw_and_check(file, suggest, fixed), objectives)
+    for index, point in enumerate(points):
+        check_point(file, suggest, index, *space.split_point(point), fixed)
+    return space
+
+
+def describe_change(old: dict[str, Any], new: dict[str, Any]) -> str | None:
+    """Say in one line how a space's signature differs from an earlier one; None where it does not.
+
+    Both are what `Space.signature` returned, straight or read back from JSON.
+    """
+    changes = [
+        *_parameter_changes(old["parameters"], new["parameters"]),
+        *_value_changes("constant ", old["constants"], new["constants"]),
+    ]
+    if len(old["points"]) != len(new["points"]):
+        changes.append(f"{len(old['points'])} points are now {len(new['points'])}")
+    for number, both in enumerate(zip(old["points"], new["points"], strict=False), start=1):
+        changes += _value_changes(f"point {number}: ", *both)
+    if not changes:
+        return None
+    num_hidden = len(changes) - _MAX_CHANGES_SHOWN
+    more = [f"and {num_hidden} more"] if num_hidden > 0 else []
+    return "; ".join(changes[:_MAX_CHANGES_SHOWN] + more)
+
+
+def _check_fixed(fixed: Mapping[str, Any]) -> None:
+    """Check what the command sets before a space is blamed for it; errors name the option."""
+    try:
+        TrainConfig.from_dict(fixed)
+    except UserError as error:
+        text = str(error)
+        for name, flag in SET_BY_COMMAND.items():
+            text = re.sub(rf"\b{name}=", f"{flag} ", text)
+        raise UserError(text) from error
+
+
+def _points(file: SpaceFile, module: ModuleType) -> list[dict[str, Any]]:
+    points = getattr(module, "POINTS", [])
+    if not isinstance(points, list | tuple):
+        what = f"POINTS={points!r} is {type(points).__name__}"
+        raise file.error(f"{what}; allowed: a list of dicts", file.line_of_point(0))
+    for index, point in enumerate(points):
+        if not isinstance(point, Mapping):
+            what = f"point {index + 1} is {point!r}"
+            line = file.line_of_point(index)
+            raise file.error(f"{what}; allowed: a dict of names and values", line)
+    return [dict(point) for point in points]
+
+
+def _objectives(file: SpaceFile, module: ModuleType) -> tuple[str, ...]:
+    objectives = getattr(module, "OBJECTIVES", DEFAULT_OBJECTIVES)
+    line = file.line_of_assignment("OBJECTIVES")
+    if not isinstance(objectives, list | tuple):
+        what = f"OBJECTIVES={objectives!r} is {type(objectives).__name__}"
+        raise file.error(f"{what}; allowed: a tuple of names", line)
+    try:
+        return check_objectives(objectives)
+    except UserError as error:
+        raise file.error(error, line) from error
+
+
+def _parameter_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    changes = []
+    for name in dict.fromkeys([*old, *new]):
+        if name not in new:
+            changes.append(f"{name} is no longer suggested")
+        elif name not in old:
+            changes.append(f"{name} is new: {_ranges(new[name])}")
+        elif old[name]["ranges"] != new[name]["ranges"]:
+            changes.append(f"{name}: {_ranges(old[name])} is now {_ranges(new[name])}")
+        elif old[name]["num_draws"] != new[name]["num_draws"]:
+            changes.append(
+                f"{name} is suggested under another condition "
+                f"(in {old[name]['num_draws']} draws, now in {new[name]['num_draws']})"
+            )
+    return changes
+
+
+def _ranges(entry: dict[str, Any]) -> str:
+    texts = entry["ranges"]
+    return " or ".join(texts[:2]) + (" or ..." if len(texts) > 2 else "")
+
+
+def _value_changes(prefix: str, old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    changes = []
+    for name in dict.fromkeys([*old, *new]):
+        if name not in new:
+            changes.append(f"{prefix}{name}={old[name]!r} is gone")
+        elif name not in old:
+            changes.append(f"{prefix}{name}={new[name]!r} is new")
+        elif old[name] != new[name]:
+            changes.append(f"{prefix}{name}={old[name]!r} is now {new[name]!r}")
+    return changes

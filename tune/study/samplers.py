@@ -1,0 +1,142 @@
+"""Optuna's samplers by their names on the command line.
+
+What they learn from a trial that was stopped early depends on the objectives. With one, TPE takes
+its last value. With several it has no value: TPE counts it among the trials to keep away from, and
+NSGA-II and GP leave it out, so they learn from complete trials alone.
+
+What a sampler is shown: not the study itself, but what it should learn from.
+
+Trials of earlier searches are not in the study: a trial that is added to one counts in it, could be
+its best, fill its rungs and appear in its tables. And trials that diverged have no value in it,
+from which no sampler would learn to stay away. So the sampler is shown another study, in memory:
+the real one's trials, under their own numbers, and the earlier ones after them.
+"""
+
+import warnings
+from collections.abc import Container, Sequence
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+#: Trials of one generation of NSGA-II. Optuna's 50 would make most searches a random one.
+POPULATION_SIZE = 8
+
+
+def make_sampler(name: str, seed: int, num_startup_trials: int) -> BaseSampler:
+    """Return a new sampler, the same for the same seed; all of them take several objectives."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        if name == "random":
+            return RandomSampler(seed=seed)
+        if name == "gp":
+            return GPSampler(seed=seed, n_startup_trials=num_startup_trials)
+        if name == "nsga2":
+            return NSGAIISampler(seed=seed, population_size=POPULATION_SIZE)
+        assert name == "tpe"
+        return TPESampler(
+            seed=seed,
+            n_startup_trials=num_startup_trials,
+            multivariate=True,
+            group=True,  # conditional parameters are modelled with those they appear with
+            constant_liar=True,  # trials that run at once keep away from each other
+        )
+
+
+class InformedSampler(BaseSampler):
+    """Asks ``sampler`` for suggestions as if the study had had the ``known`` trials too.
+
+    The trials numbered in ``diverged`` are shown as worse than any. Made anew for each suggestion:
+    what it shows is the study of that moment.
+    """
+
+    def __init__(
+        self,
+        sampler: BaseSampler,
+        known: Sequence[FrozenTrial] = (),
+        diverged: Container[int] = (),
+    ) -> None:
+        self._sampler, self._known, self._diverged = sampler, known, diverged
+        self._shown: Study | None = None
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Return the parameters to be sampled together."""
+        self._shown = self._show(study)
+        return self._sampler.infer_relative_search_space(self._shown, self._as_shown(trial))
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Sample parameters together."""
+        assert self._shown is not None
+        return self._sampler.sample_relative(self._shown, self._as_shown(trial), search_space)
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """Sample one parameter."""
+        assert self._shown is not None
+        shown_trial = self._as_shown(trial)
+        return self._sampler.sample_independent(
+            self._shown, shown_trial, param_name, param_distribution
+        )
+
+    def _as_shown(self, trial: FrozenTrial) -> FrozenTrial:
+        """Return the shown study's own trial of this number, to which a sampler may write.
+
+        Its identity is another one where the journal holds a second study.
+        """
+        assert self._shown is not None
+        return self._shown.get_trials(deepcopy=False)[trial.number]
+
+    def _show(self, study: Study) -> Study:
+        # Samplers find the trial that they sample for by its number: all must stand at their place.
+        shown = optuna.create_study(directions=study.directions)
+        trials = study.get_trials(deepcopy=False)
+        complete = [t.values for t in [*trials, *self._known] if t.state == TrialState.COMPLETE]
+        worst = [max(values) for values in zip(*complete, strict=True)]
+        own = [
+            _as_worst(trial, self._sampler, worst)
+            if trial.number in self._diverged
+            else _without_attributes(trial)
+            for trial in trials
+        ]
+        shown.add_trials([*own, *self._known])
+        return shown
+
+
+def _as_worst(trial: FrozenTrial, sampler: BaseSampler, worst: list[float]) -> FrozenTrial:
+    """Return a trial that diverged as a sampler takes it for the worst of all.
+
+    TPE ranks complete trials first, then those stopped early by how far they came, those without
+    any value last. A Gaussian process looks at complete trials alone, and needs a number.
+    """
+    complete = isinstance(sampler, GPSampler) and bool(worst)
+    return create_trial(
+        state=TrialState.COMPLETE if complete else TrialState.PRUNED,
+        values=worst if complete else None,
+        params=trial.params,
+        distributions=trial.distributions,
+    )
+
+
+def _without_attributes(trial: FrozenTrial) -> FrozenTrial:
+    """Return a trial without its metrics and configuration, which are long and would be copied."""
+    if trial.state == TrialState.WAITING:
+        return create_trial(state=TrialState.WAITING)
+    return create_trial(
+        state=trial.state,
+        values=trial.values,
+        params=trial.params,
+        distributions=trial.distributions,
+        intermediate_values=trial.intermediate_values,
+    )

@@ -1,0 +1,268 @@
+"""The search's memory: an Optuna study on disk, told everything the moment it happens.
+
+The journal file is the only truth about a search. Each suggestion, each epoch's metrics and each
+ending is flushed to it before anything else acts on it; tables, figures and Ray's own state can be
+rebuilt from it. After a crash the same study is opened again: finished trials stand, unfinished
+ones (RUNNING) are handed out first, and rungs need no restoring (see `tune.study.stopping`).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from tune.records.trials import TrialRecord
+from tune.spaces.objectives import DEFAULT_OBJECTIVES
+from tune.study.near_points import NearPoints
+from tune.study.samplers import InformedSampler, make_sampler
+from tune.study.stopping import make_rule, to_places
+from tune.study.store import (
+    ARRIVAL,
+    CONFIG,
+    DIVERGED,
+    OVERRIDES,
+    OWN_POINT,
+    REASON,
+    STUDY_NAME,
+    curves_until,
+    epoch_key,
+    open_study,
+    recorded_epochs,
+    study_records,
+)
+from utkface.config import TrainConfig
+from utkface.io import describe_error
+
+#: The name of a search's rows in `TrialJob.rows`, and where a given trial names others.
+SEARCH_ROWS, ROWS = "search", "rows"
+
+#: After so many suggestions in a row that were no configuration, the space is at fault.
+MAX_BAD_SUGGESTIONS = 3
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A trial to be run: its number, its configuration and how many epochs are on record."""
+
+    number: int
+    config: dict[str, Any]
+    epochs_done: int
+    rows: str  # the faces to train on, a name in `TrialJob.rows`
+
+
+class TrialSource(Protocol):
+    """Where a study's trials come from: a search space, or trials that are given one by one."""
+
+    @property
+    def points(self) -> list[dict[str, Any]]:
+        """The trials to hand out first."""
+
+    def split_point(self, point: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return a point's parameters to suggest, and what else it sets."""
+
+    def config(
+        self, trial: Trial, fixed: Mapping[str, Any], overrides: Mapping[str, Any] | None
+    ) -> TrainConfig:
+        """Return a trial's configuration."""
+
+
+@dataclass(frozen=True)
+class GivenTrials:
+    """Trials of which each is given: a point holds its ``config``, and what else its owner needs.
+
+    Under `ROWS` it may name the faces to train on.
+    """
+
+    points: list[dict[str, Any]]
+
+    def split_point(self, point: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return no parameters to suggest: all of a given trial is beyond suggesting."""
+        return {}, dict(point)
+
+    def config(
+        self, trial: Trial, fixed: Mapping[str, Any], overrides: Mapping[str, Any] | None
+    ) -> TrainConfig:
+        """Return the configuration that was given."""
+        assert overrides is not None, "every trial is given"
+        return TrainConfig.from_dict(overrides["config"])
+
+
+class SearchStudy:
+    """One search's study: hands out trials, takes reports, decides on early stopping.
+
+    Parameters: ``path`` of the journal file; ``space`` and the ``fixed`` configuration fields of
+    every trial (epochs, image_size, seed); ``objectives``, the metrics to minimise; ``sampler`` and
+    ``scheduler`` by name, as on the command line; ``first_points`` to try before the space's own
+    and ``known`` trials of earlier searches, which the sampler alone learns from (see
+    `tune.search.warm_start`).
+
+    Early stopping judges by the objective, by the place among all fronts where there are several.
+    Used by one process at a time (see `tune.records.run_folder.RunFolder.lock`).
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        space: TrialSource,
+        fixed: dict[str, Any],
+        *,
+        name: str = STUDY_NAME,
+        objectives: tuple[str, ...] = DEFAULT_OBJECTIVES,
+        sampler: str = "tpe",
+        scheduler: str = "asha",
+        grace_epochs: int = 1,
+        reduction_factor: int = 3,
+        num_startup_trials: int = 8,
+        first_points: Sequence[dict[str, Any]] = (),
+        known: Sequence[FrozenTrial] = (),
+    ) -> None:
+        self.space, self.fixed, self.objectives = space, fixed, objectives
+        self._sampler_name, self._num_startup_trials = sampler, num_startup_trials
+        self._rule = make_rule(scheduler, fixed["epochs"], grace_epochs, reduction_factor)
+        self.study = open_study(path, objectives, name)
+        self._known = known
+        self._live: dict[int, Trial] = {}
+        self._unfinished = [t.number for t in self._trials(TrialState.RUNNING)]
+        self._num_reports = sum(
+            len(recorded_epochs(t)) + (DIVERGED in t.user_attrs) for t in self._trials()
+        )
+        # Points carry the attribute, so that a start cut short in mid-loop adds none twice.
+        num_enqueued = sum(OVERRIDES in trial.user_attrs for trial in self._trials())
+        points = [*((point, False) for point in first_points), *((p, True) for p in space.points)]
+        self._centres = [space.split_point(point)[0] for point, _ in points]
+        for point, is_own in points[num_enqueued:]:
+            self.add_point(point, is_own=is_own)
+
+    def add_point(self, point: Mapping[str, Any], *, is_own: bool = True) -> None:
+        """Have a trial handed out before any that is suggested; it is on disk from now on."""
+        params, overrides = self.space.split_point(point)
+        self.study.enqueue_trial(params, {OVERRIDES: overrides, OWN_POINT: is_own})
+
+    def next_trial(self) -> Assignment | None:
+        """Hand out an unfinished trial, else the next point to try first, else a new suggestion.
+
+        None where the space itself fails again and again: each such trial is on record as failed.
+        """
+        for _ in range(MAX_BAD_SUGGESTIONS):
+            self.study.sampler = self._make_sampler()
+            if self._unfinished:
+                frozen = self.study.trials[self._unfinished.pop(0)]
+                trial = Trial(self.study, frozen._trial_id)
+            else:
+                trial = self.study.ask()
+            self._live[trial.number] = trial
+            if DIVERGED in trial.user_attrs:  # the driver was killed before it could tell
+                self._tell_diverged(trial.number)
+                continue
+            try:
+                config = self.space.config(trial, self.fixed, trial.user_attrs.get(OVERRIDES))
+            except Exception as error:  # a user's code, met by a draw that its check did not make
+                self.fail(trial.number, describe_error(error))
+                continue
+            trial.set_user_attr(CONFIG, config.to_dict())
+            epochs_done = len(recorded_epochs(self._frozen(trial.number)))
+            rows = trial.user_attrs.get(OVERRIDES, {}).get(ROWS, SEARCH_ROWS)
+            return Assignment(trial.number, config.to_dict(), epochs_done, rows)
+        return None
+
+    def report(self, number: int, metrics: dict[str, Any]) -> TrialState:
+        """Record an epoch and say how the trial stands: RUNNING (go on), PRUNED or COMPLETE.
+
+        An epoch that is on record already (a trial restored from its checkpoint reports its last
+        one again) is judged again but not recorded twice.
+        """
+        epoch = metrics["epoch"]
+        for name in self.objectives:
+            if not math.isfinite(metrics[name]):
+                return self.diverge(number, f"{name} is {metrics[name]} after epoch {epoch}")
+        self._record(number, epoch, metrics)
+        if epoch >= self._frozen(number).user_attrs[CONFIG]["epochs"]:
+            self.study.tell(number, [metrics[name] for name in self.objectives])
+            state = TrialState.COMPLETE
+        elif self._is_stopped(number, epoch):
+            self.study.tell(number, state=TrialState.PRUNED)
+            state = TrialState.PRUNED
+        else:
+            return TrialState.RUNNING
+        del self._live[number]
+        return state
+
+    def diverge(self, number: int, reason: str) -> TrialState:
+        """Record that a trial diverged: it ends as PRUNED, worse than any for sampler and rungs."""
+        epoch = 1 + max(recorded_epochs(self._frozen(number)), default=0)
+        ending = {"reason": reason, "epoch": epoch, ARRIVAL: self._num_reports}
+        self._num_reports += 1
+        self._live[number].set_user_attr(DIVERGED, ending)
+        self._tell_diverged(number)
+        return TrialState.PRUNED
+
+    def fail(self, number: int, reason: str) -> TrialState:
+        """Record that a trial failed, and why: neither sampler nor rungs learn anything from it."""
+        self._live.pop(number).set_user_attr(REASON, reason)
+        self.study.tell(number, state=TrialState.FAIL)
+        return TrialState.FAIL
+
+    def _tell_diverged(self, number: int) -> None:
+        self.study.tell(number, state=TrialState.PRUNED)
+        del self._live[number]
+
+    def num_started(self) -> int:
+        """Return how many trials have been handed out, finished or not, in all sessions."""
+        return len(self._trials()) - len(self._trials(TrialState.WAITING))
+
+    def num_failed(self) -> int:
+        """Return how many of them failed, and so say nothing."""
+        return len(self._trials(TrialState.FAIL))
+
+    def num_unfinished(self) -> int:
+        """Return how many trials of an earlier session wait to go on."""
+        return len(self._unfinished)
+
+    def records(self) -> list[TrialRecord]:
+        """Return all trials that were ever handed out, by number."""
+        return study_records(self.study)
+
+    def _record(self, number: int, epoch: int, metrics: dict[str, Any]) -> None:
+        """Write an epoch to the study unless it is there."""
+        trial, frozen = self._live[number], self._frozen(number)
+        if epoch not in recorded_epochs(frozen):
+            trial.set_user_attr(epoch_key(epoch), {**metrics, ARRIVAL: self._num_reports})
+            self._num_reports += 1
+        # For the sampler and for optuna-dashboard; Optuna has no such values of several objectives.
+        if len(self.objectives) == 1 and epoch not in frozen.intermediate_values:
+            trial.report(metrics[self.objectives[0]], epoch)
+
+    def _is_stopped(self, number: int, epoch: int) -> bool:
+        """Say whether the rule of early stopping ends a trial after this epoch."""
+        if epoch not in self._rule.epochs:  # spares the reading of all curves
+            return False
+        trials = self._trials()
+        curves = curves_until(trials, number, epoch, self.objectives, self._rule.epochs)
+        places = to_places(curves)
+        if len(self.objectives) > 1 and places[number][epoch] == 0:
+            return False  # no other trial is better in all objectives
+        return self._rule.stops(places, number)
+
+    def _make_sampler(self) -> BaseSampler:
+        # A fresh sampler per suggestion, seeded by the search's seed and the number of trials:
+        # what is suggested depends on the study alone, not on how often the driver was restarted.
+        num_trials = len(self._known) + len(self.study.get_trials(deepcopy=False))
+        seed = (self.fixed["seed"] * 1_000_003 + num_trials) % 2**31
+        sampler = make_sampler(self._sampler_name, seed, self._num_startup_trials)
+        if self._sampler_name == "tpe":
+            num_near = max(0, self._num_startup_trials - len(self._known))
+            sampler = NearPoints(self._centres, sampler, num_near, seed)
+        diverged = {t.number for t in self._trials() if DIVERGED in t.user_attrs}
+        if self._known or diverged:
+            return InformedSampler(sampler, self._known, diverged)
+        return sampler
+
+    def _frozen(self, number: int) -> FrozenTrial:
+        return self.study.get_trials(deepcopy=False)[number]
+
+    def _trials(self, *states: TrialState) -> list[FrozenTrial]:
+        return self.study.get_trials(deepcopy=False, states=states or None)

@@ -1,0 +1,276 @@
+"""Weights & Biases runs of a search: how they are opened, and the two that sum everything up.
+
+https://docs.wandb.ai/ref/python/init. wandb is slow to import, so that waits for the first run.
+"""
+
+import contextlib
+import hashlib
+import os
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self, cast
+from urllib.parse import quote
+
+import pandas as pd
+
+from tune.execution.checkpoints import CheckpointStore
+from tune.records.search import SearchRecord
+from tune.records.trials import TrialRecord, last_metrics, rank_complete, trials_table
+
+_DEFAULT_PROJECT = "utkface-tune"
+_INIT_TIMEOUT_S = 30.0  # per run; what cannot be reached by then is recorded offline
+_FINISH_TIMEOUT_S = 30.0  # per run; what is not sent by then can be synced later
+_DATA_DIR = "WANDB_DATA_DIR"  # W&B's own variable
+
+#: What a summary says in its configuration, by the names of search.json and evaluation.json.
+_OF_SEARCH = (
+    "space", "question", "command", "seed", "num_trials", "max_epochs", "image_size", "sampler",
+    "scheduler", "rungs", "split", "weights", "data", "hardware", "versions", "commit",
+)  # fmt: skip
+_OF_EVALUATION = (
+    "search", "command", "commit", "versions", "hardware", "data", "image_size", "epochs", "flip",
+)  # fmt: skip
+_COLUMNS = ("label", "protocol", "part", "headline", "num_seeds", "num_faces")
+
+
+@dataclass(frozen=True)
+class RunGroup:
+    """What runs of one search or retraining have in common."""
+
+    name: str
+    group: str  # W&B's: a retraining joins that of its search
+    identity: str  # the same in all sessions, and no other search's
+    rungs: tuple[int, ...]
+    is_demo: bool
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Self:
+        """Read the content of ``search.json`` or of ``retrain.json``."""
+        name = str(record["name"])
+        # Names repeat between users and machines of one project; run ids must not.
+        identity = f"{name} {record.get('created')} {record.get('seed')}"
+        is_demo = bool((record.get("data") or {}).get("is_demo"))
+        rungs = tuple(record.get("rungs") or ())
+        return cls(name, str(record.get("group") or name), identity, rungs, is_demo)
+
+
+class RunOpener:
+    """Opens W&B runs under ids that a resumed search finds again.
+
+    Parameters: ``mode``, online or offline; the ``folder`` where wandb/ is made; the ``group`` of
+    the runs; ``say`` prints a line, ``warn`` is told of what goes wrong.
+    """
+
+    def __init__(
+        self,
+        mode: str,
+        folder: Path,
+        group: RunGroup,
+        *,
+        say: Callable[[str], None],
+        warn: Callable[[str], None],
+    ) -> None:
+        assert mode in ("online", "offline"), mode
+        self.folder, self.group = folder, group
+        self._mode, self._say, self._warn = mode, say, warn
+        digest = hashlib.sha256(group.identity.encode()).hexdigest()[:8]
+        #: The search's name as W&B allows it in ids, and no other search's.
+        self.id_prefix = f"{re.sub(r'[^A-Za-z0-9_-]', '-', group.name)[:64]}-{digest}"
+        self.tags: tuple[str, ...] = ("demo faces",) if group.is_demo else ()
+        self._project = os.environ.get("WANDB_PROJECT") or _DEFAULT_PROJECT
+        self._url_said = False
+
+    def open(self, key: str, name: str, job_type: str, config: Mapping[str, Any]) -> Any:
+        """Return a W&B run, the same one for the same ``key`` in all sessions of a search.
+
+        Where W&B cannot be reached, this run and all later ones are recorded offline.
+        """
+        try:
+            run = self._init(key, name, job_type, config)
+        except Exception as error:
+            if self._mode == "offline":
+                raise
+            self._mode = "offline"
+            self._warn(one_line(error))
+            # The id of a run that could not be opened stays in use until this process ends.
+            run = self._init(f"{key}-offline", name, job_type, config)
+        if self._mode == "online" and not self._url_said:
+            self._url_said = True
+            self._say(f"W&B: {run.project_url}/groups/{quote(self.group.group, safe='')}")
+        return run
+
+    @contextlib.contextmanager
+    def summary(self, key: str, job_type: str, config: Mapping[str, Any]) -> Iterator[Any]:
+        """Open a run that sums all up, and finish it; its files are copied within the run folder.
+
+        W&B would leave the copies in the user's home, where those of offline runs pile up for ever.
+        """
+        run = self.open(key, f"{self.group.name}-{key}", job_type, config)
+        is_set = _DATA_DIR in os.environ
+        if not is_set:
+            os.environ[_DATA_DIR] = str(self.folder / "wandb")
+        try:
+            yield run
+        finally:
+            if not is_set:
+                del os.environ[_DATA_DIR]
+            run.finish(exit_code=0)
+
+    def log_file(
+        self, run: Any, name: str, kind: str, path: Path, about: Mapping[str, Any]
+    ) -> None:
+        """Add a file to a run as an artifact; ``about`` is what W&B shows beside it."""
+        import wandb
+
+        artifact = wandb.Artifact(f"{self.id_prefix}-{name}", type=kind, metadata=dict(about))
+        artifact.add_file(str(path))  # W&B takes a copy
+        run.log_artifact(artifact)
+
+    def _init(self, key: str, name: str, job_type: str, config: Mapping[str, Any]) -> Any:
+        import wandb
+
+        settings = wandb.Settings(
+            silent=True,
+            console="off",
+            init_timeout=_INIT_TIMEOUT_S,
+            finish_timeout=_FINISH_TIMEOUT_S,
+            finish_timeout_raises=True,
+            allow_val_change=True,  # a resumed search may have another number of trials
+            # The driver's load says nothing about a trial, which runs elsewhere.
+            x_disable_stats=True,
+            disable_code=True,
+            disable_git=True,
+            x_save_requirements=False,
+        )
+        return wandb.init(
+            project=self._project,
+            group=self.group.group,
+            job_type=job_type,
+            name=name,
+            id=f"{self.id_prefix}-{key}",
+            config=dict(config),
+            tags=self.tags,
+            dir=str(self.folder),
+            mode=cast(Literal["online", "offline"], self._mode),
+            resume="allow",
+            reinit="create_new",
+            settings=settings,
+        )
+
+
+def log_search(
+    opener: RunOpener,
+    search: SearchRecord,
+    records: Sequence[TrialRecord],
+    report: Path | None,
+    checkpoints: CheckpointStore | None,
+) -> None:
+    """Sum up a search that ended, finished or not; resumed, the same run goes on.
+
+    ``checkpoints`` has the state of the best trial, which becomes a model for `utkface.predict`.
+    """
+    ended = [record for record in records if record.state != "RUNNING"]
+    best = next(iter(rank_complete(records, search.objectives)), None)
+    config = search.model_dump(mode="json", include=set(_OF_SEARCH))
+    with opener.summary("summary", "summary", config) as run, _temporary_folder() as folder:
+        finished = len(ended) >= search.num_trials
+        run.tags = (*opener.tags, "finished" if finished else "unfinished")
+        run.summary.update(_results(ended, best))
+        # At a step of its own by the number of trials: a search that is resumed only to end again
+        # adds nothing.
+        run.log({"trials": _table(trials_table(records))}, step=len(ended), commit=True)
+        if report is not None:
+            opener.log_file(run, "report", "report", report, {})
+        if best is not None and checkpoints is not None:
+            path = _write_model(folder / "model.pt", search, best, checkpoints)
+            if path is not None:
+                about = {"trial": best.number, "score": best.score, **best.config}
+                opener.log_file(run, "model", "model", path, about)
+
+
+def log_evaluation(opener: RunOpener, evaluation: Mapping[str, Any], folder: Path) -> None:
+    """Sum up a retraining by its evaluation.json; evaluated anew, the same run goes on.
+
+    ``folder`` is the retraining's. Of its two pages the one without photographs goes to W&B: the
+    faces are nobody's to upload.
+    """
+    rows = evaluation["rows"]
+    config = {name: evaluation[name] for name in _OF_EVALUATION if name in evaluation}
+    with opener.summary("evaluation", "evaluate", config) as run:
+        run.tags = (*opener.tags, *sorted({row["protocol"] for row in rows}))
+        for row in rows:
+            if row["label"] == rows[0]["label"]:  # the headline's, one row for each protocol
+                for name, metric in row["overall"].items():
+                    run.summary.update({f"{row['part']}/{row['protocol']}/{name}": metric["value"]})
+        num_models = sum(len(row["seeds"]) for row in rows)
+        run.log({"models": _table(_models(evaluation))}, step=num_models, commit=True)
+        page = folder / "evaluation_without_faces.html"
+        opener.log_file(run, "evaluation", "report", page, {})
+        about = {"label": rows[0]["label"], "protocol": rows[0]["protocol"]}
+        opener.log_file(run, "model", "model", folder / "model.pt", about)
+
+
+def one_line(error: Exception) -> str:
+    """Return an error's first line, without the user's key should it be quoted there."""
+    text = str(error) or type(error).__name__
+    if key := os.environ.get("WANDB_API_KEY"):
+        text = text.replace(key, "***")
+    return text.splitlines()[0].strip().rstrip(".")[:200]
+
+
+@contextlib.contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+def _results(ended: Sequence[TrialRecord], best: TrialRecord | None) -> dict[str, Any]:
+    counts = Counter(record.state for record in ended)
+    names = {"COMPLETE": "complete", "PRUNED": "stopped_early", "FAIL": "failed"}
+    results: dict[str, Any] = {f"num_{name}": counts[state] for state, name in names.items()}
+    if best is not None:
+        metrics = {f"best_{name}": value for name, value in last_metrics(best).items()}
+        results |= {"best_trial": best.number, "best_score": best.score, **metrics}
+    return results
+
+
+def _models(evaluation: Mapping[str, Any]) -> pd.DataFrame:
+    """Return a row for each model and baseline: every metric with the ends of its interval."""
+    models = [{**row, "num_seeds": len(row["seeds"])} for row in evaluation["rows"]]
+    models += evaluation["baselines"]
+    metrics = list(models[0]["overall"])
+    ends = ("value", "low", "high")
+    data = [
+        [row.get(column) for column in _COLUMNS]
+        + [row["overall"].get(name, {}).get(end) for name in metrics for end in ends]
+        for row in models
+    ]
+    columns = [*_COLUMNS, *(f"{name}/{end}" for name in metrics for end in ends)]
+    return pd.DataFrame(data, columns=columns, dtype=object)
+
+
+def _table(frame: pd.DataFrame) -> Any:
+    import wandb
+
+    cells = frame.astype(object).where(frame.notna(), None)
+    return wandb.Table(columns=list(cells.columns), data=cells.to_numpy(), allow_mixed_types=True)
+
+
+def _write_model(
+    path: Path, search: SearchRecord, best: TrialRecord, checkpoints: CheckpointStore
+) -> Path | None:
+    """Write the best trial's model as `utkface.predict` reads it; None where its state is gone."""
+    from utkface.config import TrainConfig
+    from utkface.model import TrainedModel, averaged_model, save_model
+
+    state = checkpoints.load(best.number)
+    if state is None:
+        return None
+    about = {"run": search.name, "trial": best.number, "commit": search.commit}
+    about |= search.data.model_dump()
+    save_model(path, TrainedModel(averaged_model(state), TrainConfig.from_dict(best.config), about))
+    return path
