@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tune.space_file import list_spaces
-from tune.spaces import load_space
+from tune.spaces.file import list_spaces
+from tune.spaces.space import load_space
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
