@@ -11,7 +11,7 @@ from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.trial import TrialState
 
 from tune.spaces.space import load_space
-from tune.study.store import STUDY_NAME, open_study
+from tune.study.store import SEARCH_STUDY, open_study
 from tune.study.study import SearchStudy
 from utkface.io import UserError
 
@@ -34,7 +34,8 @@ def run(study, chance):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A search's journal: trials of every state, and lines that optuna-dashboard added."""
-    path = tmp_path_factory.mktemp("whole") / "study.journal"
+    path = tmp_path_factory.mktemp("whole") / "run" / "study.journal"
+    path.parent.mkdir()
     study = SearchStudy(path, load_space("quick", fixed=FIXED), FIXED)
     chance = random.Random(SEED)
     for note in range(3):
@@ -65,7 +66,9 @@ def content_of(whole, tmp_path):
         path.write_bytes(b"".join(lines[:num_lines]))
         storage = JournalStorage(JournalFileBackend(str(path)))
         return content(
-            optuna.create_study(storage=storage, study_name=STUDY_NAME, load_if_exists=True)
+            optuna.create_study(
+                storage=storage, study_name=f"run: {SEARCH_STUDY}", load_if_exists=True
+            )
         )
 
     return replay

@@ -81,7 +81,7 @@ def judged_rows(split: Split, part: str) -> np.ndarray:
     return split.test if part == "test" else split.val
 
 
-STUDY_NAME = "retrain"
+STUDY = "retrain"
 
 #: What ends a training that diverged. Trials are not compared by it.
 OBJECTIVES = ("train_loss",)
@@ -110,9 +110,9 @@ class RetrainStudy:
     """The models of a retraining; opened anew, it holds what it held."""
 
     def __init__(self, journal: Path) -> None:
-        self.points = enqueued_points(journal, STUDY_NAME)
+        self.points = enqueued_points(journal, STUDY)
         self.study = SearchStudy(
-            journal, GivenTrials(self.points), {"seed": 0, "epochs": 1}, name=STUDY_NAME,
+            journal, GivenTrials(self.points), {"seed": 0, "epochs": 1}, kind=STUDY,
             objectives=OBJECTIVES, sampler="random", scheduler="none",
         )  # fmt: skip
 

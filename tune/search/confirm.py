@@ -31,7 +31,7 @@ from tune.study.study import GivenTrials, SearchStudy
 from utkface.evaluation.bootstrap import Bootstrap, percentile_interval
 from utkface.metrics import score
 
-STUDY_NAME = "confirm"
+STUDY = "confirm"
 NUM_FINALISTS = 3
 NUM_SEEDS = 2
 
@@ -88,7 +88,7 @@ def open_confirmation(
     journal: Path, chosen: Sequence[TrialRecord], fixed: dict[str, Any], objectives: tuple[str, ...]
 ) -> SearchStudy:
     """Open the study of the trials that are trained again; it may hold some of them already."""
-    points = enqueued_points(journal, STUDY_NAME)
+    points = enqueued_points(journal, STUDY)
     known = {(point["trial"], point["seed"]) for point in points}
     for record in chosen:
         for seed in fresh_seeds(fixed["seed"]):
@@ -96,7 +96,7 @@ def open_confirmation(
                 config = {**record.config, "seed": seed}
                 points.append({"trial": record.number, "seed": seed, "config": config})
     return SearchStudy(
-        journal, GivenTrials(points), fixed, name=STUDY_NAME, objectives=objectives,
+        journal, GivenTrials(points), fixed, kind=STUDY, objectives=objectives,
         sampler="random", scheduler="none",
     )  # fmt: skip
 
@@ -108,7 +108,7 @@ def fresh_seeds(seed: int) -> list[int]:
 
 def confirmation_store(checkpoints: CheckpointStore) -> CheckpointStore:
     """Return where the trials that are trained again keep their states: they have own numbers."""
-    return CheckpointStore(f"{checkpoints.uri}/{STUDY_NAME}")
+    return CheckpointStore(f"{checkpoints.uri}/{STUDY}")
 
 
 @dataclass(frozen=True)

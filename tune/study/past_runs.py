@@ -18,7 +18,7 @@ from tune.records.run_folder import RunFolder
 from tune.records.search import Conditions
 from tune.records.trials import METRIC_COLUMNS, TrialRecord
 from tune.study.journal import read_storage
-from tune.study.store import STUDY_NAME, study_records
+from tune.study.store import SEARCH_STUDY, study_name, study_records
 from utkface.io import UserError
 
 
@@ -67,9 +67,10 @@ def list_differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[s
 
 def _read_journal(journal: Path) -> list[TrialRecord]:
     storage = read_storage(journal)
-    if not storage.get_all_studies():  # killed before its study was on disk
+    name = study_name(storage, SEARCH_STUDY)
+    if name is None:  # killed before its study was on disk
         return []
-    return study_records(optuna.load_study(study_name=STUDY_NAME, storage=storage))
+    return study_records(optuna.load_study(study_name=name, storage=storage))
 
 
 def _read_tables(folder: Path) -> list[TrialRecord]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from tune.records.trials import TrialRecord
@@ -19,8 +20,8 @@ from tune.spaces.objectives import DEFAULT_OBJECTIVES
 from tune.study.journal import open_storage
 from tune.study.stopping import VectorCurves
 
-#: The study of a journal that the search is.
-STUDY_NAME = "search"
+#: What the study of a journal is that a search has; `study_name` puts the run's name before it.
+SEARCH_STUDY = "search"
 OVERRIDES = "overrides"  # user attribute: what an enqueued point sets beyond the space
 OWN_POINT = "own_point"  # user attribute of such a trial: whether the space itself has the point
 CONFIG = "config"  # user attribute: the whole TrainConfig
@@ -98,18 +99,28 @@ def to_record(trial: FrozenTrial) -> TrialRecord:
     )
 
 
+def study_name(storage: BaseStorage, kind: str) -> str | None:
+    """Return the name of a journal's study of a kind, None where there is none.
+
+    It begins with the name that the run had at first: optuna-dashboard lists studies by name.
+    """
+    names = (study.study_name for study in storage.get_all_studies())
+    return next((name for name in names if name.split(": ")[-1] == kind), None)
+
+
 def open_study(
-    path: Path, objectives: tuple[str, ...] = DEFAULT_OBJECTIVES, name: str = STUDY_NAME
+    path: Path, objectives: tuple[str, ...] = DEFAULT_OBJECTIVES, kind: str = SEARCH_STUDY
 ) -> optuna.Study:
-    """Open the study of a journal file, or start one; mends what a killed writer left behind.
+    """Open the study of a run's journal, or start one; mends what a killed writer left behind.
 
     ``objectives`` matter to a new study alone. The caller holds the run folder's lock, so nobody
     else is writing.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    storage = open_storage(path)
     study = optuna.create_study(
-        storage=open_storage(path),
-        study_name=name,
+        storage=storage,
+        study_name=study_name(storage, kind) or f"{path.absolute().parent.name}: {kind}",
         directions=["minimize"] * len(objectives),
         load_if_exists=True,
     )
@@ -121,10 +132,11 @@ def open_study(
     return study
 
 
-def enqueued_points(path: Path, name: str) -> list[dict[str, Any]]:
+def enqueued_points(path: Path, kind: str) -> list[dict[str, Any]]:
     """Return what the trials of a study were given beyond parameters; none where there is none."""
     storage = open_storage(path)
-    if name not in [study.study_name for study in storage.get_all_studies()]:
+    name = study_name(storage, kind)
+    if name is None:
         return []
     trials = optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
     return [t.user_attrs[OVERRIDES] for t in trials if OVERRIDES in t.user_attrs]

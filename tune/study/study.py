@@ -27,7 +27,7 @@ from tune.study.store import (
     OVERRIDES,
     OWN_POINT,
     REASON,
-    STUDY_NAME,
+    SEARCH_STUDY,
     curves_until,
     epoch_key,
     open_study,
@@ -110,7 +110,7 @@ class SearchStudy:
         space: TrialSource,
         fixed: dict[str, Any],
         *,
-        name: str = STUDY_NAME,
+        kind: str = SEARCH_STUDY,
         objectives: tuple[str, ...] = DEFAULT_OBJECTIVES,
         sampler: str = "tpe",
         scheduler: str = "asha",
@@ -123,7 +123,7 @@ class SearchStudy:
         self.space, self.fixed, self.objectives = space, fixed, objectives
         self._sampler_name, self._num_startup_trials = sampler, num_startup_trials
         self._rule = make_rule(scheduler, fixed["epochs"], grace_epochs, reduction_factor)
-        self.study = open_study(path, objectives, name)
+        self.study = open_study(path, objectives, kind)
         self._known = known
         self._live: dict[int, Trial] = {}
         self._unfinished = [t.number for t in self._trials(TrialState.RUNNING)]

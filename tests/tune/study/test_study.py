@@ -1,10 +1,12 @@
 import json
 
+import optuna
 import pytest
 from optuna.trial import TrialState
 
 from tune.spaces.space import load_space
-from tune.study.study import SearchStudy
+from tune.study.journal import open_storage
+from tune.study.study import GivenTrials, SearchStudy
 
 FIXED = {"epochs": 9, "image_size": 32, "seed": 3}
 SPACE = '''"""Does the learning rate matter?"""
@@ -217,3 +219,24 @@ def test_a_space_that_fails_gives_failed_trials_with_the_line_and_then_no_more(t
     assert "ZeroDivisionError: division by zero" in study.records()[0].reason
     again = SearchStudy(tmp_path / "study.journal", load_space(path, fixed=FIXED), FIXED)
     assert again.next_trial().number == 3
+
+
+def test_a_study_has_its_runs_first_name_and_is_found_when_the_folder_has_another(tmp_path, space):
+    first = tmp_path / "rate-20260101"
+    first.mkdir()
+    study = SearchStudy(first / "study.journal", space, FIXED)
+    run(study, 0.5)
+    again = SearchStudy(first / "study.journal", GivenTrials([]), FIXED, kind="confirm")
+    assert study.study.study_name == "rate-20260101: search"
+    assert again.study.study_name == "rate-20260101: confirm"
+    moved = first.rename(tmp_path / "kept")
+    reopened = SearchStudy(moved / "study.journal", space, FIXED)
+    assert reopened.study.study_name == "rate-20260101: search"
+    assert reopened.num_started() == 1
+
+
+def test_a_study_that_was_named_by_its_kind_alone_is_found(tmp_path, space):
+    journal = tmp_path / "study.journal"
+    old = optuna.create_study(storage=open_storage(journal), study_name="search")
+    old.add_trial(optuna.create_trial(value=0.5))
+    assert len(SearchStudy(journal, space, FIXED).records()) == 1
