@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+os.environ.pop("UV", None)  # under `uv run`, commands are printed in another way (utkface.io)
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 

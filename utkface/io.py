@@ -23,6 +23,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
+#: What commands begin with that are printed to be typed: as this one was started.
+UV_RUN = "uv run " if "UV" in os.environ else ""
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 

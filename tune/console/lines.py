@@ -1,5 +1,6 @@
 """What the screen says in words: how a search begins, stands and ends, and how its trials did."""
 
+import json
 import math
 import shlex
 from collections import Counter
@@ -17,10 +18,11 @@ from tune.records.trials import (
     objective_values,
     pareto_front,
     rank_complete,
-    split_differing,
 )
 from tune.spaces.objectives import SCORE, describe_objectives
-from utkface.evaluation.report.text import show, show_duration, show_fixed
+from utkface.config import SET_BY_COMMAND, TrainConfig
+from utkface.evaluation.report.text import show_duration, show_fixed
+from utkface.io import UV_RUN
 
 DEMO_WARNING = "demo faces: these numbers say nothing about real ones"
 #: Names of metrics with their columns' headings and digits: always shown, and where minimised.
@@ -32,6 +34,7 @@ _MORE_COLUMNS = {
     "worst_group_mae": ("worst group", 2),
 }
 _MAX_FRONT_SHOWN = 8
+_SEARCH, _RETRAIN = (f"{UV_RUN}python tune/{name}.py" for name in ("run_search", "retrain_best"))
 _LABEL = "{:<11}{}"  # of the lines around the table
 
 
@@ -95,11 +98,17 @@ def status_line(progress: Progress) -> str:
     if best := progress.best:
         metrics = metrics_line(last_metrics(best), progress.objectives)
         parts.append(f"best: trial {best.number}, {metrics}")
-    return "; ".join([*parts, time_left_text(progress.time_left_s())])
+    return "; ".join([*parts, *time_left_texts(progress)])
 
 
-def time_left_text(left_s: float | None) -> str:
-    """Return an estimate without claiming a precision that it does not have."""
+def time_left_texts(progress: Progress) -> list[str]:
+    """Return an estimate without claiming a precision that it does not have; none at the end."""
+    if progress.num_trials and not progress.running and len(progress.ended) >= progress.num_trials:
+        return []
+    return [_time_left(progress.time_left_s())]
+
+
+def _time_left(left_s: float | None) -> str:
     if left_s is None:
         return "time left not known yet"
     minutes = math.ceil(left_s / 60)
@@ -145,7 +154,9 @@ def summary(
 ) -> list[str]:
     """Return what is said at the end: the best configuration, the counts, where to go on."""
     budget = f" of {search['num_trials']}" if search.get("num_trials") else ""
-    ending = f"after {show_duration(duration_s)} with {len(records)}{budget} trials"
+    before_s = search.get("wall_s", 0.0)
+    sessions = f" ({show_duration(before_s + duration_s)} in all its sessions)" if before_s else ""
+    ending = f"after {show_duration(duration_s)}{sessions} with {len(records)}{budget} trials"
     lines = ["", f"{search.get('name', 'the search')} ended {ending}: {count_line(records)}"]
     if is_demo(search):
         lines.append(DEMO_WARNING)
@@ -160,7 +171,8 @@ def summary(
             lines += _front_lines(records, objectives)
         if confirmation is not None:
             lines.append(_LABEL.format("confirmed", confirmation.sentence()))
-        lines += _best_lines(best, records, objectives, is_demo(search), confirmation)
+        if len(objectives) == 1:
+            lines += _best_lines(best, objectives, is_demo(search), confirmation)
     if report is not None:
         lines.append(_LABEL.format("report", report))
     if folder := search.get("folder"):
@@ -169,9 +181,9 @@ def summary(
         if search.get("wandb") == "offline":
             lines.append(_LABEL.format("W&B", sync_command(Path(folder))))
         if len(records) < search.get("num_trials", 0) or _any_running(records):
-            lines.append(_LABEL.format("go on", f"python tune/run_search.py --resume {run}"))
+            lines.append(_LABEL.format("go on", f"{_SEARCH} --resume {run}"))
         elif best is not None:
-            lines.append(_LABEL.format("next", f"python tune/retrain_best.py --search {run}"))
+            lines.append(_LABEL.format("next", f"{_RETRAIN} --search {run}"))
     return lines
 
 
@@ -198,12 +210,11 @@ def _front_lines(records: Sequence[TrialRecord], objectives: Sequence[str]) -> l
 
 def _best_lines(
     best: TrialRecord,
-    records: Sequence[TrialRecord],
     objectives: Sequence[str],
     demo: bool,
     confirmation: Confirmation | None,
 ) -> list[str]:
-    """Return the best trial's metrics and those of its hyperparameters that are not everyone's."""
+    """Return the best trial's metrics and hyperparameters."""
     metrics = metrics_line(last_metrics(best), objectives)
     if confirmation is not None:
         winner = confirmation.winner
@@ -214,10 +225,23 @@ def _best_lines(
     if not demo:
         meaning = "(a lower score is better; 1 is the reference's published model)"
         lines.append(_LABEL.format("", meaning))
-    names = split_differing([record.config for record in records])[0]
-    width = max(map(len, names), default=0)
-    settings = (f"{name:<{width}}  {show(best.config.get(name))}" for name in names)
-    return lines + [_LABEL.format("", line) for line in settings]
+    block = json.dumps(_settings(best), indent=2).splitlines()
+    return lines + [_LABEL.format("" if i else "settings", line) for i, line in enumerate(block)]
+
+
+def _settings(record: TrialRecord) -> dict[str, Any]:
+    """Return what ``--config`` needs to train a trial's configuration again.
+
+    What was searched, as far as the trial used it, stands first, also where it is the default;
+    then what the space or a starting point sets to something else than the default.
+    """
+    defaults = TrainConfig().to_dict()
+    rest = {
+        name: value
+        for name, value in record.config.items()
+        if name not in record.params and name not in SET_BY_COMMAND and value != defaults[name]
+    }
+    return {**record.params, **rest}
 
 
 def _any_running(records: Iterable[TrialRecord]) -> bool:

@@ -15,7 +15,7 @@ from tune.console.lines import (
     ended_of,
     metric_cells,
     metric_headings,
-    time_left_text,
+    time_left_texts,
 )
 from tune.console.progress import Progress
 from tune.records.trials import last_metrics
@@ -105,8 +105,8 @@ def _footer(progress: Progress) -> list[RenderableType]:
         lines.append(count_line(progress.ended.values()))
     if num_ended and progress.best is None:
         lines.append(Text("none has run all its epochs yet, so none is the best", style="dim"))
-    times = f"{show_duration(progress.elapsed_s)} so far, {time_left_text(progress.time_left_s())}"
-    lines.append(Text(times, style="dim"))
+    times = [f"{show_duration(progress.elapsed_s)} so far", *time_left_texts(progress)]
+    lines.append(Text(", ".join(times), style="dim"))
     if progress.num_trials:
         bar = ProgressBar(total=progress.num_trials, completed=num_ended, width=_BAR_WIDTH)
         row = Table.grid(padding=(0, 2, 0, 0))

@@ -42,7 +42,7 @@ from tune.records.disk import BACKUP
 from tune.records.search import Confirmation
 from tune.records.trials import TrialRecord, pareto_front, rank_complete, trials_table
 from tune.spaces.objectives import SCORE
-from utkface.io import UserError, replacing
+from utkface.io import UV_RUN, UserError, replacing
 
 NUM_FINALISTS = 5
 FINISHED, INTERRUPTED, RUNNING, FAILED = "finished", "interrupted", "running", "failed"
@@ -237,4 +237,4 @@ def sync_command(folder: Path, *, include_online: bool = False) -> str:
     online and could not be sent to their end.
     """
     option = "--include-online " if include_online else ""
-    return f"wandb sync {option}{shlex.quote(str(folder / 'wandb'))}"
+    return f"{UV_RUN}wandb sync {option}{shlex.quote(str(folder / 'wandb'))}"

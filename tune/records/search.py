@@ -125,9 +125,10 @@ class Confirmation(_Record):
             parts.append(f"over the runner-up, {leads[runner_up]}")
         if start in leads:
             parts.append(f"over the starting point, {leads[start]}")
-        text = f"trial {self.winner.trial} is the best"
+        best = "the best" if len(self.winner.values) == 1 else "of the front, the best by score"
+        text = f"trial {self.winner.trial} is {best}"
         if start == self.winner.trial:
-            text = f"trial {start}, a starting point of the space, is the best that was found"
+            text = f"trial {start}, a starting point of the space, is {best} that was found"
         elif start in leads and not leads[start].is_clear:
             text += ", but no better than the starting point as far as these faces and seeds tell"
         elif not parts:

@@ -10,6 +10,7 @@ from tune.records.trials import TrialRecord
 from tune.report.analysis import find_point, last_value
 from tune.spaces.objectives import describe_objectives
 from utkface.evaluation.report.text import show, show_duration, show_fields, show_fixed
+from utkface.io import UV_RUN
 
 #: What the page says on top about a search that is not finished, by its status.
 NOTICES = {
@@ -91,7 +92,7 @@ def list_points(
 
 def retrain_command(folder: Path) -> str:
     """Return the command that trains the best of a search with several seeds."""
-    return f"python tune/retrain_best.py --search {shlex.quote(str(_from_here(folder)))}"
+    return f"{UV_RUN}python tune/retrain_best.py --search {shlex.quote(str(_from_here(folder)))}"
 
 
 def list_commands(folder: Path) -> list[tuple[str, str]]:
@@ -99,13 +100,13 @@ def list_commands(folder: Path) -> list[tuple[str, str]]:
     folder = _from_here(folder)
     run, journal = shlex.quote(str(folder)), shlex.quote(str(folder / "study.journal"))
     return [
-        ("The same study, interactively:", f"optuna-dashboard {journal}"),
+        ("The same study, interactively:", f"{UV_RUN}optuna-dashboard {journal}"),
         (
             "Every trial's curve, once TensorBoard is installed:",
             f"tensorboard --logdir {shlex.quote(str(folder / 'ray'))}",
         ),
-        ("This search beside another:", f"python tune/run_search.py --compare {run} OTHER"),
-        ("Go on with what is unfinished:", f"python tune/run_search.py --resume {run}"),
+        ("This search beside another:", f"{UV_RUN}python tune/run_search.py --compare {run} OTHER"),
+        ("Go on with what is unfinished:", f"{UV_RUN}python tune/run_search.py --resume {run}"),
     ]
 
 

@@ -30,6 +30,7 @@ from tune.retrain.screen import RetrainScreen
 from tune.tracking.wandb_logger import WandbLogger, resolve_mode
 from utkface.config import TRAINING_VERSION
 from utkface.data.faces import write_data_tables
+from utkface.io import UV_RUN
 
 
 def start(options: RetrainOptions) -> int:
@@ -146,7 +147,7 @@ class Retraining(Callback):
         if interrupted:
             self.record |= {"status": INTERRUPTED, "ended": now()}
             self._save()
-            command = f"python tune/retrain_best.py --resume {self.folder.path.name}"
+            command = f"{UV_RUN}python tune/retrain_best.py --resume {self.folder.path.name}"
             screen.say(labelled("go on", command))
             return 130
         records = self.trained.records()

@@ -22,6 +22,7 @@ is left at 1: in a large group a difference can be certain and still too small t
 import argparse
 import math
 import os
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ from utkface.data.labels import AGE_BINS, age_bin
 from utkface.evaluation.metrics import MEAN_METRICS, per_face_terms
 from utkface.evaluation.predictions import StoredPredictions, parts_of, read_predictions
 from utkface.evaluation.records import Record
-from utkface.io import UserError, replacing, run_command
+from utkface.io import UV_RUN, UserError, replacing, run_command
 from utkface.sampling import GroupWeight, format_weights
 
 Values = NDArray[np.float64]
@@ -217,7 +218,9 @@ def main(arguments: list[str] | None = None) -> None:
     with replacing(output) as temporary:
         temporary.write_text(found.model_dump_json(indent=1) + "\n", encoding="utf-8")
     _print(found)
-    print(f"\nwritten to {output}; next: python tune/run_search.py --space weak_groups")
+    where = "" if output == weights_file() else f"{WEIGHTS_VARIABLE}={shlex.quote(str(output))} "
+    command = f"{where}{UV_RUN}python tune/run_search.py --space weak_groups"
+    print(f"\nwritten to {output}; next: {command}")
 
 
 def _print(found: WeakGroups) -> None:

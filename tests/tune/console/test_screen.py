@@ -1,9 +1,11 @@
 import io
+import json
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from tune.console.lines import status_line
 from tune.console.progress import Progress
 from tune.console.screen import Screen
 from tune.records.trials import TrialRecord
@@ -202,11 +204,43 @@ def test_summary_names_the_best_and_where_to_go_on():
     summary = console.file.getvalue().split("ended after")[1]
     assert "2 of 2 trials: 2 complete" in summary
     assert "trial 1: score 0.900, age MAE 4.57 years, gender accuracy 0.931" in summary
-    assert "dropout  0.25" in summary
+    assert '"dropout": 0.25' in summary
     assert "/runs/oversampling-1/report.html" in summary
     assert "wandb sync /runs/oversampling-1/wandb\n" in summary
     assert "python tune/retrain_best.py --search /runs/oversampling-1" in summary
     assert "--resume" not in summary
+
+
+def test_settings_are_what_the_trial_used_then_what_else_is_no_default_as_json_to_copy():
+    console = plain()
+    rest = {"huber_delta_years": 5.0, "weight_decay": 0.02, "batch_size": 64, "seed": 7}
+    best = record(0, dropout=0.2, max_lr=0.001)  # one of them as the default
+    best.config.update(rest)
+    with Screen(console) as screen:
+        screen.search_started(SEARCH)
+        screen.search_ended([best], None)
+    block = console.file.getvalue().split("settings")[1].split("}")[0] + "}"
+    assert list(json.loads(block).items()) == [
+        ("dropout", 0.2), ("max_lr", 0.001), ("batch_size", 64)
+    ]  # fmt: skip
+
+
+def test_the_end_says_how_long_all_sessions_took():
+    console, clock = plain(), Clock()
+    with Screen(console, clock=clock) as screen:
+        screen.search_started({**SEARCH, "wall_s": 3600})
+        clock.time_s = 60
+        screen.search_ended([record(0)], None)
+    assert "ended after 1 min 00 s (1 h 01 min in all its sessions)" in console.file.getvalue()
+
+
+def test_nothing_is_left_where_all_trials_ended():
+    progress = Progress(num_trials=1, max_epochs=8, clock=Clock())
+    progress.start_trial(0, {}, 0)
+    progress.finish_epoch(0, {"epoch": 1})
+    assert "left" in status_line(progress)
+    progress.end_trial(record(0))
+    assert status_line(progress).endswith("gender accuracy 0.931")
 
 
 def test_several_objectives_are_named_and_shown_and_the_front_is_listed_at_the_end():
@@ -227,7 +261,7 @@ def test_several_objectives_are_named_and_shown_and_the_front_is_listed_at_the_e
     assert "2 trials that no other beats in all of age_mae, worst_group_mae:" in summary
     assert "trial 0: age_mae 4, worst_group_mae 9\n" in summary
     assert "trial 1: age_mae 5, worst_group_mae 8\n" in summary
-    assert "best       trial 0" in summary
+    assert "best  " not in summary
 
 
 def test_summary_of_an_interrupted_search_without_a_complete_trial():
