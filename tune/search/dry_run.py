@@ -1,22 +1,54 @@
-"""``--dry-run``: everything checked, nothing started, and what a search would do in words."""
+"""``--dry-run``: everything checked as for a search, nothing kept, and what it would do in words.
 
+Ray is started, or the cluster joined, as for a search: what trials would get there is known then.
+"""
+
+import math
+from contextlib import ExitStack
+
+import numpy as np
+import torch
 from rich.console import Console
 from rich.table import Table
 
+from tune import cluster
+from tune.search import confirm
 from tune.search.options import SearchOptions
 from tune.search.prepare import Prepared, prepare
-from tune.search.warm_start import plan_warm_start, read_runs
+from tune.search.warm_start import WarmStart, plan_warm_start, read_runs
 from tune.spaces.objectives import describe_objectives
+from tune.study.stopping import make_rule
+from tune.tracking.wandb_logger import resolve_mode
 from utkface.config import TrainConfig
+from utkface.evaluation.report.text import show_duration
+from utkface.io import dump_checkpoint
 from utkface.sampling import age_distribution
+from utkface.training import Training, TrainingData
+
+#: Steps of an epoch that is timed, after one that warms up, and a fourth as many of validation.
+_TIMED_STEPS = 4
 
 
 def explain(options: SearchOptions) -> int:
-    """Print the data, the space and the first points of a search; return exit status 0."""
+    """Print the data, the space and the plan of a search; return exit status 0."""
     console = Console(highlight=False, soft_wrap=True)
     past_runs = read_runs(options.results, options.warm_start)
     prepared = prepare(options)
-    data, space = prepared.describe_data(), prepared.space
+    _print_question(console, prepared)
+    mode, wandb_line = resolve_mode(options.wandb)
+    console.print(f"W&B: {wandb_line or mode}")
+    warm_start = plan_warm_start(past_runs, prepared)
+    _print_space(console, prepared, warm_start)
+    with ExitStack() as stack:
+        weights = cluster.Weights.read(options.weights)
+        examples = prepared.space.example_configs(options.fixed)
+        joined = cluster.join(stack, options, prepared.faces, weights, examples, console.print)
+        _print_plan(console, prepared, joined.resources, examples[0])
+    return 0
+
+
+def _print_question(console: Console, prepared: Prepared) -> None:
+    data, space, options = prepared.describe_data(), prepared.space, prepared.options
     console.print(f"[bold]{space.name}[/]: {space.question}")
     console.print(
         f"faces: {data['num_faces']} of {data['source']} ({data['num_rejected']} rejected); "
@@ -27,30 +59,41 @@ def explain(options: SearchOptions) -> int:
         f"trials: {options.num_trials} of up to {options.max_epochs} epochs at "
         f"{options.image_size} px; sampler {options.sampler}, scheduler {options.scheduler}"
     )
-    console.print(f"minimised: {describe_objectives(prepared.options.objectives)}")
-    for line in plan_warm_start(past_runs, prepared).account:
-        console.print(f"warm start: {line}")
-    _print_parameters(console, prepared)
+    console.print(f"minimised: {describe_objectives(options.objectives)}")
+
+
+def _print_space(console: Console, prepared: Prepared, warm_start: WarmStart) -> None:
+    """Show what varies and what does not, and the trials that come first."""
+    space = prepared.space
+    signature = space.signature()
+    num_draws = len(space.draws)
+    table = Table("hyperparameter", "range", "suggested", title="what varies", title_justify="left")
+    for name, entry in signature["parameters"].items():
+        share = entry["num_draws"] / num_draws
+        when = "always" if share == 1 else f"in {share:.0%} of random trials"
+        table.add_row(name, " or ".join(entry["ranges"]), when)
+    console.print(table)
+    if signature["constants"]:
+        console.print(f"constants: {_settings(signature['constants'])}")
+    console.print("everything else: as --list-parameters says")
     for remark in space.remarks:
         console.print(remark)
-    configs = space.example_configs(options.fixed)  # those of the points come first
+    for line in warm_start.account:
+        console.print(f"warm start: {line}")
+    for point in warm_start.points:
+        console.print(f"tried first, from {point['run']}: {_settings(point['params'])}")
+    defaults = TrainConfig().to_dict()
+    configs = space.example_configs(prepared.options.fixed)  # those of the points come first
     for index, point in enumerate(space.points):
         params, overrides = space.split_point(point)
         console.print(f"\n[bold]point {index}[/], tried first: {_settings(params)}")
-        console.print(f"  beyond the space: {_settings(overrides) or 'nothing'}")
+        other = {name: v for name, v in overrides.items() if v != defaults[name]}
+        console.print(f"  beyond the space, unlike the defaults: {_settings(other) or 'nothing'}")
         _print_ages(console, prepared, configs[index])
-    return 0
 
 
 def _settings(values: dict) -> str:
     return ", ".join(f"{name}={value}" for name, value in values.items())
-
-
-def _print_parameters(console: Console, prepared: Prepared) -> None:
-    table = Table("hyperparameter", "range", title="what varies", title_justify="left")
-    for name, entry in prepared.space.signature()["parameters"].items():
-        table.add_row(name, " or ".join(entry["ranges"]))
-    console.print(table)
 
 
 def _print_ages(console: Console, prepared: Prepared, config: TrainConfig) -> None:
@@ -64,3 +107,70 @@ def _print_ages(console: Console, prepared: Prepared, config: TrainConfig) -> No
         before, after = f"{row.share_before:.1%}", f"{row.share_after:.1%}"
         table.add_row(str(row.bin), str(row.faces), f"{row.draws:.0f}", before, after)
     console.print(table)
+
+
+def _print_plan(
+    console: Console, prepared: Prepared, resources: cluster.Resources, config: TrainConfig
+) -> None:
+    """Show what trials get, and what the search takes of time and disk."""
+    options = prepared.options
+    each = [f"{resources.cpus_per_trial:g} CPU"]
+    if resources.gpus_per_trial:
+        each.append(f"{resources.gpus_per_trial:g} GPU")
+    if resources.memory_per_trial:
+        each.append(f"up to {resources.memory_per_trial / 2**30:.1f} GiB of memory")
+    console.print(f"\nworkers: {resources.concurrency} trials at a time, {', '.join(each)} each")
+    num_kept = resources.concurrency + (confirm.NUM_FINALISTS if options.confirm else 1)
+    if resources.gpus_per_trial or options.address:
+        console.print("time: known after the first trials; this machine is not what trains")
+        return
+    epoch_s, checkpoint_bytes = _time_epoch(prepared, config)
+    num_epochs, most = expected_epochs(options), options.num_trials * options.max_epochs
+    again = (confirm.NUM_FINALISTS + 1) * confirm.NUM_SEEDS * options.max_epochs
+    again = again if options.confirm else 0
+    about, longest = (
+        show_duration((n + again) * epoch_s / resources.concurrency) for n in (num_epochs, most)
+    )
+    console.print(
+        f"time: about {about}, {longest} if no trial is stopped early; an epoch takes a core "
+        f"{show_duration(epoch_s)} with the first point's configuration"
+    )
+    console.print(f"disk: about {num_kept * checkpoint_bytes / 1e6:.0f} MB of checkpoints")
+
+
+def expected_epochs(options: SearchOptions) -> int:
+    """Return how many epochs a search trains where each rung stops what it is meant to stop.
+
+    A first look: early on, fewer trials are stopped, as they have nothing to be compared with.
+    """
+    rule = make_rule(
+        options.scheduler, options.max_epochs, options.grace_epochs, options.reduction_factor
+    )
+    share, epochs, before = 1.0, 0.0, 0
+    for epoch in [*rule.epochs, options.max_epochs]:
+        epochs += share * (epoch - before)
+        share, before = share / options.reduction_factor, epoch
+    return math.ceil(options.num_trials * epochs)
+
+
+def _time_epoch(prepared: Prepared, config: TrainConfig) -> tuple[float, int]:
+    """Return the seconds of a whole epoch on one core, and the bytes of a checkpoint.
+
+    A few steps are trained, once to warm up and once on the clock.
+    """
+    split, faces = prepared.split, prepared.faces
+    num_train = min(_TIMED_STEPS * config.batch_size, len(split.train))
+    num_val = max(1, num_train * len(split.val) // len(split.train))
+    age, gender, race = (faces.table[name].to_numpy() for name in ("age", "gender", "race"))
+    rows = (split.train[:num_train], split.val[:num_val])
+    data = TrainingData(faces.images, age, gender, race, *map(np.asarray, rows))
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        training = Training(config.replace(freeze_epochs=0), data, weights="none")
+        training.run_epoch()
+        metrics = training.run_epoch()
+    finally:
+        torch.set_num_threads(num_threads)
+    epoch_s = metrics["time_s"] * len(split.train) / num_train
+    return epoch_s, len(dump_checkpoint(training.state_dict()))
