@@ -3,10 +3,10 @@
 from rich.console import Console
 from rich.table import Table
 
-from tune.search.options import SearchOptions
+from tune.options.search import SearchOptions
 from tune.search.prepare import Prepared, prepare
 from tune.search.warm_start import plan_warm_start, read_runs
-from tune.spaces.objectives import describe_objectives
+from tune.spaces.objectives import Settings, describe_objectives
 from utkface.config import TrainConfig
 from utkface.sampling import age_distribution
 
@@ -19,9 +19,9 @@ def explain(options: SearchOptions) -> int:
     data, space = prepared.describe_data(), prepared.space
     console.print(f"[bold]{space.name}[/]: {space.question}")
     console.print(
-        f"faces: {data['num_faces']} of {data['source']} ({data['num_rejected']} rejected); "
-        f"{options.split} split: train {data['num_train']}, validation {data['num_val']}, "
-        f"test {data['num_test']}"
+        f"faces: {data.num_faces} of {data.source} ({data.num_rejected} rejected); "
+        f"{options.split} split: train {data.num_train}, validation {data.num_val}, "
+        f"test {data.num_test}"
     )
     console.print(
         f"trials: {options.num_trials} of up to {options.max_epochs} epochs at "
@@ -42,14 +42,14 @@ def explain(options: SearchOptions) -> int:
     return 0
 
 
-def _settings(values: dict) -> str:
+def _settings(values: Settings) -> str:
     return ", ".join(f"{name}={value}" for name, value in values.items())
 
 
 def _print_parameters(console: Console, prepared: Prepared) -> None:
     table = Table("hyperparameter", "range", title="what varies", title_justify="left")
-    for name, entry in prepared.space.signature()["parameters"].items():
-        table.add_row(name, " or ".join(entry["ranges"]))
+    for name, parameter in prepared.space.signature().parameters.items():
+        table.add_row(name, " or ".join(parameter.ranges))
     console.print(table)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tune.records.run_folder import RunFolder
+from tune.records.run_folder import SearchFolder
 from tune.run_search import main
 from tune.study.store import open_study, study_records
 from utkface.io import UserError
@@ -48,7 +48,7 @@ def shared(tmp_path_factory):
     budget = ["--num-trials", 3, "--max-epochs", 2, "--image-size", 32, "--fraction", 0.5]
     process = run_command(*arguments, *budget, "--wandb", "offline")
     assert process.returncode == 0, process.stdout + process.stderr
-    return RunFolder.find(folder), process, space
+    return SearchFolder.find(folder), process, space
 
 
 def test_a_search_leaves_a_folder_that_a_person_can_read(shared):
@@ -181,8 +181,8 @@ def test_a_search_begins_with_what_an_earlier_one_learned(shared, tmp_path):
     process = run_command(*arguments, *budget, "--max-epochs", 2, "--warm-start", run)
     assert process.returncode == 0, process.stdout + process.stderr
     assert f"warm start {run.name}: " in process.stdout
-    new = RunFolder.find(tmp_path)
-    known = new.record["warm_start"]["known"]
+    new = SearchFolder.find(tmp_path)
+    known = new.record.warm_start.known
     assert len(known) >= 2
     assert [r.number for r in study_records(open_study(new.journal))] == [0, 1]
     shutil.rmtree(run.parent)
@@ -191,13 +191,13 @@ def test_a_search_begins_with_what_an_earlier_one_learned(shared, tmp_path):
     records = study_records(open_study(new.journal))
     assert [record.number for record in records] == [0, 1, 2]
     assert len((new.path / "trials.csv").read_text().splitlines()) == 4
-    assert new.record["warm_start"]["known"] == known
+    assert new.record.warm_start.known == known
 
     process = run_command(*arguments, *budget, "--max-epochs", 3, "--warm-start", new.path)
     assert process.returncode == 0, process.stdout + process.stderr
     assert "epochs: 2 and 3" in process.stdout
-    longer = RunFolder.find(tmp_path)
-    first = longer.record["warm_start"]["points"][0]["params"]
+    longer = SearchFolder.find(tmp_path)
+    first = longer.record.warm_start.points[0].params
     assert study_records(open_study(longer.journal))[0].params == first
 
 
@@ -303,7 +303,7 @@ def test_a_resume_on_other_code_is_told_and_on_another_device_refused(shared, tm
     folder, _, _ = shared
     record = folder.record
     try:
-        folder.write_record({**record, "gpus_per_trial": 0.5, "commit": "0123456"})
+        folder.write_record(record.model_copy(update={"gpus_per_trial": 0.5, "commit": "0123456"}))
         refused(
             *("--resume", folder.path),
             message="ran on a GPU, these would run on a CPU.*--resume-anyway",
@@ -311,7 +311,7 @@ def test_a_resume_on_other_code_is_told_and_on_another_device_refused(shared, tm
         process = run_command("--resume", folder.path, "--resume-anyway")
         assert process.returncode == 0, process.stderr
         assert "changed    commit 0123456 then" in process.stdout
-        folder.write_record({**record, "training_version": 1})
+        folder.write_record(record.model_copy(update={"training_version": 1}))
         refused("--resume", folder.path, message="training version 1, now 2.*start a new search")
     finally:
         folder.write_record(record)
