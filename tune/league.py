@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
+from tune.options.declared import REPOSITORY
 from tune.report.league import write_league
-from tune.search.options import REPOSITORY
 from utkface.io import UserError, run_command
 
 

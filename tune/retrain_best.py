@@ -8,21 +8,22 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from tune.retrain.options import RetrainOptions, build_parser
+from tune.options.retrain import RetrainOptions, build_parser
 from utkface.io import run_command
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, then retrain, or go on with a retraining."""
-    given = vars(build_parser().parse_args(arguments))
+    given = build_parser().parse_args(arguments)
     # Ray and torch take seconds to import: a wrong command line is told before.
     if "resume" in given:
         from tune.records.run_folder import RetrainFolder
         from tune.retrain.run import resume
 
-        name, results = given.pop("resume"), given.get("results", RetrainOptions.results)
+        name = vars(given).pop("resume")
+        results = getattr(given, "results", RetrainOptions.results)
         return resume(RetrainFolder.find(results, name), given)
-    options = RetrainOptions(**given)
+    options = RetrainOptions(**vars(given))
     from tune.retrain.run import start
 
     return start(options)

@@ -1,14 +1,16 @@
 """Search hyperparameters: ``python tune/run_search.py --space oversampling`` (see ``--help``)."""
 
 import sys
+from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 # Run as a script, Python looks for modules beside this file: there, `import ray` would still find
 # Ray, but `import tune` needs the folder above.
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from tune.search.options import SearchOptions, build_parser
+from tune.options.search import SearchOptions, build_parser
 from tune.spaces.file import list_spaces
 from utkface.config import describe_parameters
 from utkface.io import UserError, run_command
@@ -16,25 +18,25 @@ from utkface.io import UserError, run_command
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, then search, resume, compare, or say what would be done."""
-    given = vars(build_parser().parse_args(arguments))
-    if given.pop("list_spaces", False):
+    given = build_parser().parse_args(arguments)
+    if _take(given, "list_spaces"):
         for name, question in list_spaces().items():
             print(f"{name:14} {question}")
         return 0
-    if given.pop("list_parameters", False):
+    if _take(given, "list_parameters"):
         print("\n".join(describe_parameters()))
         return 0
     if "compare" in given or "output" in given:
         return _compare(given)
-    dry_run = given.pop("dry_run", False)
+    dry_run, anyway = _take(given, "dry_run"), _take(given, "resume_anyway")
     # Ray and torch take seconds to import: a wrong command line is told before.
     if "resume" in given:
-        return _resume(given.pop("resume"), given, given.pop("resume_anyway", False))
-    if given.pop("resume_anyway", False):
+        return _resume(given, anyway=bool(anyway))
+    if anyway:
         raise UserError("--resume-anyway goes with --resume; leave it out for a new search")
     if "space" not in given:
         raise UserError(f"--space is missing; one of: {', '.join(list_spaces())}, or a .py file")
-    options = SearchOptions(**given)
+    options = SearchOptions(**vars(given))
     if dry_run:
         from tune.search.dry_run import explain
 
@@ -44,10 +46,15 @@ def main(arguments: list[str] | None = None) -> int:
     return start(options)
 
 
-def _compare(given: dict) -> int:
-    names, output = given.pop("compare", None), given.pop("output", None)
-    results = given.pop("results", SearchOptions.results)
-    if names is None or given:
+def _take(given: Namespace, name: str, otherwise: Any = None) -> Any:
+    """Return an argument, and take it out of those that are given."""
+    return vars(given).pop(name, otherwise)
+
+
+def _compare(given: Namespace) -> int:
+    names, output = _take(given, "compare"), _take(given, "output")
+    results = _take(given, "results", SearchOptions.results)
+    if names is None or vars(given):
         raise UserError("--compare RUN RUN goes with --output and --results, and with nothing else")
     from tune.report.compare import compare
     from tune.study.past_runs import read_run
@@ -55,11 +62,12 @@ def _compare(given: dict) -> int:
     return compare([read_run(results, name) for name in names], results, output)
 
 
-def _resume(name: str, given: dict, anyway: bool) -> int:
-    from tune.records.run_folder import RunFolder
+def _resume(given: Namespace, *, anyway: bool) -> int:
+    from tune.records.run_folder import SearchFolder
     from tune.search.run import resume
 
-    folder = RunFolder.find(given.get("results", SearchOptions.results), name)
+    name = _take(given, "resume")
+    folder = SearchFolder.find(getattr(given, "results", SearchOptions.results), name)
     return resume(folder, given, anyway=anyway)
 
 

@@ -13,9 +13,8 @@ import argparse
 import random
 import statistics
 
-from tune.records.run_folder import RunFolder
-from tune.records.search import search_objectives
-from tune.search.options import SCHEDULERS, SearchOptions
+from tune.options.search import SCHEDULERS, SearchOptions
+from tune.records.run_folder import SearchFolder
 from tune.spaces.objectives import judged_metric
 from tune.study.stopping import StoppingRule, make_rule
 from tune.study.store import open_study, study_records
@@ -39,9 +38,9 @@ def replay(curves: list[Curve], rule: StoppingRule) -> tuple[int, list[float]]:
     return sum(map(len, seen.values())), finished
 
 
-def read_curves(folder: RunFolder) -> list[Curve]:
+def read_curves(folder: SearchFolder) -> list[Curve]:
     """Return the curves of the complete trials, by the metric that the search judged by."""
-    metric = judged_metric(search_objectives(folder.record))
+    metric = judged_metric(folder.record.objectives)
     records = study_records(open_study(folder.journal))
     if any(record.state == "PRUNED" for record in records):
         raise UserError(f"{folder.path.name} stopped trials early; give one of --scheduler none")
@@ -58,9 +57,9 @@ def main() -> int:
     parser.add_argument("run", help="name or folder of a search without early stopping")
     parser.add_argument("--orders", type=int, default=200, help="random orders (default: 200)")
     given = parser.parse_args()
-    folder = RunFolder.find(SearchOptions.results, given.run)
+    folder = SearchFolder.find(SearchOptions.results, given.run)
     curves = read_curves(folder)
-    options = SearchOptions(space=folder.record["space"], max_epochs=folder.record["max_epochs"])
+    options = SearchOptions(space=folder.record.space, max_epochs=folder.record.max_epochs)
     all_epochs, best = sum(map(len, curves)), min(max(c.items())[1] for c in curves)
     print(f"{folder.path.name}: {len(curves)} trials of {options.max_epochs} epochs")
     print(f"{'scheduler':<10} epochs trained  best survives  left behind")

@@ -16,7 +16,8 @@ from tune.execution import ray_adapter
 from tune.execution.checkpoints import CheckpointStore
 from tune.execution.reporting import METRICS, Callback
 from tune.execution.session import SearchSession
-from tune.records.run_folder import RunFolder
+from tune.records.run_folder import SearchFolder
+from tune.records.search import SearchRecord
 from tune.search.run import RecordWriter
 from tune.spaces.space import load_space
 from tune.study.study import SearchStudy
@@ -56,10 +57,10 @@ def sleeping_search(
     ray_adapter.FaceTrainable = SleepingTrainable
     fixed = {"epochs": num_epochs, "image_size": 32, "seed": 0}
     with tempfile.TemporaryDirectory() as results:
-        folder = RunFolder.create(Path(results), "sleeping")
+        folder = SearchFolder.create(Path(results), "sleeping")
         space = load_space("quick", fixed=fixed)
         study = SearchStudy(folder.journal, space, fixed, scheduler="none")
-        writer = RecordWriter(folder, {"name": "sleeping", "wall_s": 0.0}, study)
+        writer = RecordWriter(folder, SearchRecord.model_construct(name="sleeping"), study)
         callbacks: Sequence[Callback] = [writer, callback]
         store = CheckpointStore(str(folder.path / "checkpoints"))
         session = SearchSession(study, num_trials, callbacks, store)

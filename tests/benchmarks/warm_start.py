@@ -22,8 +22,8 @@ from tune.execution.checkpoints import CheckpointStore
 from tune.execution.reporting import METRICS, Callback
 from tune.execution.session import SearchSession
 from tune.execution.trainable import FaceTrainable
-from tune.records.run_folder import RunFolder
-from tune.search.options import SearchOptions
+from tune.options.search import SearchOptions
+from tune.records.run_folder import SearchFolder
 from tune.search.prepare import prepare
 from tune.search.run import search_job
 from tune.study.study import SearchStudy
@@ -71,7 +71,7 @@ def main() -> None:
     prepared = prepare(options)
     ray_adapter.FaceTrainable = TimedTrainable
     with tempfile.TemporaryDirectory() as results:
-        folder = RunFolder.create(Path(results), "warm-start")
+        folder = SearchFolder.create(Path(results), "warm-start")
         study = SearchStudy(folder.journal, prepared.space, options.fixed)
         checkpoints = CheckpointStore(str(folder.path / "checkpoints"))
         watch = Watch()

@@ -53,11 +53,11 @@ def judge(testimony: Testimony, final: Endings) -> dict[str, int]:
 
 def judge_run_folder(path: Path, testimony: Testimony, kills: Counter[str]) -> Scorecard:
     """Compare a run folder of ours with the testimony, and its files with each other."""
-    from tune.records.run_folder import FINISHED, RunFolder
+    from tune.records.run_folder import FINISHED, SearchFolder
     from tune.records.trials import STATES
     from tune.study.store import open_study, study_records
 
-    folder = RunFolder(path)
+    folder = SearchFolder(path)
     records = study_records(open_study(folder.journal))
     final = {str(r.number): (r.score, len(r.epochs)) for r in records if r.state != "RUNNING"}
     wrong = sum(
@@ -72,7 +72,7 @@ def judge_run_folder(path: Path, testimony: Testimony, kills: Counter[str]) -> S
     counts = Counter(record.state for record in records)
     report = (path / "report.html").read_text()
     checks = {
-        "the search is not finished": folder.record["status"] == FINISHED,
+        "the search is not finished": folder.record.status == FINISHED,
         "trial numbers have gaps": [r.number for r in records] == list(range(len(records))),
         "trials have not ended": counts["RUNNING"] == 0,
         "trials failed": counts["FAIL"] == 0,

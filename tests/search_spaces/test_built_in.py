@@ -1,16 +1,16 @@
 """Every space of the project: its points, its draws in a real study, and its conditions."""
 
-import json
 import subprocess
 import sys
 
 import optuna
 import pytest
 from optuna.trial import FixedTrial, Trial
+from pydantic import TypeAdapter
 
 from search_spaces.common import BEST_GUESS, NO_AUGMENTATION, REFERENCE
 from tune.spaces.file import list_spaces
-from tune.spaces.space import describe_change, load_space
+from tune.spaces.space import Signature, describe_change, load_space
 from utkface.config import SET_BY_COMMAND, TrainConfig
 from utkface.io import UserError
 
@@ -94,8 +94,9 @@ def test_a_resumed_trial_gets_its_configuration_again(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_signature_is_stable_and_survives_json(name):
     signature = load_space(name).signature()
-    assert json.loads(json.dumps(signature)) == signature
-    assert describe_change(json.loads(json.dumps(signature)), load_space(name).signature()) is None
+    again = TypeAdapter(Signature).validate_json(TypeAdapter(Signature).dump_json(signature))
+    assert again == signature
+    assert describe_change(again, load_space(name).signature()) is None
 
 
 @pytest.mark.parametrize(

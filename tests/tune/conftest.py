@@ -1,14 +1,20 @@
 """Sets what Ray reads when it is imported, before any test file imports it."""
 
+import copy
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import tune  # noqa: F401
+from tune.execution.reporting import RunStart
+from tune.records.retrain import RetrainRecord
+from tune.records.search import SearchRecord
 
 
-@pytest.fixture
-def search_json() -> dict[str, Any]:
+@pytest.fixture(scope="session")
+def finished_search() -> dict[str, Any]:
     """The content of a search.json as a finished search leaves it."""
     return {
         "name": "oversampling-1",
@@ -21,7 +27,7 @@ def search_json() -> dict[str, Any]:
         },
         "points": [],
         "command": "python tune/run_search.py --space oversampling",
-        "options": {},
+        "options": {"space": "oversampling"},
         "objectives": ["score"],
         "seed": 0,
         "created": "2026-01-01T10:00:00",
@@ -56,3 +62,30 @@ def search_json() -> dict[str, Any]:
         "versions": {"torch": "2.15.0"},
         "commit": "abc",
     }
+
+
+@pytest.fixture
+def search_json(finished_search: dict[str, Any]) -> dict[str, Any]:
+    """The same, to be changed."""
+    return copy.deepcopy(finished_search)
+
+
+@pytest.fixture
+def search_record(search_json: dict[str, Any]) -> Callable[..., SearchRecord]:
+    """Return the record of a search, with some fields changed."""
+    return lambda **changes: SearchRecord.parse({**search_json, **changes}, "search.json")
+
+
+@pytest.fixture
+def retrain_record(search_json: dict[str, Any]) -> Callable[..., RetrainRecord]:
+    """Return the record of a retraining, with some fields changed."""
+    own = {"name": "retrain-1", "search": "oversampling-1", "finalists": [], "options": {}}
+    own["hardware"] = {}
+    return lambda **changes: RetrainRecord.parse({**search_json, **own, **changes}, "retrain.json")
+
+
+@pytest.fixture
+def start_of(search_record: Callable[..., SearchRecord]) -> Callable[..., RunStart]:
+    """Return the start of a search, with some fields of its record changed."""
+    folder, dashboard = Path("/runs/oversampling-1"), "http://127.0.0.1:8265"
+    return lambda **changes: RunStart(search_record(**changes), folder, dashboard)

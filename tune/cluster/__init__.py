@@ -5,14 +5,13 @@ Nothing here imports another part of `tune`.
 
 from tune.cluster.join import Joined, connect, join, staged_here
 from tune.cluster.nodes import Weights, open_packed, prepare_nodes
-from tune.cluster.resources import Resources, describe, hardware, plan_resources
+from tune.cluster.resources import Resources, hardware, plan_resources
 
 __all__ = [
     "Joined",
     "Resources",
     "Weights",
     "connect",
-    "describe",
     "hardware",
     "join",
     "open_packed",

@@ -5,12 +5,10 @@ of main memory on a CPU is estimated from measurements (`trial_bytes`).
 """
 
 import dataclasses
-import platform
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import ray
@@ -248,29 +246,29 @@ def may_grow() -> bool:
     return AUTOSCALER_CONFIG.expanduser().exists()
 
 
-def hardware() -> dict[str, Any]:
+@dataclass(frozen=True)
+class Hardware:
+    """What a cluster has."""
+
+    nodes: int
+    cpus: float
+    gpus: float
+    memory_gib: float
+    accelerators: list[str]
+
+
+def hardware() -> Hardware:
     """Return what the cluster has, for the record."""
     total = ray.cluster_resources()
-    return {
-        "nodes": sum(node["Alive"] for node in ray.nodes()),
-        "cpus": total.get("CPU", 0),
-        "gpus": total.get("GPU", 0),
-        "memory_gib": round(total.get("memory", 0) / 2**30, 1),
-        "accelerators": [
+    return Hardware(
+        nodes=sum(node["Alive"] for node in ray.nodes()),
+        cpus=total.get("CPU", 0),
+        gpus=total.get("GPU", 0),
+        memory_gib=round(total.get("memory", 0) / 2**30, 1),
+        accelerators=[
             key.removeprefix("accelerator_type:") for key in total if key.startswith("accelerator")
         ],
-    }
-
-
-def describe(resources: Resources) -> dict[str, Any]:
-    """Return what the cluster has and what each trial gets of it."""
-    return {
-        "machine": platform.machine(),
-        **hardware(),
-        "concurrency": resources.concurrency,
-        "cpus_per_trial": resources.cpus_per_trial,
-        "gpus_per_trial": resources.gpus_per_trial,
-    }
+    )
 
 
 def _nodes() -> list[_Node]:

@@ -4,13 +4,14 @@ import json
 import math
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
+from tune.console import labelled
 from tune.console.progress import Progress
+from tune.execution.reporting import RunStart
 from tune.records.run_folder import sync_command
-from tune.records.search import Confirmation, search_objectives
+from tune.records.search import CheckpointsRecord, Confirmation, SearchRecord
 from tune.records.trials import (
     STATES,
     TrialRecord,
@@ -19,7 +20,7 @@ from tune.records.trials import (
     pareto_front,
     rank_complete,
 )
-from tune.spaces.objectives import SCORE, describe_objectives
+from tune.spaces.objectives import SCORE, Metrics, Settings, describe_objectives
 from utkface.config import SET_BY_COMMAND, TrainConfig
 from utkface.evaluation.report.text import show_duration, show_fixed
 from utkface.io import UV_RUN
@@ -35,12 +36,6 @@ _MORE_COLUMNS = {
 }
 _MAX_FRONT_SHOWN = 8
 _SEARCH, _RETRAIN = (f"{UV_RUN}python tune/{name}.py" for name in ("run_search", "retrain_best"))
-_LABEL = "{:<11}{}"  # of the lines around the table
-
-
-def labelled(label: str, text: object) -> str:
-    """Return a line that says what it is about in its first column."""
-    return _LABEL.format(label, text)
 
 
 def metric_headings(objectives: Sequence[str] = SCORE) -> list[str]:
@@ -48,13 +43,13 @@ def metric_headings(objectives: Sequence[str] = SCORE) -> list[str]:
     return [heading for heading, _ in _columns(objectives).values()]
 
 
-def metric_cells(metrics: Mapping[str, Any], objectives: Sequence[str] = SCORE) -> list[str]:
+def metric_cells(metrics: Metrics, objectives: Sequence[str] = SCORE) -> list[str]:
     """Return score, age MAE (years), gender accuracy and what else a search minimises as texts."""
     columns = _columns(objectives).items()
     return [show_fixed(metrics.get(name), digits) for name, (_, digits) in columns]
 
 
-def metrics_line(metrics: Mapping[str, Any], objectives: Sequence[str] = SCORE) -> str:
+def metrics_line(metrics: Metrics, objectives: Sequence[str] = SCORE) -> str:
     """Return the same metrics as half a sentence."""
     score, age_mae, gender, *more = metric_cells(metrics, objectives)
     line = f"score {score}, age MAE {age_mae} years, gender accuracy {gender}"
@@ -120,77 +115,74 @@ def _time_left(left_s: float | None) -> str:
     return f"about {hours} h {minutes} min left" if minutes else f"about {hours} h left"
 
 
-def is_demo(search: Mapping[str, Any]) -> bool:
-    """Tell whether the faces are drawn ones."""
-    return bool((search.get("data") or {}).get("is_demo"))
-
-
-def introduction(search: Mapping[str, Any]) -> list[str]:
+def introduction(start: RunStart, search: SearchRecord) -> list[str]:
     """Return what is said once, before anything runs: what is searched and where to watch it."""
-    data = search.get("data") or {}
-    title = ": ".join(str(search[key]) for key in ("name", "question") if search.get(key))
-    lines = [_LABEL.format("search", title)]
-    if "num_train" in data and "num_val" in data:
-        counts = f"{data['num_train']:,} to train on, {data['num_val']:,} to validate on"
-        lines.append(_LABEL.format("faces", f"{counts} ({data.get('source', 'unnamed')})"))
-    if (objectives := search_objectives(search)) != SCORE:
-        lines.append(_LABEL.format("objective", describe_objectives(objectives)))
-    if search.get("folder"):
-        lines.append(_LABEL.format("run", search["folder"]))
-    if search.get("dashboard"):
+    data = search.data
+    counts = f"{data.num_train:,} to train on, {data.num_val:,} to validate on"
+    lines = [
+        labelled("search", f"{search.name}: {search.question}"),
+        labelled("faces", f"{counts} ({data.source})"),
+    ]
+    if search.objectives != SCORE:
+        lines.append(labelled("objective", describe_objectives(search.objectives)))
+    lines.append(labelled("run", start.folder))
+    if start.dashboard:
         token = "if it asks for a token: ray get-auth-token"
-        lines.append(_LABEL.format("dashboard", f"{search['dashboard']} ({token})"))
-    if search.get("wandb_line"):
-        lines.append(_LABEL.format("W&B", search["wandb_line"]))
+        lines.append(labelled("dashboard", f"{start.dashboard} ({token})"))
+    if start.wandb_line:
+        lines.append(labelled("W&B", start.wandb_line))
     return lines
 
 
 def summary(
-    search: Mapping[str, Any],
+    search: SearchRecord,
+    folder: Path,
     records: Sequence[TrialRecord],
     report: Path | None,
     duration_s: float,
+    earlier_s: float,
     confirmation: Confirmation | None = None,
 ) -> list[str]:
-    """Return what is said at the end: the best configuration, the counts, where to go on."""
-    budget = f" of {search['num_trials']}" if search.get("num_trials") else ""
-    before_s = search.get("wall_s", 0.0)
-    sessions = f" ({show_duration(before_s + duration_s)} in all its sessions)" if before_s else ""
-    ending = f"after {show_duration(duration_s)}{sessions} with {len(records)}{budget} trials"
-    lines = ["", f"{search.get('name', 'the search')} ended {ending}: {count_line(records)}"]
-    if is_demo(search):
+    """Return what is said at the end: the best configuration, the counts, where to go on.
+
+    ``earlier_s`` is what the search took before this session.
+    """
+    took = show_duration(duration_s)
+    if earlier_s:
+        took += f" ({show_duration(earlier_s + duration_s)} in all its sessions)"
+    ending = f"ended after {took} with {len(records)} of {search.num_trials} trials"
+    lines = ["", f"{search.name} {ending}: {count_line(records)}"]
+    if search.data.is_demo:
         lines.append(DEMO_WARNING)
-    objectives = search_objectives(search)
-    best = next(iter(rank_complete(list(records), objectives)), None)
+    best = next(iter(rank_complete(list(records), search.objectives)), None)
     if confirmation is not None:
         best = next(r for r in records if r.number == confirmation.winner.trial)
     if best is None:
         lines.append("no trial ran all its epochs, so there is no best configuration")
     else:
-        if len(objectives) > 1:
-            lines += _front_lines(records, objectives)
+        if len(search.objectives) > 1:
+            lines += _front_lines(records, search.objectives)
         if confirmation is not None:
-            lines.append(_LABEL.format("confirmed", confirmation.sentence()))
-        if len(objectives) == 1:
-            lines += _best_lines(best, objectives, is_demo(search), confirmation)
+            lines.append(labelled("confirmed", confirmation.sentence()))
+        if len(search.objectives) == 1:
+            lines += _best_lines(best, search.objectives, search.data.is_demo, confirmation)
     if report is not None:
-        lines.append(_LABEL.format("report", report))
-    if folder := search.get("folder"):
-        run = shlex.quote(str(folder))
-        lines.append(_LABEL.format("run", folder))
-        if search.get("wandb") == "offline":
-            lines.append(_LABEL.format("W&B", sync_command(Path(folder))))
-        if len(records) < search.get("num_trials", 0) or _any_running(records):
-            lines.append(_LABEL.format("go on", f"{_SEARCH} --resume {run}"))
-        elif best is not None:
-            lines.append(_LABEL.format("next", f"{_RETRAIN} --search {run}"))
+        lines.append(labelled("report", report))
+    run = shlex.quote(str(folder))
+    lines.append(labelled("run", folder))
+    if search.wandb == "offline":
+        lines.append(labelled("W&B", sync_command(folder)))
+    if len(records) < search.num_trials or _any_running(records):
+        lines.append(labelled("go on", f"{_SEARCH} --resume {run}"))
+    elif best is not None:
+        lines.append(labelled("next", f"{_RETRAIN} --search {run}"))
     return lines
 
 
-def disk_line(checkpoints: Mapping[str, int]) -> str:
+def disk_line(checkpoints: CheckpointsRecord) -> str:
     """Return what a search's checkpoints take on the disk, and how many there can ever be."""
-    num, mb = checkpoints["num"], checkpoints["bytes"] / 1e6
-    bound = f"never more than {checkpoints['at_most']}: those of running trials and the best"
+    num, mb = checkpoints.num, checkpoints.bytes / 1e6
+    bound = f"never more than {checkpoints.at_most}: those of running trials and the best"
     return labelled("disk", f"{num} checkpoint{'s' * (num != 1)}, {mb:.1f} MB ({bound})")
 
 
@@ -205,7 +197,7 @@ def _front_lines(records: Sequence[TrialRecord], objectives: Sequence[str]) -> l
         lines.append(f"trial {record.number}: {texts}")
     if len(front) > _MAX_FRONT_SHOWN:
         lines.append(f"and {len(front) - _MAX_FRONT_SHOWN} more, in the report")
-    return [_LABEL.format("" if i else "front", line) for i, line in enumerate(lines)]
+    return [labelled("" if i else "front", line) for i, line in enumerate(lines)]
 
 
 def _best_lines(
@@ -218,18 +210,18 @@ def _best_lines(
     metrics = metrics_line(last_metrics(best), objectives)
     if confirmation is not None:
         winner = confirmation.winner
-        reached = {"score": winner.score, "age_mae": winner.age_mae, **winner.values}
+        reached: Metrics = {"score": winner.score, "age_mae": winner.age_mae, **winner.values}
         metrics = metrics_line({**reached, "gender_accuracy": winner.gender_accuracy}, objectives)
         metrics += f" (means of {len(winner.seeds)} seeds)"
-    lines = [_LABEL.format("best", f"trial {best.number}: {metrics}")]
+    lines = [labelled("best", f"trial {best.number}: {metrics}")]
     if not demo:
         meaning = "(a lower score is better; 1 is the reference's published model)"
-        lines.append(_LABEL.format("", meaning))
+        lines.append(labelled("", meaning))
     block = json.dumps(_settings(best), indent=2).splitlines()
-    return lines + [_LABEL.format("" if i else "settings", line) for i, line in enumerate(block)]
+    return lines + [labelled("" if i else "settings", line) for i, line in enumerate(block)]
 
 
-def _settings(record: TrialRecord) -> dict[str, Any]:
+def _settings(record: TrialRecord) -> Settings:
     """Return what ``--config`` needs to train a trial's configuration again.
 
     What was searched, as far as the trial used it, stands first, also where it is the default;

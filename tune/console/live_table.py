@@ -1,7 +1,6 @@
 """The picture of a running search: a function from what is known to what rich draws."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from rich import box
 from rich.console import ConsoleDimensions, Group, RenderableType
@@ -19,6 +18,7 @@ from tune.console.lines import (
 )
 from tune.console.progress import Progress
 from tune.records.trials import last_metrics
+from tune.spaces.objectives import Settings
 from utkface.evaluation.report.text import show, show_duration, show_fixed
 
 _NUM_OTHER_LINES = 13  # of the picture, besides its rows of running trials
@@ -73,9 +73,7 @@ def _trial_table(progress: Progress, size: ConsoleDimensions) -> Table:
     return table
 
 
-def _fitting_names(
-    names: Sequence[str], configs: Sequence[Mapping[str, Any]], width: int
-) -> list[str]:
+def _fitting_names(names: Sequence[str], configs: Sequence[Settings], width: int) -> list[str]:
     """Return as many of the hyperparameters, in their order, as fit into ``width`` characters."""
     fitting = []
     for name in names:

@@ -6,10 +6,9 @@ Plain bookkeeping without any drawing; `tune.console.screen` shows it.
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from tune.records.trials import TrialRecord, rank_complete, split_differing
-from tune.spaces.objectives import SCORE
+from tune.spaces.objectives import SCORE, Metrics, Settings
 
 
 @dataclass
@@ -17,9 +16,9 @@ class RunningTrial:
     """A trial in progress and what its last finished epoch measured."""
 
     number: int
-    config: dict[str, Any]
+    config: Settings
     epochs_done: int
-    metrics: dict[str, Any] = field(default_factory=dict)  # empty before its first epoch
+    metrics: Metrics = field(default_factory=dict)  # empty before its first epoch
 
 
 class Progress:
@@ -49,20 +48,20 @@ class Progress:
         self._began_s = clock()
         self._first_start_s: float | None = None  # the speed is counted from here
         self._num_epochs = 0  # finished since then, over all trials
-        self._configs: dict[int, dict[str, Any]] = {n: r.config for n, r in self.ended.items()}
+        self._configs: dict[int, Settings] = {n: r.config for n, r in self.ended.items()}
 
-    def start_trial(self, number: int, config: dict[str, Any], epochs_done: int) -> None:
+    def start_trial(self, number: int, config: Settings, epochs_done: int) -> None:
         """Note that a trial starts, or goes on after ``epochs_done`` epochs."""
         if self._first_start_s is None:
             self._first_start_s = self._clock()
         self.running[number] = RunningTrial(number, config, epochs_done)
         self._configs[number] = config
 
-    def finish_epoch(self, number: int, metrics: dict[str, Any]) -> None:
+    def finish_epoch(self, number: int, metrics: Metrics) -> None:
         """Note one epoch's metrics."""
         self._num_epochs += 1
         if trial := self.running.get(number):
-            trial.epochs_done = metrics.get("epoch", trial.epochs_done + 1)
+            trial.epochs_done = int(metrics.get("epoch", trial.epochs_done + 1))
             trial.metrics = metrics
 
     def end_trial(self, record: TrialRecord) -> None:

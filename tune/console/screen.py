@@ -18,9 +18,10 @@ from rich.live import Live
 from tune.console import lines
 from tune.console.live_table import draw_search
 from tune.console.progress import Progress
-from tune.execution.reporting import Callback
-from tune.records.search import Confirmation, search_objectives
+from tune.execution.reporting import Callback, RunStart
+from tune.records.search import Confirmation, SearchRecord
 from tune.records.trials import TrialRecord
+from tune.spaces.objectives import Metrics, Settings
 
 _STATUS_INTERVAL_S = 60.0  # between two plain status lines
 
@@ -58,7 +59,8 @@ class Screen(Callback):
         self._console = console or Console(force_terminal=sys.stdout.isatty())
         self._earlier = list(earlier)
         self._clock = clock
-        self._search: dict[str, Any] = {}
+        self._earlier_s = 0.0
+        self._start: RunStart | None = None
         self._confirmation: Confirmation | None = None
         self._progress = Progress(clock=clock)
         self._live: Live | None = None
@@ -88,35 +90,36 @@ class Screen(Callback):
         self._last_line_s = self._clock()
 
     @_harmless
-    def search_started(self, search: dict[str, Any]) -> None:
+    def search_started(self, start: RunStart) -> None:
         """Say what is searched and where to watch it, then show the table."""
-        self._search = search
+        self._start, search = start, _search_of(start)
+        self._earlier_s = search.wall_s  # the record goes on counting
         self._progress = Progress(
-            num_trials=search.get("num_trials"),
-            max_epochs=search.get("max_epochs"),
-            time_budget_s=(search.get("options") or {}).get("time_budget"),
-            objectives=search_objectives(search),
+            num_trials=search.num_trials,
+            max_epochs=search.max_epochs,
+            time_budget_s=search.options.time_budget,
+            objectives=search.objectives,
             earlier=self._earlier,
             clock=self._clock,
         )
-        for line in lines.introduction(search):
+        for line in lines.introduction(start, search):
             self.say(line)
         if self._console.is_terminal and self._console.is_interactive:
             self._live = Live(
                 console=self._console, get_renderable=self._draw, refresh_per_second=1
             )
             self._live.start()
-        elif lines.is_demo(search):
+        elif search.data.is_demo:
             self.say(lines.DEMO_WARNING)
 
     @_harmless
-    def trial_started(self, number: int, config: dict[str, Any], epochs_done: int) -> None:
+    def trial_started(self, number: int, config: Settings, epochs_done: int) -> None:
         """Add the trial to the table."""
         with self._lock:
             self._progress.start_trial(number, config, epochs_done)
 
     @_harmless
-    def epoch_finished(self, number: int, metrics: dict[str, Any]) -> None:
+    def epoch_finished(self, number: int, metrics: Metrics) -> None:
         """Update the trial's row; without a table, say where things stand now and then."""
         with self._lock:
             self._progress.finish_epoch(number, metrics)
@@ -147,18 +150,21 @@ class Screen(Callback):
         if self._live is not None:
             self._live.transient = True
         self._stop_table()
-        for line in lines.summary(
-            self._search, records, report, self._progress.elapsed_s, self._confirmation
-        ):
+        assert self._start is not None
+        search, folder = _search_of(self._start), self._start.folder
+        times = self._progress.elapsed_s, self._earlier_s
+        for line in lines.summary(search, folder, records, report, *times, self._confirmation):
             self.say(line)
 
     def _draw(self) -> RenderableType:
         """Return the table as of now; rich calls this once a second, from a thread of its own."""
+        assert self._start is not None
+        search = _search_of(self._start)
         with self._lock:
             return draw_search(
                 self._progress,
-                name=str(self._search.get("name", "search")),
-                demo=lines.is_demo(self._search),
+                name=search.name,
+                demo=search.data.is_demo,
                 size=self._console.size,
             )
 
@@ -175,3 +181,8 @@ class Screen(Callback):
             self._stop_table()
         finally:
             print(f"the search goes on unseen: the screen failed with {error!r}", file=sys.stderr)
+
+
+def _search_of(start: RunStart) -> SearchRecord:
+    assert isinstance(start.record, SearchRecord), "a retraining has a screen of its own"
+    return start.record

@@ -17,7 +17,7 @@ from tune.cluster import Resources, staged_here
 from tune.execution.reporting import UNSAVED
 from tune.execution.session import SearchSession
 from tune.execution.trainable import FaceTrainable, TrialJob
-from tune.records.disk import told_in_one_line
+from tune.records.files import told_in_one_line
 from tune.records.run_folder import RunFolder
 from utkface.io import UserError
 

@@ -1,14 +1,26 @@
 """What a trial reports to the driver, and what the driver tells those who watch."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from tune.records.search import Confirmation
+from tune.records.retrain import RetrainRecord
+from tune.records.search import Confirmation, SearchRecord
 from tune.records.trials import TrialRecord
+from tune.spaces.objectives import Metrics, Settings
 
 #: The kinds of result: an epoch's metrics; that the trial diverged; why it cannot go on; why
 #: nothing can, as its checkpoint could not be written.
 METRICS, DIVERGED, FAILURE, UNSAVED = "metrics", "diverged", "failure", "unsaved"
+
+
+@dataclass(frozen=True)
+class RunStart:
+    """A run that begins or goes on: its record, and where to watch it."""
+
+    record: SearchRecord | RetrainRecord
+    folder: Path
+    dashboard: str | None = None  # its URL
+    wandb_line: str | None = None  # on how W&B is used, where that was not asked for
 
 
 class Callback:
@@ -18,13 +30,13 @@ class Callback:
     deals with its own failures: a search never ends because somebody could not watch it.
     """
 
-    def search_started(self, search: dict[str, Any]) -> None:
-        """Take note of what was asked; ``search`` is the content of ``search.json``."""
+    def search_started(self, start: RunStart) -> None:
+        """Take note of what was asked."""
 
-    def trial_started(self, number: int, config: dict[str, Any], epochs_done: int) -> None:
+    def trial_started(self, number: int, config: Settings, epochs_done: int) -> None:
         """Take note of a trial that starts, or goes on after ``epochs_done`` epochs."""
 
-    def epoch_finished(self, number: int, metrics: dict[str, Any]) -> None:
+    def epoch_finished(self, number: int, metrics: Metrics) -> None:
         """Take note of one epoch's metrics."""
 
     def trial_retried(self, number: int, reason: str) -> None:

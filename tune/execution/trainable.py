@@ -20,7 +20,8 @@ from tune.cluster.nodes import Weights, open_packed
 from tune.cluster.resources import Resources
 from tune.execution.checkpoints import CheckpointStore
 from tune.execution.reporting import DIVERGED, FAILURE, METRICS, UNSAVED
-from tune.records.disk import cannot_write
+from tune.records.files import cannot_write
+from tune.spaces.objectives import Metrics
 from utkface.config import TrainConfig
 from utkface.data import Faces
 from utkface.io import UserError, describe_error
@@ -74,7 +75,7 @@ class FaceTrainable(tune.Trainable):
     _number: int
     _training: Training
     _failure: Exception | None  # what ended the trial
-    _restored_metrics: dict[str, Any] | None  # of the checkpoint's epoch, still to be reported
+    _restored_metrics: Metrics | None  # of the checkpoint's epoch, still to be reported
 
     def setup(  # type: ignore[override]  # tune.with_parameters adds the job
         self, config: dict[str, Any], job: TrialJob

@@ -8,8 +8,8 @@ import sys
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
+from tune.records.search import FacesRecord, RunRecord
 from utkface.config import TRAINING_VERSION
 from utkface.data import Faces
 from utkface.io import UserError
@@ -25,15 +25,15 @@ def now() -> str:
     return datetime.now().isoformat(timespec="seconds")
 
 
-def describe_faces(faces: Faces) -> dict[str, Any]:
+def describe_faces(faces: Faces) -> FacesRecord:
     """Return what a record says of the faces, however they are split."""
-    return {
-        "source": faces.source,
-        "fingerprint": faces.fingerprint,
-        "is_demo": faces.is_demo,
-        "num_faces": len(faces.table),
-        "num_rejected": len(faces.rejected),
-    }
+    return FacesRecord(
+        source=faces.source,
+        fingerprint=faces.fingerprint,
+        is_demo=faces.is_demo,
+        num_faces=len(faces.table),
+        num_rejected=len(faces.rejected),
+    )
 
 
 def command_line() -> str:
@@ -47,10 +47,10 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **packages}
 
 
-def list_code_changes(record: dict[str, Any]) -> list[str]:
+def list_code_changes(record: RunRecord) -> list[str]:
     """Name what a run that goes on is carried out with now that it was not when it began."""
     now_ = {"commit": commit(), **{name: versions()[name] for name in _DECISIVE}}
-    then = {"commit": record.get("commit"), **record.get("versions", {})}
+    then = {"commit": record.commit, **record.versions}
     return [
         f"{name} {then.get(name)} then, {value} now"
         for name, value in now_.items()
@@ -58,14 +58,13 @@ def list_code_changes(record: dict[str, Any]) -> list[str]:
     ]
 
 
-def refuse_other_training(record: dict[str, Any], what_to_do: str) -> None:
+def refuse_other_training(record: RunRecord, what_to_do: str) -> None:
     """Raise `UserError` where a run's epochs are not what they are now."""
-    version = record.get("training_version", 1)
-    if version != TRAINING_VERSION:
+    if record.training_version != TRAINING_VERSION:
         raise UserError(
-            f"{record.get('name')} was made when an epoch meant another amount of training "
-            f"(training version {version}, now {TRAINING_VERSION}), so nothing new can be compared "
-            f"with it; {what_to_do}"
+            f"{record.name} was made when an epoch meant another amount of training "
+            f"(training version {record.training_version}, now {TRAINING_VERSION}), so nothing new "
+            f"can be compared with it; {what_to_do}"
         )
 
 

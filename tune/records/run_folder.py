@@ -29,30 +29,38 @@ results/retrain-<search>-<date>-<time>/
 
 import contextlib
 import fcntl
-import json
 import os
 import shlex
 import shutil
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import ClassVar, Final, Generic, Self, TypeVar
 
-from tune.records.disk import BACKUP
-from tune.records.search import Confirmation
+from tune.records.files import BACKUP, Record
+from tune.records.retrain import Best, BestRecord, RetrainRecord
+from tune.records.search import Confirmation, Confirmed, RunRecord, SearchRecord
 from tune.records.trials import TrialRecord, pareto_front, rank_complete, trials_table
 from tune.spaces.objectives import SCORE
 from utkface.io import UV_RUN, UserError, replacing
 
 NUM_FINALISTS = 5
-FINISHED, INTERRUPTED, RUNNING, FAILED = "finished", "interrupted", "running", "failed"
+FINISHED: Final = "finished"
+INTERRUPTED: Final = "interrupted"
+RUNNING: Final = "running"
+FAILED: Final = "failed"
 
 
-class RunFolder:
-    """One search's folder; `create` makes a new one, `find` opens one that is there."""
+R = TypeVar("R", bound=RunRecord)
 
-    RECORD = "search.json"
-    KIND, HOW_TO_START = "search", "start one with --space"
+
+class RunFolder(Generic[R]):
+    """The folder of a run; `create` makes a new one, `find` opens one that is there."""
+
+    RECORD: ClassVar[str]
+    RECORD_TYPE: type[R]
+    KIND: ClassVar[str]
+    HOW_TO_START: ClassVar[str]
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
@@ -110,7 +118,7 @@ class RunFolder:
         """
         folders = [cls(results / name) for name in cls.names(results)]
         own = [folder for folder in folders if folder.can_go_on]
-        return sorted(own, key=lambda folder: folder.record["created"])
+        return sorted(own, key=lambda folder: folder._created)
 
     @classmethod
     def names(cls, results: Path) -> list[str]:
@@ -123,70 +131,24 @@ class RunFolder:
         return self.path / "study.journal"
 
     @property
-    def best(self) -> Path:
-        """The file of the best configurations, there once a trial is complete."""
-        return self.path / "best.json"
-
-    @property
     def can_go_on(self) -> bool:
         """Whether the truth about the run is here, and not its summaries alone."""
         return self.journal.is_file()
 
     @property
-    def record(self) -> dict[str, Any]:
-        """The content of ``search.json``, else of its copy; raises `UserError` without either."""
-        path = self.path / self.RECORD
-        try:
-            return json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            with contextlib.suppress(OSError, ValueError):
-                return json.loads((self.path / BACKUP / self.RECORD).read_text())
-            raise UserError(
-                f"{path} cannot be read ({error}); was the run copied whole?"
-            ) from error
+    def record(self) -> R:
+        """What is recorded of the run; raises `UserError` that names the field that is wrong."""
+        return self.RECORD_TYPE.read(self.path / self.RECORD)
 
-    def write_record(self, record: dict[str, Any]) -> None:
-        """Write ``search.json``, and a copy."""
+    @property
+    def _created(self) -> str:
+        """When the run began, whatever else is wrong with its record."""
+        return _Created.read(self.path / self.RECORD).created
+
+    def write_record(self, record: R) -> None:
+        """Write the record, and a copy."""
         for name in (self.RECORD, f"{BACKUP}/{self.RECORD}"):
-            self.write_text(name, json.dumps(record, indent=2, default=str) + "\n")
-
-    def write_tables(
-        self,
-        records: list[TrialRecord],
-        objectives: tuple[str, ...] = SCORE,
-        confirmation: Confirmation | None = None,
-    ) -> None:
-        """Write ``trials.csv`` and, where a trial is complete, ``best.json``.
-
-        The finalists are the best few trials, of several objectives the whole Pareto front; those
-        that were trained again come first, in the order of their means over seeds.
-        """
-        self.write_text("trials.csv", trials_table(records).to_csv(index=False))
-        if len(objectives) == 1:
-            ranking = rank_complete(records, objectives)[:NUM_FINALISTS]
-            order = objectives[0]
-        else:
-            ranking = pareto_front(records, objectives)
-            order = f"the Pareto front of {', '.join(objectives)}, by score"
-        if ranking:
-            confirmed = {t.trial: t for t in confirmation.trials} if confirmation else {}
-            by_number = {record.number: record for record in records}
-            first = [by_number[number] for number in confirmed]
-            ranking = first + [record for record in ranking if record not in first]
-            finalists = [
-                {
-                    "trial": r.number,
-                    "score": confirmed[r.number].score if r.number in confirmed else r.score,
-                    "metrics": r.epochs[-1],
-                    "config": r.config,
-                    "confirmed": confirmed[r.number].model_dump()
-                    if r.number in confirmed
-                    else None,
-                }
-                for r in ranking
-            ]
-            best = {**finalists[0], "order": order, "finalists": finalists}
-            self.write_text("best.json", json.dumps(best, indent=2) + "\n")
+            record.write(self.path / name)
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file of the run, whole or not at all."""
@@ -217,16 +179,65 @@ class RunFolder:
             yield
 
 
-class RetrainFolder(RunFolder):
-    """One retraining's folder."""
+class _Created(Record):
+    created: str
 
-    RECORD = "retrain.json"
-    KIND, HOW_TO_START = "retraining", "start one with tune/retrain_best.py"
+
+class SearchFolder(RunFolder[SearchRecord]):
+    """One search's folder."""
+
+    RECORD, RECORD_TYPE = "search.json", SearchRecord
+    KIND, HOW_TO_START = "search", "start one with --space"
 
     @property
-    def evaluation(self) -> dict[str, Any]:
-        """The content of ``evaluation.json``, once there is one."""
-        return json.loads((self.path / "evaluation.json").read_text(encoding="utf-8"))
+    def best(self) -> Path:
+        """The file of the best configurations, there once a trial is complete."""
+        return self.path / "best.json"
+
+    def write_tables(
+        self,
+        records: list[TrialRecord],
+        objectives: tuple[str, ...] = SCORE,
+        confirmation: Confirmation | None = None,
+    ) -> None:
+        """Write ``trials.csv`` and, where a trial is complete, ``best.json``.
+
+        The finalists are the best few trials, of several objectives the whole Pareto front; those
+        that were trained again come first, in the order of their means over seeds.
+        """
+        self.write_text("trials.csv", trials_table(records).to_csv(index=False))
+        if len(objectives) == 1:
+            ranking = rank_complete(records, objectives)[:NUM_FINALISTS]
+            order = objectives[0]
+        else:
+            ranking = pareto_front(records, objectives)
+            order = f"the Pareto front of {', '.join(objectives)}, by score"
+        if ranking:
+            confirmed = {t.trial: t for t in confirmation.trials} if confirmation else {}
+            by_number = {record.number: record for record in records}
+            first = [by_number[number] for number in confirmed]
+            ranking = first + [record for record in ranking if record not in first]
+            finalists = [_best_of(record, confirmed.get(record.number)) for record in ranking]
+            best = BestRecord(**dict(finalists[0]), order=order, finalists=finalists)
+            best.write(self.path / "best.json")
+
+
+def _best_of(record: TrialRecord, confirmed: Confirmed | None) -> Best:
+    assert record.score is not None, "it is complete"
+    return Best(
+        trial=record.number,
+        score=confirmed.score if confirmed else record.score,
+        metrics=record.epochs[-1],
+        config=record.config,
+        confirmed=confirmed,
+    )
+
+
+class RetrainFolder(RunFolder[RetrainRecord]):
+    """One retraining's folder."""
+
+    RECORD, RECORD_TYPE = "retrain.json", RetrainRecord
+    KIND, HOW_TO_START = "retraining", "start one with tune/retrain_best.py"
 
 
 def sync_command(folder: Path, *, include_online: bool = False) -> str:

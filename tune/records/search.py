@@ -1,51 +1,38 @@
 """The content of ``search.json``: what a search was asked, what it ran on, and what came of it."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, field_serializer, field_validator
 
-from tune.spaces.objectives import SCORE
-from utkface.io import UserError, replacing
-
-
-class _Record(BaseModel):
-    # A newer version's fields are no reason to refuse what an older one can read.
-    model_config = ConfigDict(extra="ignore", allow_inf_nan=True)
+from tune.options.search import SearchOptions
+from tune.records.files import Record
+from tune.spaces.objectives import SCORE, Settings
+from tune.spaces.space import Signature
 
 
-class SpaceSignature(_Record):
-    """What a space can suggest: for each parameter its ranges and how many of 100 draws had it."""
-
-    class Parameter(_Record):
-        """A hyperparameter's ranges, one for each branch that differs."""
-
-        ranges: list[str]
-        num_draws: int
-
-    parameters: dict[str, Parameter] = {}
-    constants: dict[str, Any] = {}
-    points: list[dict[str, Any]] = []
-
-
-class DataRecord(_Record):
-    """The faces of a search and how they were split."""
+class FacesRecord(Record):
+    """The faces of a run."""
 
     source: str
     fingerprint: str
-    split_hash: str
     is_demo: bool
     num_faces: int
     num_rejected: int
+
+
+class DataRecord(FacesRecord):
+    """The faces of a search and how they were split."""
+
+    split_hash: str
     num_train: int
     num_val: int
     num_test: int
 
 
-class HardwareRecord(_Record):
+class HardwareRecord(Record):
     """What the cluster had when the search began."""
 
     machine: str = ""
@@ -56,16 +43,42 @@ class HardwareRecord(_Record):
     accelerators: list[str] = []
 
 
-class WarmStartRecord(_Record):
-    """What was taken from earlier searches; see `tune.search.warm_start`."""
+class EarlierTrial(Record):
+    """A trial of an earlier search, with its parameters in the space of the new one."""
+
+    run: str
+    trial: int
+    params: Settings
+
+
+class KnownTrial(EarlierTrial):
+    """One whose metrics are true of the new search too."""
+
+    state: str
+    epochs: Sequence[Mapping[str, int | float]]
+
+
+class TriedFirst(EarlierTrial):
+    """One whose parameters are tried first; its score says nothing here."""
+
+    score: float
+
+
+class WarmStart(Record):
+    """What a search takes from earlier ones; see `tune.search.warm_start`."""
 
     runs: list[str] = []
-    known: list[dict[str, Any]] = []
-    points: list[dict[str, Any]] = []
-    account: list[str] = []
+    known: list[KnownTrial] = []
+    points: list[TriedFirst] = []
+    account: list[str] = []  # what was taken, what was not, and why
+
+    @property
+    def first_points(self) -> list[Settings]:
+        """The parameters to try first."""
+        return [point.params for point in self.points]
 
 
-class CheckpointsRecord(_Record):
+class CheckpointsRecord(Record):
     """What checkpoints are on the disk, and how many there can ever be."""
 
     num: int
@@ -73,7 +86,7 @@ class CheckpointsRecord(_Record):
     at_most: int
 
 
-class Lead(_Record):
+class Lead(Record):
     """By how much lower the winner's score is than another's, with its 95 % interval."""
 
     over: int  # the other trial's number
@@ -92,7 +105,7 @@ class Lead(_Record):
         )
 
 
-class Confirmed(_Record):
+class Confirmed(Record):
     """A trial that was trained again: means over all its seeds, on the validation faces."""
 
     trial: int
@@ -104,7 +117,7 @@ class Confirmed(_Record):
     gender_accuracy: float
 
 
-class Confirmation(_Record):
+class Confirmation(Record):
     """What training again showed: the trials, best first, and the first one's leads."""
 
     trials: list[Confirmed]
@@ -136,22 +149,33 @@ class Confirmation(_Record):
         return f"{text}; its lead {', and '.join(parts)}" if parts else text
 
 
-class SearchRecord(_Record):
-    """The content of ``search.json``; times are ISO 8601, local."""
+Status = Literal["finished", "interrupted", "running", "failed"]
+
+
+class RunRecord(Record):
+    """What the records of all runs have in common; times are ISO 8601, local."""
 
     name: str
-    space: str
     question: str
-    space_signature: SpaceSignature
-    points: list[dict[str, Any]]  # the space's own, tried first
     command: str
-    options: dict[str, Any]  # of `tune.search.options.SearchOptions`
+    created: str
+    ended: str | None = None
+    wall_s: float = 0.0  # of all sessions
+    status: Status
+    versions: dict[str, str]
+    commit: str | None
+    training_version: int = 1  # of the code that trains: other versions' scores do not compare
+
+
+class SearchRecord(RunRecord):
+    """The content of ``search.json``."""
+
+    space: str
+    space_signature: Signature
+    points: list[Settings]  # the space's own, tried first
+    options: SearchOptions
     objectives: tuple[str, ...] = SCORE
     seed: int
-    created: str
-    ended: str | None
-    wall_s: float  # of all sessions
-    status: Literal["finished", "interrupted", "running", "failed"]
     num_trials: int
     max_epochs: int
     image_size: int
@@ -168,51 +192,28 @@ class SearchRecord(_Record):
     gpus_per_trial: float
     memory_per_trial: int = 0  # bytes; 0: not planned
     hardware: HardwareRecord
-    versions: dict[str, str]
-    commit: str | None
     wandb: str | None = None
-    warm_start: WarmStartRecord = Field(default_factory=WarmStartRecord)
+    warm_start: WarmStart = Field(default_factory=WarmStart)
     checkpoints: CheckpointsRecord | None = None
-    training_version: int = 1  # of the code that trains: other versions' scores do not compare
     confirmation: Confirmation | None = None  # what training the best again showed
 
+    @field_validator("options", mode="before")
     @classmethod
-    def parse(cls, values: Any, where: str = "search.json") -> Self:
-        """Check the content of a file; raises `UserError` that names the field that is wrong."""
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(map(str, first["loc"])) or "its content"
-            if first["type"] == "missing":
-                problem = f"{field} is missing"
-            else:
-                problem = f"{field}={first['input']!r:.80}: {first['msg'].lower()}"
-            raise UserError(
-                f"{where} cannot be read ({problem}); was the run copied whole, or made by "
-                "another version?"
-            ) from error
+    def _of_older_searches(cls, options: Any) -> Any:
+        """Complete the options of the first searches, which had no other objective."""
+        return {"objective": "score", **options} if isinstance(options, dict) else options
 
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Read a file; raises `UserError` where it is not there, damaged or of another kind."""
-        try:
-            values = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"{path} cannot be read ({error}); was the run copied whole?"
-            ) from error
-        return cls.parse(values, str(path))
-
-    def write(self, path: Path) -> None:
-        """Write a file, whole or not at all."""
-        with replacing(path) as temporary:
-            temporary.write_text(self.model_dump_json(indent=2) + "\n")
+    @field_serializer("options")
+    def _but_their_folder(self, options: SearchOptions) -> dict[str, Any]:
+        """Leave out the folder of results, which may move along with the run."""
+        return {name: value for name, value in vars(options).items() if name != "results"}
 
     @property
     def conditions(self) -> "Conditions":
         """What must be equal in another search for its scores to compare."""
-        return Conditions.of(self.model_dump())
+        return Conditions.of(
+            self.data, self.image_size, self.max_epochs, self.weights, self.training_version
+        )
 
 
 @dataclass(frozen=True)
@@ -227,16 +228,17 @@ class Conditions:
     training_version: str
 
     @classmethod
-    def of(cls, search: Mapping[str, Any]) -> Self:
-        """Read them from the content of ``search.json``, or what there will be of it."""
-        data = search.get("data") or {}
+    def of(
+        cls, data: DataRecord, image_size: int, epochs: int, weights: str, training_version: int
+    ) -> Self:
+        """Return them from what a search records."""
         return cls(
-            faces=str(data.get("fingerprint"))[:8],
-            split=str(data.get("split_hash"))[:8],
-            image_size=str(search.get("image_size")),
-            epochs=str(search.get("max_epochs")),
-            first_weights=Path(str(search.get("weights"))).name,  # a file may have several paths
-            training_version=str(search.get("training_version", 1)),
+            faces=data.fingerprint[:8],
+            split=data.split_hash[:8],
+            image_size=str(image_size),
+            epochs=str(epochs),
+            first_weights=Path(weights).name,  # a file may have several paths
+            training_version=str(training_version),
         )
 
     def differences(self, other: "Conditions") -> list[str]:
@@ -249,14 +251,3 @@ class Conditions:
             for name, (one, two) in pairs.items()
             if one != two
         ]
-
-
-def search_objectives(search: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what a search minimises, from ``search.json``; older ones had the score alone."""
-    return tuple(search.get("objectives") or SCORE)
-
-
-def confirmation_of(search: Mapping[str, Any]) -> Confirmation | None:
-    """Return what ``search.json`` says of trials that were trained again, if any were."""
-    values = search.get("confirmation")
-    return Confirmation.model_validate(values) if values else None

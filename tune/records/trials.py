@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from tune.spaces.objectives import SCORE
+from tune.spaces.objectives import SCORE, Metrics, Settings
 
 #: States in the order in which people ask for them, and how they are called on screens and pages.
 STATES = {
@@ -29,9 +29,9 @@ class TrialRecord:
     number: int
     state: str  # COMPLETE, PRUNED (stopped early), FAIL, RUNNING (unfinished): Optuna's names
     score: float | None  # the last one reported; lower is better
-    params: dict[str, Any]  # what the search space suggested
-    config: dict[str, Any]  # the whole `TrainConfig`
-    epochs: list[dict[str, Any]]  # the metrics of each finished epoch, in order
+    params: Settings  # what the search space suggested
+    config: Settings  # the whole `TrainConfig`
+    epochs: list[Metrics]  # the metrics of each finished epoch, in order
     reason: str | None  # why a FAIL failed, or how a PRUNED diverged
     started: str | None  # ISO 8601, local time
     ended: str | None
@@ -43,7 +43,7 @@ class TrialRecord:
         return self.state == "PRUNED" and self.reason is not None
 
 
-def last_metrics(record: TrialRecord) -> dict[str, Any]:
+def last_metrics(record: TrialRecord) -> Metrics:
     """Return the metrics of a trial's last epoch, nothing for a trial without one."""
     return record.epochs[-1] if record.epochs else {}
 

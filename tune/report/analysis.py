@@ -1,15 +1,14 @@
 """What can be said about a search from its trial records alone. Pure functions, no drawing."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from typing import Any
 
 import pandas as pd
 
 from tune.records.trials import TrialRecord, last_metrics, rank_complete, seconds_between
-from tune.spaces.objectives import OBJECTIVES, SCORE, judged_metric
+from tune.spaces.objectives import OBJECTIVES, SCORE, Settings, judged_metric
 from utkface.evaluation.report.text import number
 from utkface.metrics import REFERENCE_AGE_MAE, REFERENCE_GENDER_ERROR
 
@@ -178,7 +177,7 @@ def find_leads(best: TrialRecord, others: Iterable[TrialRecord], num_faces: int)
     ]
 
 
-def find_point(point: Mapping[str, Any], records: Sequence[TrialRecord]) -> TrialRecord | None:
+def find_point(point: Settings, records: Sequence[TrialRecord]) -> TrialRecord | None:
     """Return the first trial that ran one of the space's starting points, if any did."""
     for record in records:
         values = {**record.config, **record.params}

@@ -2,11 +2,11 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import ascii_uppercase
-from typing import Any, Protocol
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -23,7 +23,8 @@ from tune.records.trials import (
 )
 from tune.report.analysis import Finish, finishes
 from tune.report.facts import list_facts
-from tune.spaces.objectives import SCORE
+from tune.spaces.objectives import SCORE, Metrics
+from tune.study.past_runs import PastRun
 from utkface.evaluation.report.text import show, show_duration, show_fixed, write_page
 from utkface.io import UserError
 
@@ -32,19 +33,6 @@ _TABLE_WIDTH = 120  # at least: a line that is broken by the terminal can still 
 _MAX_NAMES = 3  # of runs in the name of a page
 #: A search whose trials ended so much later than it ran for was interrupted in between.
 _PAUSE_S = 60.0
-
-
-class Run(Protocol):
-    """A search as it was read from its folder; ``search`` is checked here."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-
-    @property
-    def search(self) -> SearchRecord | Mapping[str, Any]: ...  # noqa: D102
-
-    @property
-    def records(self) -> list[TrialRecord]: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -59,7 +47,7 @@ class Compared:
     done: list[Finish]  # the complete trials, in the order of their ends
 
     @property
-    def best_metrics(self) -> dict[str, Any]:
+    def best_metrics(self) -> Metrics:
         """The best trial's last metrics, nothing without one."""
         return last_metrics(self.best) if self.best else {}
 
@@ -80,7 +68,7 @@ class Compared:
         return max((time for time in times if math.isfinite(time)), default=math.nan)
 
 
-def compare(runs: Sequence[Run], results: Path, output: Path | None) -> int:
+def compare(runs: Sequence[PastRun], results: Path, output: Path | None) -> int:
     """Write a page about searches to ``output``, else to ``results``; return exit status 0.
 
     Raises `UserError` for fewer than two, for one that is named twice or is damaged, and where the
@@ -104,11 +92,11 @@ def compare(runs: Sequence[Run], results: Path, output: Path | None) -> int:
     return 0
 
 
-def line_up(runs: Sequence[Run]) -> list[Compared]:
+def line_up(runs: Sequence[PastRun]) -> list[Compared]:
     """Return the searches with letters, each with its best trial."""
     compared = []
     for index, run in enumerate(runs):
-        search = SearchRecord.parse(run.search, f"{run.name}/search.json")
+        search = run.search
         best = next(iter(rank_complete(run.records, search.objectives)), None)
         place, turn = index % 26, index // 26
         letter = ascii_uppercase[place] + (str(turn + 1) if turn else "")

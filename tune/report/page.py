@@ -7,7 +7,7 @@ use comes first, then how sure that is, then how the search went.
 import json
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,19 +52,17 @@ _RUNGS_WITHOUT_ASHA = (1, 3, 9, 27)
 
 
 def write_report(
-    search: SearchRecord | Mapping[str, Any],
+    search: SearchRecord,
     records: Sequence[TrialRecord],
     study: optuna.Study,
     path: Path,
 ) -> Path:
     """Write the report of a search, finished or not, to ``path`` and return it.
 
-    ``search`` may be the content of ``search.json``, which is checked; ``study`` gives the
-    parameters' distributions. Raises `UserError`.
+    ``study`` gives the parameters' distributions. Raises `UserError`.
     """
     from utkface.evaluation.report.svg import drawing_style  # here, as matplotlib takes a second
 
-    search = SearchRecord.parse(search)
     records = sorted(records, key=lambda record: record.number)
     with drawing_style():
         context = _context(search, records, study, path.parent)

@@ -4,17 +4,17 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tune.console.lines import labelled
+from tune.console import labelled
 from tune.execution.checkpoints import CheckpointStore
 from tune.records.provenance import command_line, commit, versions
+from tune.records.retrain import INTERVAL, RetrainRecord
 from tune.records.run_folder import RetrainFolder
 from tune.report.league import LEAGUE_PAGE, write_league
-from tune.retrain.models import INTERVAL, JobRecord, judged_rows, training_rows
+from tune.retrain.models import JobRecord, judged_rows, training_rows
 from tune.retrain.plan import Plan
 from tune.retrain.predictions import JudgedModel, interval_of, judge_models, prediction_table
 from utkface.data import find_source
@@ -25,9 +25,11 @@ from utkface.evaluation.explain import write_explanations
 from utkface.evaluation.quality import measure_quality
 from utkface.evaluation.records import (
     BaselineRow,
+    DataFacts,
     Evaluation,
     Evaluator,
     Explanation,
+    Hardware,
     Pair,
     Row,
     Settings,
@@ -42,13 +44,13 @@ Predicted = tuple[np.ndarray, np.ndarray]
 def evaluate(
     plan: Plan,
     folder: RetrainFolder,
-    record: dict[str, Any],
+    record: RetrainRecord,
     trained: Sequence[JobRecord],
     checkpoints: CheckpointStore,
 ) -> list[str]:
     """Evaluate what was trained, write everything into the folder; return lines to print."""
     started = time.perf_counter()
-    about = {"run": folder.path.name, "commit": record["commit"], **record["data"]}
+    about = {"run": folder.path.name, "commit": record.commit, **dict(record.data)}
     judged, intervals = judge_models(plan, trained, checkpoints, about, folder.path / "models")
     prediction_s = time.perf_counter() - started
     predictions = prediction_table(plan, judged)
@@ -61,8 +63,15 @@ def evaluate(
     baselines = list(_baselines(plan, faces)) if plan.options.baselines else []
     explanation, sheets = _explain(plan, faces, groups[0], folder)
     evaluation = Evaluation(
-        **{name: record[name] for name in ("name", "created", "command", "commit", "versions")},
-        **{name: record[name] for name in ("hardware", "search", "data", "wall_s")},
+        name=record.name,
+        created=record.created,
+        command=record.command,
+        commit=record.commit,
+        versions=record.versions,
+        hardware=Hardware(**dict(record.hardware)) if record.hardware else Hardware(),
+        search=record.search,
+        data=DataFacts(**dict(record.data)),
+        wall_s=record.wall_s,
         evaluated_by=Evaluator(command=command_line(), commit=commit(), versions=versions()),
         image_size=plan.finalists[0].config.image_size,
         epochs=plan.finalists[0].config.epochs,

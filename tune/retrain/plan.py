@@ -12,10 +12,10 @@ from typing import Any
 import pandas as pd
 
 from search_spaces.common import REFERENCE_SETTINGS
-from tune.console.lines import labelled
-from tune.records.run_folder import FINISHED, RunFolder
-from tune.retrain.models import INTERVAL, RETRAIN, Job
-from tune.retrain.options import RetrainOptions
+from tune.console import labelled
+from tune.options.retrain import RetrainOptions
+from tune.records.retrain import INTERVAL, RETRAIN, BestRecord, Job, RetrainRecord
+from tune.records.run_folder import FINISHED, SearchFolder
 from utkface.config import TrainConfig
 from utkface.data import Faces, Split, find_source, load_faces, make_split
 from utkface.io import UserError
@@ -98,19 +98,20 @@ class Plan:
 def prepare(options: RetrainOptions) -> Plan:
     """Find, load and check everything; raises `UserError` for whatever is wrong."""
     search = find_search(options)
-    searched = search.record if search else {}
+    searched = search.record if search else None
     finalists = [
         Finalist(finalist.label, _with_options(finalist.config, options))
         for finalist in find_finalists(options, search)
     ]
     if len({finalist.label for finalist in finalists}) < len(finalists):
         raise UserError("two configurations of --config have one name; rename one of the files")
-    then = searched.get("options", {})
+    then = searched.options if searched else None
     decided = dataclasses.replace(
         options,
-        search=searched.get("name"),
-        weights=options.weights or _weights_here(then.get("weights"), finalists[0].config),
-        data=options.data or _data_here(then.get("data")),
+        search=searched.name if searched else None,
+        weights=options.weights
+        or _weights_here(then.weights if then else None, finalists[0].config),
+        data=options.data or _data_here(then.data if then else None),
     )
     if search is not None:
         print(labelled("search", describe_search(search)))
@@ -120,19 +121,18 @@ def prepare(options: RetrainOptions) -> Plan:
     return plan
 
 
-def prepare_resumed(options: RetrainOptions, record: dict[str, Any]) -> Plan:
+def prepare_resumed(options: RetrainOptions, record: RetrainRecord) -> Plan:
     """Prepare to go on from ``retrain.json``: neither search nor configuration files are needed.
 
     Raises `UserError` for whatever is wrong.
     """
     finalists = [
-        Finalist(entry["label"], TrainConfig.from_dict(entry["config"]))
-        for entry in record["finalists"]
+        Finalist(entry.label, TrainConfig.from_dict(entry.config)) for entry in record.finalists
     ]
     plan = _load(options, finalists)
-    if plan.faces.fingerprint != record["data"]["fingerprint"]:
+    if plan.faces.fingerprint != record.data.fingerprint:
         raise UserError(
-            f"the faces have changed since {record['name']} began; give the old ones "
+            f"the faces have changed since {record.name} began; give the old ones "
             "with --data, or start a new retraining"
         )
     return plan
@@ -192,17 +192,17 @@ def _with_options(config: TrainConfig, options: RetrainOptions) -> TrainConfig:
     return config.replace(**{name: value for name, value in asked.items() if value is not None})
 
 
-def _refuse_other_faces(search: RunFolder, faces: Faces) -> None:
-    then = search.record["data"]
-    if then["fingerprint"] != faces.fingerprint:
+def _refuse_other_faces(search: SearchFolder, faces: Faces) -> None:
+    then = search.record.data
+    if then.fingerprint != faces.fingerprint:
         raise UserError(
-            f"{search.path.name} searched {then['num_faces']} faces from {then['source']}, but "
+            f"{search.path.name} searched {then.num_faces} faces from {then.source}, but "
             f"{faces.source} holds {len(faces.table)} others or changed ones; give the old faces "
             f"with --data, or train on these with --config {search.path / 'best.json'}"
         )
 
 
-def find_search(options: RetrainOptions) -> RunFolder | None:
+def find_search(options: RetrainOptions) -> SearchFolder | None:
     """Return the search to take finalists from: by default the newest of one's own that has any.
 
     It may have been interrupted: the best of what there is can be retrained. None where
@@ -211,7 +211,7 @@ def find_search(options: RetrainOptions) -> RunFolder | None:
     if options.config:
         return None
     if options.search is not None:
-        folder = RunFolder.find(options.results, options.search)
+        folder = SearchFolder.find(options.results, options.search)
         if not folder.best.is_file():
             raise UserError(
                 f"no trial of {folder.path.name} has run all its epochs, so it has no best "
@@ -219,7 +219,7 @@ def find_search(options: RetrainOptions) -> RunFolder | None:
                 f"{folder.path.name}, or give a configuration with --config"
             )
         return folder
-    own = RunFolder.own(options.results)
+    own = SearchFolder.own(options.results)
     with_best = [folder for folder in own if folder.best.is_file()]
     if with_best:
         return with_best[-1]
@@ -228,7 +228,7 @@ def find_search(options: RetrainOptions) -> RunFolder | None:
             f"no trial of your searches in {options.results} has run all its epochs yet; let the "
             "newest go on with python tune/run_search.py --resume"
         )
-    examples = RunFolder.names(options.results)
+    examples = SearchFolder.names(options.results)
     hint = f" ({len(examples)} came with the code: --search {examples[-1]})" if examples else ""
     raise UserError(
         f"there is no search of yours in {options.results}{hint}; run this first: "
@@ -236,36 +236,29 @@ def find_search(options: RetrainOptions) -> RunFolder | None:
     )
 
 
-def describe_search(folder: RunFolder) -> str:
+def describe_search(folder: SearchFolder) -> str:
     """Return in one line which search is retrained, and how far it came."""
     record = folder.record
     table = pd.read_csv(folder.path / "trials.csv")
     num_complete = int((table["state"] == "COMPLETE").sum())
     ended = int((table["state"] != "RUNNING").sum())
-    how_far = f"{ended} of {record['num_trials']} trials ended, {num_complete} of them complete"
-    if record["status"] == FINISHED:
+    how_far = f"{ended} of {record.num_trials} trials ended, {num_complete} of them complete"
+    if record.status == FINISHED:
         return f"{folder.path.name}, finished: {how_far}"
     return (
-        f"{folder.path.name}, {record['status']}: {how_far}; its best may be yet to come "
+        f"{folder.path.name}, {record.status}: {how_far}; its best may be yet to come "
         "(python tune/run_search.py --resume)"
     )
 
 
-def find_finalists(options: RetrainOptions, search: RunFolder | None) -> list[Finalist]:
+def find_finalists(options: RetrainOptions, search: SearchFolder | None) -> list[Finalist]:
     """Return the configurations to retrain, best first; ``search`` as from `find_search`."""
     if search is None:
         return [_from_name(name) for name in options.config or []]
-    path = search.best
-    try:
-        found = json.loads(path.read_text())["finalists"]
-        finalists = [
-            Finalist(f"trial {entry['trial']}", TrainConfig.from_dict(entry["config"]))
-            for entry in found
-        ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"{path} cannot be read ({error!r}); was the run copied whole?") from error
+    finalists = [
+        Finalist(f"trial {best.trial}", TrainConfig.from_dict(best.config))
+        for best in BestRecord.read(search.best).finalists
+    ]
     if options.top_k > len(finalists):
         raise UserError(
             f"{search.path.name} names {len(finalists)} finalists, not {options.top_k}; ask for "

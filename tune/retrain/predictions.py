@@ -1,15 +1,15 @@
 """What trained models say of the faces they are judged on, kept as one table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tune.execution.checkpoints import CheckpointStore
-from tune.retrain.models import INTERVAL, Job, JobRecord, judged_rows
+from tune.records.retrain import INTERVAL, Job
+from tune.retrain.models import JobRecord, judged_rows
 from tune.retrain.plan import Plan
 from utkface.config import TrainConfig
 from utkface.evaluation.records import FittedIntervals
@@ -42,7 +42,7 @@ def judge_models(
     plan: Plan,
     records: Sequence[JobRecord],
     checkpoints: CheckpointStore,
-    about: dict[str, Any],
+    about: Mapping[str, object],
     models: Path,
 ) -> tuple[list[JudgedModel], dict[str, FittedIntervals] | None]:
     """Predict with every trained model, and save each as a file of its own in ``models``.
@@ -109,7 +109,7 @@ def _predict(
     plan: Plan,
     record: JobRecord,
     checkpoints: CheckpointStore,
-    about: dict[str, Any],
+    about: Mapping[str, object],
     models: Path,
     interval: AgeIntervals | None,
 ) -> JudgedModel:

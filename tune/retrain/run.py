@@ -1,16 +1,18 @@
 """A retraining from its options to its folder: prepare, train, evaluate."""
 
+import platform
 import time
+from argparse import Namespace
 from contextlib import ExitStack
-from typing import Any
 
 from tune import cluster
-from tune.console.lines import labelled
+from tune.console import labelled
 from tune.execution.checkpoints import CheckpointStore
 from tune.execution.ray_adapter import run_trials
-from tune.execution.reporting import Callback
+from tune.execution.reporting import Callback, RunStart
 from tune.execution.session import SearchSession, interruptible
 from tune.execution.trainable import trial_job
+from tune.options.retrain import RetrainOptions
 from tune.records.provenance import (
     command_line,
     commit,
@@ -20,16 +22,18 @@ from tune.records.provenance import (
     refuse_other_training,
     versions,
 )
+from tune.records.retrain import RETRAIN, ChosenConfig, Job, RetrainRecord, SharedHardware
 from tune.records.run_folder import FAILED, FINISHED, INTERRUPTED, RUNNING, RetrainFolder
 from tune.records.trials import TrialRecord
 from tune.retrain.evaluate import evaluate
-from tune.retrain.models import RETRAIN, Job, RetrainStudy, training_rows
-from tune.retrain.options import RetrainOptions
+from tune.retrain.models import RetrainStudy, training_rows
 from tune.retrain.plan import Plan, prepare, prepare_resumed
 from tune.retrain.screen import RetrainScreen
+from tune.spaces.objectives import Metrics
 from tune.tracking.wandb_logger import WandbLogger, resolve_mode
 from utkface.config import TRAINING_VERSION
 from utkface.data.faces import write_data_tables
+from utkface.evaluation.records import read_evaluation
 from utkface.io import UV_RUN
 
 
@@ -48,7 +52,7 @@ def start(options: RetrainOptions) -> int:
         return Retraining(plan, folder, record).run(stack)
 
 
-def resume(folder: RetrainFolder, given: dict[str, Any]) -> int:
+def resume(folder: RetrainFolder, given: Namespace) -> int:
     """Go on with an interrupted retraining, or evaluate a finished one anew."""
     with ExitStack() as stack:
         stack.enter_context(folder.lock())
@@ -56,20 +60,20 @@ def resume(folder: RetrainFolder, given: dict[str, Any]) -> int:
         refuse_other_training(record, "start a new retraining")
         for change in list_code_changes(record):
             print(labelled("changed", change))
-        options = RetrainOptions(**record["options"]).resumed_with(given)
+        options = record.options.resumed_with(given, "the retraining", "a new one")
         plan = prepare_resumed(options, record)
-        record |= {"options": options.to_dict(), "question": plan.question}
+        record.options, record.question = options, plan.question
         return Retraining(plan, folder, record).run(stack)
 
 
 class Retraining(Callback):
     """One run of the command over a folder: trains what is missing, then evaluates."""
 
-    def __init__(self, plan: Plan, folder: RetrainFolder, record: dict[str, Any]) -> None:
+    def __init__(self, plan: Plan, folder: RetrainFolder, record: RetrainRecord) -> None:
         self.plan, self.folder, self.record = plan, folder, record
         self.trained = RetrainStudy(folder.journal)
         self.checkpoints = CheckpointStore.of_run(plan.options.storage, folder.path)
-        self._wall_s = record["wall_s"] - time.monotonic()
+        self._wall_s = record.wall_s - time.monotonic()
         self._weights = cluster.Weights.read(plan.weights)
         self._tracker: WandbLogger | None = None
 
@@ -93,9 +97,9 @@ class Retraining(Callback):
             stack.callback(tracker.close)
             callbacks.append(tracker)
         callbacks.append(self)
-        shown = {"folder": self.folder.path, "wandb_line": wandb_line}
+        begun = RunStart(self.record, self.folder.path, wandb_line=wandb_line)
         for callback in callbacks:
-            callback.search_started({**self.record, **shown, "group": self.record["search"]})
+            callback.search_started(begun)
         session = SearchSession(
             self.trained.study, len(titles), callbacks, self.checkpoints,
             replace_failed=False, num_best=len(titles),
@@ -108,7 +112,7 @@ class Retraining(Callback):
         self, jobs: list[Job], session: SearchSession, stack: ExitStack, screen: RetrainScreen
     ) -> None:
         """Train what is not trained yet."""
-        self.record["status"] = RUNNING
+        self.record.status = RUNNING
         joined = self._join(stack, screen)
         self._save()
         rows = {job.rows: training_rows(self.plan.splits[job.protocol], job.part) for job in jobs}
@@ -119,7 +123,7 @@ class Retraining(Callback):
         with interruptible(session, None):
             run_trials(shared, self.folder, session, joined.resources)
 
-    def epoch_finished(self, number: int, metrics: dict[str, Any]) -> None:
+    def epoch_finished(self, number: int, metrics: Metrics) -> None:
         """Write ``retrain.json``, so that it can be read at any time."""
         self._save()
 
@@ -133,19 +137,26 @@ class Retraining(Callback):
         joined = cluster.join(stack, plan.options, plan.faces, self._weights, configs)
         if joined.dashboard:
             screen.say(labelled("dashboard", f"{joined.dashboard} (token: ray get-auth-token)"))
-        self.record |= {"hardware": cluster.describe(joined.resources)}
+        resources = joined.resources
+        self.record.hardware = SharedHardware(
+            machine=platform.machine(),
+            **vars(cluster.hardware()),
+            concurrency=resources.concurrency,
+            cpus_per_trial=resources.cpus_per_trial,
+            gpus_per_trial=resources.gpus_per_trial,
+        )
         return joined
 
     def _save(self) -> None:
         """Write ``retrain.json``."""
-        self.record["models"] = [record.to_dict() for record in self.trained.records()]
-        self.record["wall_s"] = round(self._wall_s + time.monotonic(), 1)
+        self.record.models = [record.to_record() for record in self.trained.records()]
+        self.record.wall_s = round(self._wall_s + time.monotonic(), 1)
         self.folder.write_record(self.record)
 
     def _finish(self, screen: RetrainScreen, interrupted: bool) -> int:
         """Evaluate what has been trained; return the exit status."""
         if interrupted:
-            self.record |= {"status": INTERRUPTED, "ended": now()}
+            self.record.status, self.record.ended = INTERRUPTED, now()
             self._save()
             command = f"{UV_RUN}python tune/retrain_best.py --resume {self.folder.path.name}"
             screen.say(labelled("go on", command))
@@ -154,40 +165,35 @@ class Retraining(Callback):
         trained = [record for record in records if record.state == "COMPLETE"]
         failed = [record for record in records if record.state == "FAIL"]
         if not any(record.job.purpose == RETRAIN for record in trained):
-            self.record |= {"status": FAILED, "ended": now()}
+            self.record.status, self.record.ended = FAILED, now()
             self._save()
             screen.say(f"error: no model could be trained; the first failed: {failed[0].reason}")
             return 1
         for line in evaluate(self.plan, self.folder, self.record, trained, self.checkpoints):
             screen.say(line)
-        self.record |= {"status": FINISHED, "ended": now()}
+        self.record.status, self.record.ended = FINISHED, now()
         self._save()
         if self._tracker is not None:
-            self._tracker.evaluation_ended(self.folder.evaluation)
+            self._tracker.evaluation_ended(read_evaluation(self.folder.path / "evaluation.json"))
         return 1 if failed else 0
 
 
-def _describe(plan: Plan, folder: RetrainFolder) -> dict[str, Any]:
-    """Return the content of ``retrain.json`` for a retraining that is about to begin."""
-    return {
-        "name": folder.path.name,
-        "question": plan.question,
-        "search": plan.options.search,
-        "command": command_line(),
-        "commit": commit(),
-        "versions": versions(),
-        "training_version": TRAINING_VERSION,
-        "hardware": {},
-        "options": plan.options.to_dict(),
-        # Kept here: by the time that this goes on, the search may have found a better one.
-        "finalists": [
-            {"label": finalist.label, "config": finalist.config.to_dict()}
+def _describe(plan: Plan, folder: RetrainFolder) -> RetrainRecord:
+    """Return what ``retrain.json`` says of a retraining that is about to begin."""
+    return RetrainRecord(
+        name=folder.path.name,
+        question=plan.question,
+        search=plan.options.search,
+        command=command_line(),
+        commit=commit(),
+        versions=versions(),
+        training_version=TRAINING_VERSION,
+        options=plan.options,
+        finalists=[
+            ChosenConfig(label=finalist.label, config=finalist.config.to_dict())
             for finalist in plan.finalists
         ],
-        "data": describe_faces(plan.faces),
-        "created": now(),
-        "ended": None,
-        "status": RUNNING,
-        "wall_s": 0.0,
-        "models": [],
-    }
+        data=describe_faces(plan.faces),
+        created=now(),
+        status=RUNNING,
+    )

@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from tune.console.lines import DEMO_WARNING, is_demo, labelled, metrics_line
-from tune.execution.reporting import Callback
+from tune.console import labelled
+from tune.console.lines import DEMO_WARNING, metrics_line
+from tune.execution.reporting import Callback, RunStart
 from tune.records.trials import TrialRecord
+from tune.spaces.objectives import Metrics, Settings
+from utkface.config import TrainConfig
 from utkface.evaluation.report.text import show_duration
 
 
@@ -48,26 +51,27 @@ class RetrainScreen(Callback):
         """Print a line above the bars; may be called from any thread."""
         self._console.print(line, markup=False)
 
-    def search_started(self, search: dict[str, Any]) -> None:
+    def search_started(self, start: RunStart) -> None:
         """Say what is retrained and where to watch it."""
-        self.say(labelled("retrain", f"{search['name']}: {search['question']}"))
-        self.say(labelled("run", search["folder"]))
-        if search.get("wandb_line"):
-            self.say(labelled("W&B", search["wandb_line"]))
-        if is_demo(search):
+        self.say(labelled("retrain", f"{start.record.name}: {start.record.question}"))
+        self.say(labelled("run", start.folder))
+        if start.wandb_line:
+            self.say(labelled("W&B", start.wandb_line))
+        if start.record.data.is_demo:
             self.say(DEMO_WARNING)
 
-    def trial_started(self, number: int, config: dict[str, Any], epochs_done: int) -> None:
+    def trial_started(self, number: int, config: Settings, epochs_done: int) -> None:
         """Show a bar for the model."""
-        title, self._num_epochs[number] = self._titles[number], config["epochs"]
+        title, num_epochs = self._titles[number], TrainConfig.from_dict(config).epochs
+        self._num_epochs[number] = num_epochs
         self._tasks[number] = self._bars.add_task(
-            title, total=config["epochs"], completed=epochs_done, state=""
+            title, total=num_epochs, completed=epochs_done, state=""
         )
         if not self._console.is_terminal:
             resumed = f", goes on after epoch {epochs_done}" if epochs_done else ""
             self.say(f"{title}: training begins{resumed}")
 
-    def epoch_finished(self, number: int, metrics: dict[str, Any]) -> None:
+    def epoch_finished(self, number: int, metrics: Metrics) -> None:
         """Move the model's bar."""
         state = f"loss {metrics['train_loss']:.3f}, {metrics['images_per_s']:.0f} images/s"
         if "score" in metrics:

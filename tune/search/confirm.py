@@ -11,23 +11,22 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tune import cluster
-from tune.console.screen import Screen
 from tune.execution.checkpoints import CheckpointStore
 from tune.execution.ray_adapter import run_trials
 from tune.execution.reporting import Callback
 from tune.execution.session import SearchSession, interruptible
 from tune.execution.trainable import TrialJob
-from tune.records.run_folder import RunFolder
+from tune.records.run_folder import SearchFolder
 from tune.records.search import Confirmation, Confirmed, Lead
 from tune.records.trials import TrialRecord, objective_values, pareto_front, rank_complete
 from tune.search.prepare import Prepared
+from tune.spaces.objectives import Metrics
 from tune.study.store import enqueued_points
-from tune.study.study import GivenTrials, SearchStudy
+from tune.study.study import GivenTrial, GivenTrials, SearchStudy
 from utkface.evaluation.bootstrap import Bootstrap, percentile_interval
 from utkface.metrics import score
 
@@ -39,10 +38,17 @@ NUM_SEEDS = 2
 SEED_OFFSET = 1000
 
 
+class FreshSeed(GivenTrial):
+    """A trial of the search, by its number, to be trained again with a seed of its own."""
+
+    trial: int
+    seed: int
+
+
 class ConfirmationLines(Callback):
     """Says how each training with a fresh seed ended."""
 
-    def __init__(self, say: Callable[[str], None], points: Sequence[dict[str, Any]]) -> None:
+    def __init__(self, say: Callable[[str], None], points: Sequence[FreshSeed]) -> None:
         self._say, self._points = say, points
 
     def trial_retried(self, number: int, reason: str) -> None:
@@ -63,7 +69,7 @@ class ConfirmationLines(Callback):
 
     def _title(self, number: int) -> str:
         point = self._points[number]
-        return f"trial {point['trial']} with seed {point['seed']}"
+        return f"trial {point.trial} with seed {point.seed}"
 
 
 def choose(records: Sequence[TrialRecord], objectives: tuple[str, ...]) -> list[TrialRecord]:
@@ -84,21 +90,33 @@ def choose(records: Sequence[TrialRecord], objectives: tuple[str, ...]) -> list[
     return finalists
 
 
+@dataclass(frozen=True)
+class ConfirmationStudy:
+    """The study of the trials that are trained again, and which trial of the search each is."""
+
+    study: SearchStudy
+    points: list[FreshSeed]  # by number
+
+
 def open_confirmation(
-    journal: Path, chosen: Sequence[TrialRecord], fixed: dict[str, Any], objectives: tuple[str, ...]
-) -> SearchStudy:
+    journal: Path,
+    chosen: Sequence[TrialRecord],
+    fixed: Mapping[str, int],
+    objectives: tuple[str, ...],
+) -> ConfirmationStudy:
     """Open the study of the trials that are trained again; it may hold some of them already."""
-    points = enqueued_points(journal, STUDY)
-    known = {(point["trial"], point["seed"]) for point in points}
+    points = [FreshSeed.parse(p, str(journal)) for p in enqueued_points(journal, STUDY)]
+    known = {(point.trial, point.seed) for point in points}
     for record in chosen:
         for seed in fresh_seeds(fixed["seed"]):
             if (record.number, seed) not in known:
                 config = {**record.config, "seed": seed}
-                points.append({"trial": record.number, "seed": seed, "config": config})
-    return SearchStudy(
+                points.append(FreshSeed(trial=record.number, seed=seed, config=config))
+    study = SearchStudy(
         journal, GivenTrials(points), fixed, kind=STUDY, objectives=objectives,
         sampler="random", scheduler="none",
     )  # fmt: skip
+    return ConfirmationStudy(study, points)
 
 
 def fresh_seeds(seed: int) -> list[int]:
@@ -116,13 +134,13 @@ class _Run:
     """One training of a configuration: its last metrics, and its predictions if they are here."""
 
     seed: int
-    metrics: dict[str, Any]
+    metrics: Metrics
     predictions: tuple[np.ndarray, np.ndarray] | None  # ages, probabilities: (N,)
 
 
 def compare(
     chosen: Sequence[TrialRecord],
-    study: SearchStudy,
+    confirmation: ConfirmationStudy,
     checkpoints: CheckpointStore,
     labels: tuple[np.ndarray, np.ndarray, np.ndarray],
 ) -> Confirmation | None:
@@ -130,6 +148,7 @@ def compare(
 
     ``labels``: age in years, gender and group of copies, each (N,), of the validation faces.
     """
+    study = confirmation.study
     runs: dict[int, list[_Run]] = {}
     for record in chosen:
         if record.state == "COMPLETE":
@@ -138,12 +157,10 @@ def compare(
             runs.setdefault(record.number, []).append(own)
     store, num_fresh = confirmation_store(checkpoints), 0
     for record in study.records():
-        point = study.space.points[record.number]
-        if record.state == "COMPLETE" and any(point["trial"] == c.number for c in chosen):
+        point = confirmation.points[record.number]
+        if record.state == "COMPLETE" and any(point.trial == c.number for c in chosen):
             known = store.load_predictions(record.number)
-            runs.setdefault(point["trial"], []).append(
-                _Run(point["seed"], record.epochs[-1], known)
-            )
+            runs.setdefault(point.trial, []).append(_Run(point.seed, record.epochs[-1], known))
             num_fresh += 1
     if not num_fresh:
         return None
@@ -221,24 +238,24 @@ def _face_scores(
 
 def train_again(
     prepared: Prepared,
-    folder: RunFolder,
+    folder: SearchFolder,
     study: SearchStudy,
     job: TrialJob,
     resources: cluster.Resources,
-    screen: Screen,
+    say: Callable[[str], None],
 ) -> SearchSession | None:
     """Train the best trials again with fresh seeds; return the session, None without any trial."""
     confirmation = _open_confirmation(prepared, folder, study)
     if confirmation is None:
         return None
-    points = confirmation.space.points
+    points = confirmation.points
     store = confirmation_store(job.checkpoints)
-    told = ConfirmationLines(screen.say, points)
-    session = SearchSession(confirmation, len(points), [told], store, replace_failed=False)
+    told = ConfirmationLines(say, points)
+    session = SearchSession(confirmation.study, len(points), [told], store, replace_failed=False)
     if session.has_more:
-        trials = ", ".join(str(number) for number in dict.fromkeys(p["trial"] for p in points))
+        trials = ", ".join(str(number) for number in dict.fromkeys(point.trial for point in points))
         seeds = " and ".join(str(seed) for seed in fresh_seeds(study.fixed["seed"]))
-        screen.say(f"trained again with seeds {seeds} (--no-confirm skips it): trial {trials}")
+        say(f"trained again with seeds {seeds} (--no-confirm skips it): trial {trials}")
         with interruptible(session, None):
             job = dataclasses.replace(job, checkpoints=store)
             run_trials(job, folder, session, resources, name="ray-confirm")
@@ -247,7 +264,7 @@ def train_again(
 
 
 def conclude(
-    prepared: Prepared, folder: RunFolder, study: SearchStudy, checkpoints: CheckpointStore
+    prepared: Prepared, folder: SearchFolder, study: SearchStudy, checkpoints: CheckpointStore
 ) -> Confirmation | None:
     """Return what training again showed."""
     confirmation = _open_confirmation(prepared, folder, study)
@@ -260,8 +277,8 @@ def conclude(
 
 
 def _open_confirmation(
-    prepared: Prepared, folder: RunFolder, study: SearchStudy
-) -> SearchStudy | None:
+    prepared: Prepared, folder: SearchFolder, study: SearchStudy
+) -> ConfirmationStudy | None:
     chosen = choose(study.records(), study.objectives)
     if not chosen:
         return None

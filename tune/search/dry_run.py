@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from tune import cluster
+from tune.options.search import SearchOptions
 from tune.search import confirm
-from tune.search.options import SearchOptions
-from tune.search.prepare import Prepared, prepare
+from tune.search.prepare import Prepared, join, prepare
 from tune.search.warm_start import WarmStart, plan_warm_start, read_runs
-from tune.spaces.objectives import describe_objectives
+from tune.spaces.objectives import Settings, describe_objectives
 from tune.study.stopping import make_rule
 from tune.tracking.wandb_logger import resolve_mode
 from utkface.config import TrainConfig
@@ -40,10 +40,8 @@ def explain(options: SearchOptions) -> int:
     warm_start = plan_warm_start(past_runs, prepared)
     _print_space(console, prepared, warm_start)
     with ExitStack() as stack:
-        weights = cluster.Weights.read(options.weights)
-        examples = prepared.space.example_configs(options.fixed)
-        joined = cluster.join(stack, options, prepared.faces, weights, examples, console.print)
-        _print_plan(console, prepared, joined.resources, examples[0])
+        joined = join(stack, prepared, console.print)
+        _print_plan(console, prepared, joined.resources)
     return 0
 
 
@@ -51,9 +49,9 @@ def _print_question(console: Console, prepared: Prepared) -> None:
     data, space, options = prepared.describe_data(), prepared.space, prepared.options
     console.print(f"[bold]{space.name}[/]: {space.question}")
     console.print(
-        f"faces: {data['num_faces']} of {data['source']} ({data['num_rejected']} rejected); "
-        f"{options.split} split: train {data['num_train']}, validation {data['num_val']}, "
-        f"test {data['num_test']}"
+        f"faces: {data.num_faces} of {data.source} ({data.num_rejected} rejected); "
+        f"{options.split} split: train {data.num_train}, validation {data.num_val}, "
+        f"test {data.num_test}"
     )
     console.print(
         f"trials: {options.num_trials} of up to {options.max_epochs} epochs at "
@@ -68,20 +66,20 @@ def _print_space(console: Console, prepared: Prepared, warm_start: WarmStart) ->
     signature = space.signature()
     num_draws = len(space.draws)
     table = Table("hyperparameter", "range", "suggested", title="what varies", title_justify="left")
-    for name, entry in signature["parameters"].items():
-        share = entry["num_draws"] / num_draws
+    for name, entry in signature.parameters.items():
+        share = entry.num_draws / num_draws
         when = "always" if share == 1 else f"in {share:.0%} of random trials"
-        table.add_row(name, " or ".join(entry["ranges"]), when)
+        table.add_row(name, " or ".join(entry.ranges), when)
     console.print(table)
-    if signature["constants"]:
-        console.print(f"constants: {_settings(signature['constants'])}")
+    if signature.constants:
+        console.print(f"constants: {_settings(signature.constants)}")
     console.print("everything else: as --list-parameters says")
     for remark in space.remarks:
         console.print(remark)
     for line in warm_start.account:
         console.print(f"warm start: {line}")
-    for point in warm_start.points:
-        console.print(f"tried first, from {point['run']}: {_settings(point['params'])}")
+    for tried in warm_start.points:
+        console.print(f"tried first, from {tried.run}: {_settings(tried.params)}")
     defaults = TrainConfig().to_dict()
     configs = space.example_configs(prepared.options.fixed)  # those of the points come first
     for index, point in enumerate(space.points):
@@ -92,7 +90,7 @@ def _print_space(console: Console, prepared: Prepared, warm_start: WarmStart) ->
         _print_ages(console, prepared, configs[index])
 
 
-def _settings(values: dict) -> str:
+def _settings(values: Settings) -> str:
     return ", ".join(f"{name}={value}" for name, value in values.items())
 
 
@@ -109,11 +107,10 @@ def _print_ages(console: Console, prepared: Prepared, config: TrainConfig) -> No
     console.print(table)
 
 
-def _print_plan(
-    console: Console, prepared: Prepared, resources: cluster.Resources, config: TrainConfig
-) -> None:
+def _print_plan(console: Console, prepared: Prepared, resources: cluster.Resources) -> None:
     """Show what trials get, and what the search takes of time and disk."""
     options = prepared.options
+    config = prepared.space.example_configs(options.fixed)[0]
     each = [f"{resources.cpus_per_trial:g} CPU"]
     if resources.gpus_per_trial:
         each.append(f"{resources.gpus_per_trial:g} GPU")

@@ -2,13 +2,16 @@
 
 import dataclasses
 import platform
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
 
-from tune.cluster.resources import Resources
+from tune import cluster
+from tune.cluster.resources import Hardware, Resources
+from tune.options.search import SearchOptions
 from tune.records.provenance import command_line, commit, describe_faces, now, versions
-from tune.records.run_folder import RUNNING, RunFolder
-from tune.search.options import SearchOptions
+from tune.records.run_folder import RUNNING, SearchFolder
+from tune.records.search import Conditions, DataRecord, HardwareRecord, SearchRecord
 from tune.spaces.space import Space, load_space
 from tune.study.stopping import make_rule
 from utkface.config import TRAINING_VERSION, TrainConfig
@@ -25,15 +28,24 @@ class Prepared:
     faces: Faces
     split: Split
 
-    def describe_data(self) -> dict[str, Any]:
+    def describe_data(self) -> DataRecord:
         """Return what ``search.json`` says of the data."""
-        return {
-            **describe_faces(self.faces),
-            "split_hash": self.split.hash,
-            "num_train": len(self.split.train),
-            "num_val": len(self.split.val),
-            "num_test": len(self.split.test),
-        }
+        return DataRecord(
+            **dict(describe_faces(self.faces)),
+            split_hash=self.split.hash,
+            num_train=len(self.split.train),
+            num_val=len(self.split.val),
+            num_test=len(self.split.test),
+        )
+
+    @property
+    def conditions(self) -> Conditions:
+        """What must be equal in another search for its scores to compare."""
+        options = self.options
+        return Conditions.of(
+            self.describe_data(), options.image_size, options.max_epochs, options.weights,
+            TRAINING_VERSION,
+        )  # fmt: skip
 
 
 def prepare(options: SearchOptions) -> Prepared:
@@ -50,45 +62,53 @@ def prepare(options: SearchOptions) -> Prepared:
     return Prepared(options, space, faces, split)
 
 
+def join(
+    stack: ExitStack, prepared: Prepared, say: Callable[[str], None] = print
+) -> cluster.Joined:
+    """Start Ray or join a cluster until the stack ends, and plan what trials get there."""
+    options = prepared.options
+    weights = cluster.Weights.read(options.weights)
+    examples = prepared.space.example_configs(options.fixed)
+    return cluster.join(stack, options, prepared.faces, weights, examples, say)
+
+
 def describe_search(
-    prepared: Prepared, folder: RunFolder, resources: Resources, hardware: dict[str, Any]
-) -> dict[str, Any]:
-    """Return the content of ``search.json`` for a search that is about to begin."""
+    prepared: Prepared, folder: SearchFolder, resources: Resources, hardware: Hardware
+) -> SearchRecord:
+    """Return what ``search.json`` says of a search that is about to begin."""
     options, space = prepared.options, prepared.space
     rule = make_rule(
         options.scheduler, options.max_epochs, options.grace_epochs, options.reduction_factor
     )
-    return {
-        "name": folder.path.name,
-        "space": space.name,
-        "question": space.question,
-        "space_signature": space.signature(),
-        "points": space.points,
-        "command": command_line(),
-        "options": options.to_dict(),
-        "objectives": options.objectives,
-        "seed": options.seed,
-        "created": now(),
-        "ended": None,
-        "wall_s": 0.0,
-        "status": RUNNING,
-        "num_trials": options.num_trials,
-        "max_epochs": options.max_epochs,
-        "image_size": options.image_size,
-        "sampler": options.sampler,
-        "scheduler": options.scheduler,
-        "grace": options.grace_epochs,
-        "reduction_factor": options.reduction_factor,
-        "rungs": list(rule.epochs),
-        "split": options.split,
-        "weights": options.weights,
-        "data": prepared.describe_data(),
-        "concurrency": resources.concurrency,
-        "cpus_per_trial": resources.cpus_per_trial,
-        "gpus_per_trial": resources.gpus_per_trial,
-        "memory_per_trial": resources.memory_per_trial,
-        "hardware": {"machine": platform.machine(), **hardware},
-        "versions": versions(),
-        "commit": commit(),
-        "training_version": TRAINING_VERSION,
-    }
+    return SearchRecord(
+        name=folder.path.name,
+        space=space.name,
+        question=space.question,
+        space_signature=space.signature(),
+        points=space.points,
+        command=command_line(),
+        options=options,
+        objectives=options.objectives,
+        seed=options.seed,
+        created=now(),
+        status=RUNNING,
+        num_trials=options.num_trials,
+        max_epochs=options.max_epochs,
+        image_size=options.image_size,
+        sampler=options.sampler,
+        scheduler=options.scheduler,
+        grace=options.grace_epochs,
+        reduction_factor=options.reduction_factor,
+        rungs=list(rule.epochs),
+        split=options.split,
+        weights=options.weights,
+        data=prepared.describe_data(),
+        concurrency=resources.concurrency,
+        cpus_per_trial=resources.cpus_per_trial,
+        gpus_per_trial=resources.gpus_per_trial,
+        memory_per_trial=resources.memory_per_trial,
+        hardware=HardwareRecord(machine=platform.machine(), **vars(hardware)),
+        versions=versions(),
+        commit=commit(),
+        training_version=TRAINING_VERSION,
+    )

@@ -6,30 +6,31 @@ Everything that the user may have got wrong is checked before a run folder is ma
 import contextlib
 import sys
 import time
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import ray
 
 from tune import cluster
-from tune.console.lines import disk_line, labelled
+from tune.console import labelled
+from tune.console.lines import disk_line
 from tune.console.screen import Screen
 from tune.execution.checkpoints import CheckpointStore
 from tune.execution.ray_adapter import run_trials
-from tune.execution.reporting import Callback
+from tune.execution.reporting import Callback, RunStart
 from tune.execution.session import SearchSession, interruptible
 from tune.execution.trainable import TrialJob, trial_job
+from tune.options.search import SearchOptions
 from tune.records.provenance import list_code_changes, now, refuse_other_training
-from tune.records.run_folder import FAILED, FINISHED, INTERRUPTED, RUNNING, RunFolder
-from tune.records.search import confirmation_of
+from tune.records.run_folder import FAILED, FINISHED, INTERRUPTED, RUNNING, SearchFolder
+from tune.records.search import CheckpointsRecord, SearchRecord, Status, WarmStart
 from tune.records.trials import TrialRecord, rank_complete
 from tune.report.page import write_report
 from tune.search import confirm
-from tune.search.options import SearchOptions
-from tune.search.prepare import Prepared, describe_search, prepare
-from tune.search.warm_start import WarmStart, plan_warm_start, read_runs
+from tune.search.prepare import Prepared, describe_search, join, prepare
+from tune.search.warm_start import known_trials, plan_warm_start, read_runs
 from tune.spaces.space import describe_change
 from tune.study.study import SEARCH_ROWS, SearchStudy
 from tune.tracking.wandb_logger import WandbLogger, resolve_mode
@@ -44,8 +45,8 @@ def start(options: SearchOptions) -> int:
     resolve_mode(options.wandb)  # says at once that online needs a key
     warm_start = plan_warm_start(past_runs, prepared)
     with ExitStack() as stack:
-        joined = _join(stack, prepared)
-        folder = RunFolder.create(options.results, prepared.space.name)
+        joined = join(stack, prepared)
+        folder = SearchFolder.create(options.results, prepared.space.name)
         stack.enter_context(folder.lock())
         _write_inputs(prepared, folder)
         for remark in prepared.space.remarks:
@@ -53,12 +54,12 @@ def start(options: SearchOptions) -> int:
         for line in warm_start.account:
             print(labelled("warm start", line))
         search = describe_search(prepared, folder, joined.resources, cluster.hardware())
-        search["warm_start"] = warm_start.to_dict()
+        search.warm_start = warm_start
         folder.write_record(search)  # from here on the run can be resumed
         return _run(stack, prepared, folder, search, joined)
 
 
-def resume(folder: RunFolder, given: dict[str, Any], *, anyway: bool = False) -> int:
+def resume(folder: SearchFolder, given: Namespace, *, anyway: bool = False) -> int:
     """Go on with an interrupted search, or extend a finished one; return the exit status.
 
     ``anyway``: also on another kind of device, whose numbers are not quite the same.
@@ -67,19 +68,48 @@ def resume(folder: RunFolder, given: dict[str, Any], *, anyway: bool = False) ->
         stack.enter_context(folder.lock())
         search = folder.record
         refuse_other_training(search, "start a new search")
-        options = SearchOptions.from_dict(search["options"]).resumed_with(given)
+        options = search.options.resumed_with(given, "the search", "a new search")
         prepared = prepare(options)
         _refuse_changes(search, prepared)
         _write_inputs(prepared, folder)  # says in seconds that the disk is still full
-        joined = _join(stack, prepared)
+        if _is_done(search, options, prepared, folder):
+            return 0
+        joined = join(stack, prepared)
         _refuse_another_device(search, joined.resources, anyway)
         for change in list_code_changes(search):
             print(labelled("changed", change))
-        search |= {"options": options.to_dict(), "num_trials": options.num_trials}
+        search.options, search.num_trials = options, options.num_trials
         return _run(stack, prepared, folder, search, joined)
 
 
-def _write_inputs(prepared: Prepared, folder: RunFolder) -> None:
+def _is_done(
+    search: SearchRecord, options: SearchOptions, prepared: Prepared, folder: SearchFolder
+) -> bool:
+    """Whether a finished search has nothing left to do; its tables and page are written anew.
+
+    Raises `UserError` for fewer trials than it has.
+    """
+    study = _open_study(prepared, folder, search.warm_start)
+    num_results = study.num_started() - study.num_unfinished() - study.num_failed()
+    if options.num_trials < num_results:
+        raise UserError(
+            f"--num-trials {options.num_trials} counts the trials of all sessions, and "
+            f"{num_results} have ended already; allowed: {num_results} or more"
+        )
+    is_confirmed = search.confirmation is not None or not options.confirm
+    unfinished = study.num_unfinished() or options.num_trials > num_results
+    if search.status != FINISHED or unfinished or not is_confirmed:
+        return False
+    records = study.records()
+    folder.write_tables(records, study.objectives, search.confirmation)
+    report = write_report(search, records, study.study, folder.path / "report.html")
+    print(labelled("finished", f"all {num_results} trials, so nothing is left to do"))
+    print(labelled("report", report))
+    print(labelled("more", f"--resume {folder.path.name} --num-trials {num_results + 8}"))
+    return True
+
+
+def _write_inputs(prepared: Prepared, folder: SearchFolder) -> None:
     """Write what is searched; again when the search goes on, should a file have been damaged."""
     folder.write_text("space.py", prepared.space.source)
     print(labelled("data", write_data_tables(prepared.faces, folder.path / "data")))
@@ -89,15 +119,15 @@ def _write_inputs(prepared: Prepared, folder: RunFolder) -> None:
 def _run(
     stack: ExitStack,
     prepared: Prepared,
-    folder: RunFolder,
-    search: dict[str, Any],
+    folder: SearchFolder,
+    search: SearchRecord,
     joined: cluster.Joined,
 ) -> int:
     """Search until the trials, the time or the user's patience are used up; write the results."""
     options, resources = prepared.options, joined.resources
     checkpoints = CheckpointStore.of_run(options.storage, folder.path)
     checkpoints.check()
-    study = _open_study(prepared, folder, WarmStart.from_dict(search.get("warm_start")))
+    study = _open_study(prepared, folder, search.warm_start)
     num_unfinished = study.num_unfinished()
     earlier = [record for record in study.records() if record.state != "RUNNING"]
     screen = stack.enter_context(Screen(earlier=earlier))
@@ -108,11 +138,11 @@ def _run(
         stack.callback(tracker.close)
         callbacks.append(tracker)
     writer = RecordWriter(folder, search, study)
-    search |= {"status": RUNNING, "wandb": mode, "concurrency": resources.concurrency}
+    search.status, search.wandb, search.concurrency = RUNNING, mode, resources.concurrency
     callbacks.append(writer)
-    shown = {"folder": folder.path, "dashboard": joined.dashboard, "wandb_line": wandb_line}
+    begun = RunStart(search, folder.path, joined.dashboard, wandb_line)
     for callback in callbacks:
-        callback.search_started({**search, **shown})
+        callback.search_started(begun)
 
     job = search_job(prepared, checkpoints, resources, joined.images_ref)
     num_best = confirm.NUM_FINALISTS if options.confirm else 1
@@ -123,27 +153,29 @@ def _run(
     session.tidy(study.records())  # a driver killed at a trial's end left that for now
     sizes = checkpoints.sizes()
     at_most = max(resources.concurrency, num_unfinished) + session.num_best
-    search["checkpoints"] = {"num": len(sizes), "bytes": sum(sizes.values()), "at_most": at_most}
+    search.checkpoints = CheckpointsRecord(
+        num=len(sizes), bytes=sum(sizes.values()), at_most=at_most
+    )
     status = _status(session)
     if status == FINISHED and options.confirm and session.interrupted:
         status = INTERRUPTED  # at the last trial's end: what is trained again is yet to come
     elif status == FINISHED and options.confirm:
         with writer.kept_if_the_disk_is_full():
             session = (
-                confirm.train_again(prepared, folder, study, job, resources, screen) or session
+                confirm.train_again(prepared, folder, study, job, resources, screen.say) or session
             )
         if session.interrupted:
             status = INTERRUPTED
         else:
             confirmation = confirm.conclude(prepared, folder, study, checkpoints)
             if confirmation is not None:
-                search["confirmation"] = confirmation.model_dump()
+                search.confirmation = confirmation
                 for callback in callbacks:
                     callback.search_confirmed(confirmation)
     report = writer.finish(status)
     for callback in callbacks:
         callback.search_ended(study.records(), report)
-    screen.say(disk_line(search["checkpoints"]))
+    screen.say(disk_line(search.checkpoints))
     return _exit_status(study, session, status)
 
 
@@ -159,7 +191,7 @@ def search_job(
     return trial_job(prepared.faces, rows, weights, checkpoints, resources, images_ref)
 
 
-def _open_study(prepared: Prepared, folder: RunFolder, warm_start: WarmStart) -> SearchStudy:
+def _open_study(prepared: Prepared, folder: SearchFolder, warm_start: WarmStart) -> SearchStudy:
     options = prepared.options
     return SearchStudy(
         folder.journal,
@@ -173,58 +205,52 @@ def _open_study(prepared: Prepared, folder: RunFolder, warm_start: WarmStart) ->
         # Few trials leave no room for Optuna's usual ten random ones.
         num_startup_trials=max(5, min(10, options.num_trials // 4)),
         first_points=warm_start.first_points,
-        known=warm_start.known_trials(prepared),
+        known=known_trials(warm_start, prepared),
     )
 
 
-def _join(stack: ExitStack, prepared: Prepared) -> cluster.Joined:
-    options = prepared.options
-    weights = cluster.Weights.read(options.weights)
-    examples = prepared.space.example_configs(options.fixed)
-    return cluster.join(stack, options, prepared.faces, weights, examples)
-
-
-def _refuse_changes(search: dict[str, Any], prepared: Prepared) -> None:
+def _refuse_changes(search: SearchRecord, prepared: Prepared) -> None:
     """Raise `UserError` that says what changed since the search began, if anything that counts."""
-    then, now_ = search["data"], prepared.describe_data()
+    then, now_ = search.data, prepared.describe_data()
     for name in ("fingerprint", "split_hash"):
-        if then[name] != now_[name]:
+        before, after = getattr(then, name), getattr(now_, name)
+        if before != after:
             raise UserError(
-                f"the data have changed since {search['name']} began: {then['num_faces']} faces "
-                f"from {then['source']} with {name} {then[name][:12]} then, {now_['num_faces']} "
-                f"faces from {now_['source']} with {now_[name][:12]} now; give the old faces "
+                f"the data have changed since {search.name} began: {then.num_faces} faces "
+                f"from {then.source} with {name} {before[:12]} then, {now_.num_faces} "
+                f"faces from {now_.source} with {after[:12]} now; give the old faces "
                 "with --data, or start a new search"
             )
-    change = describe_change(search["space_signature"], prepared.space.signature())
+    change = describe_change(search.space_signature, prepared.space.signature())
     if change:
         raise UserError(
-            f"the space has changed since {search['name']} began: {change}; "
+            f"the space has changed since {search.name} began: {change}; "
             "change it back, or start a new search"
         )
 
 
 def _refuse_another_device(
-    search: dict[str, Any], resources: cluster.Resources, anyway: bool
+    search: SearchRecord, resources: cluster.Resources, anyway: bool
 ) -> None:
     """Raise `UserError` where trials of one study would come from CPUs and from GPUs."""
     then, now_ = ("GPU" if gpus else "CPU" for gpus in (
-        search.get("gpus_per_trial"), resources.gpus_per_trial
+        search.gpus_per_trial, resources.gpus_per_trial
     ))  # fmt: skip
     if then != now_ and not anyway:
         raise UserError(
-            f"the trials of {search['name']} ran on a {then}, these would run on a {now_}, whose "
+            f"the trials of {search.name} ran on a {then}, these would run on a {now_}, whose "
             f"numbers differ; go on on a {then}, or mix them with --resume-anyway"
         )
 
 
-def _status(session: SearchSession) -> str:
+def _status(session: SearchSession) -> Status:
     if session.hopeless:
         return FAILED
     ended = [record for record in session.study.records() if record.state != "RUNNING"]
     return FINISHED if len(ended) >= session.num_trials else INTERRUPTED
 
 
-def _exit_status(study: SearchStudy, session: SearchSession, status: str) -> int:
+def _exit_status(study: SearchStudy, session: SearchSession, status: Status) -> int:
     """Return 0 unless nothing came of the search (1) or somebody stopped it (130)."""
     if status == FAILED:
         print(
@@ -241,17 +267,17 @@ def _exit_status(study: SearchStudy, session: SearchSession, status: str) -> int
 class RecordWriter(Callback):
     """Keeps ``search.json`` and the tables up to date, so that a search is readable at any time."""
 
-    def __init__(self, folder: RunFolder, search: dict[str, Any], study: SearchStudy) -> None:
+    def __init__(self, folder: SearchFolder, search: SearchRecord, study: SearchStudy) -> None:
         self._folder, self._search, self._study = folder, search, study
-        self._start_s = time.monotonic() - search["wall_s"]  # of earlier sessions
+        self._start_s = time.monotonic() - search.wall_s  # of earlier sessions
 
-    def search_started(self, search: dict[str, Any]) -> None:
+    def search_started(self, start: RunStart) -> None:
         """Write that the search is running."""
         self._folder.write_record(self._search)
 
     def trial_ended(self, record: TrialRecord) -> None:
         """Write the tables anew."""
-        self._search["wall_s"] = round(time.monotonic() - self._start_s, 1)
+        self._search.wall_s = round(time.monotonic() - self._start_s, 1)
         with contextlib.suppress(UserError):  # a full disk: the end of the search will tell
             self._folder.write_record(self._search)
             self._folder.write_tables(self._study.records(), self._study.objectives)
@@ -266,12 +292,12 @@ class RecordWriter(Callback):
                 self.finish(INTERRUPTED)
             raise
 
-    def finish(self, status: str) -> Path:
+    def finish(self, status: Status) -> Path:
         """Write everything that follows from the study; return the report's path."""
         wall_s = round(time.monotonic() - self._start_s, 1)
-        self._search |= {"status": status, "ended": now(), "wall_s": wall_s}
+        self._search.status, self._search.ended, self._search.wall_s = status, now(), wall_s
         records = self._study.records()
         self._folder.write_record(self._search)
-        self._folder.write_tables(records, self._study.objectives, confirmation_of(self._search))
+        self._folder.write_tables(records, self._study.objectives, self._search.confirmation)
         report = self._folder.path / "report.html"
         return write_report(self._search, records, self._study.study, report)

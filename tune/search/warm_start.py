@@ -11,21 +11,20 @@ its whole configuration, so that a value counts whether it was searched there or
 What was taken is part of ``search.json``, so that a search can be resumed without its forerunners.
 """
 
-import dataclasses
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
 
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tune.records.provenance import refuse_other_training
+from tune.records.search import KnownTrial, TriedFirst, WarmStart
 from tune.records.trials import TrialRecord, rank_complete
 from tune.search.prepare import Prepared
+from tune.spaces.objectives import Settings
 from tune.spaces.space import Fit, Space
-from tune.study.past_runs import PastRun, list_differences, read_run
-from utkface.config import SET_BY_COMMAND, TRAINING_VERSION, TrainConfig
+from tune.study.past_runs import PastRun, read_run
+from utkface.config import SET_BY_COMMAND, TrainConfig
 from utkface.io import UserError
 
 #: The samplers that learn from trials which their study does not hold (`InformedSampler`).
@@ -33,38 +32,6 @@ LEARNING_SAMPLERS = ("tpe", "gp")
 #: At most so many configurations of earlier searches are tried first.
 NUM_POINTS = 3
 _NUM_NAMES = 4  # of fields that are listed by name
-
-
-@dataclass(frozen=True)
-class WarmStart:
-    """What a search takes from earlier ones, as plain data: `to_dict` is its record."""
-
-    runs: list[str] = field(default_factory=list)
-    known: list[dict[str, Any]] = field(default_factory=list)  # run, trial, state, params, epochs
-    points: list[dict[str, Any]] = field(default_factory=list)  # run, trial, score, params
-    account: list[str] = field(default_factory=list)  # what was taken, what was not, and why
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the record for ``search.json``."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any] | None) -> Self:
-        """Read a record back; without one, nothing was taken."""
-        return cls(**(values or {}))
-
-    @property
-    def first_points(self) -> list[dict[str, Any]]:
-        """The parameters to try first."""
-        return [point["params"] for point in self.points]
-
-    def known_trials(self, prepared: Prepared) -> list[FrozenTrial]:
-        """Return the trials for the sampler, with the last value of each objective."""
-        options, space = prepared.options, prepared.space
-        return [
-            _to_frozen(entry, space.fit(entry["params"], options.fixed), options.objectives)
-            for entry in self.known
-        ]
 
 
 def read_runs(results: Path, names: str | None) -> list[PastRun]:
@@ -86,23 +53,17 @@ def read_runs(results: Path, names: str | None) -> list[PastRun]:
 def plan_warm_start(runs: Sequence[PastRun], prepared: Prepared) -> WarmStart:
     """Return what the trials of ``runs`` are good for in a new search."""
     options, space = prepared.options, prepared.space
-    conditions = {
-        "data": prepared.describe_data(),
-        "image_size": options.image_size,
-        "max_epochs": options.max_epochs,
-        "weights": options.weights,
-        "training_version": TRAINING_VERSION,
-    }
     sorted_runs = []
     for run in runs:
-        differences = list_differences(run.search, conditions)
+        differences = run.search.conditions.differences(prepared.conditions)
         if options.sampler not in LEARNING_SAMPLERS:
             differences.append(f"the {options.sampler} sampler learns from no other search")
         sorted_runs.append(_Sorted(run, prepared, differences))
     known = [entry for each in sorted_runs for entry in each.known]
-    points = _choose_points(sorted_runs, space, [entry["params"] for entry in known])
+    points = _choose_points(sorted_runs, space, [trial.params for trial in known])
     account = [line for each in sorted_runs for line in each.account(points)]
-    return WarmStart([run.name for run in runs], known, points, account)
+    names = [run.name for run in runs]
+    return WarmStart(runs=names, known=known, points=points, account=account)
 
 
 class _Sorted:
@@ -110,8 +71,8 @@ class _Sorted:
 
     def __init__(self, run: PastRun, prepared: Prepared, differences: list[str]) -> None:
         self.run, self._prepared, self._differences = run, prepared, differences
-        self.known: list[dict[str, Any]] = []
-        self.candidates: list[dict[str, Any]] = []  # best first
+        self.known: list[KnownTrial] = []
+        self.candidates: list[TriedFirst] = []  # best first
         self._refused: dict[str, str] = {}  # by what it is about: an example of each
         self._num_refused, self._num_stopped, self._num_unusable = 0, 0, 0
         self._constants: list[str] = []  # that differ, in so many trials
@@ -139,26 +100,38 @@ class _Sorted:
         constants = [n for n in ours if n not in SET_BY_COMMAND and ours[n] != theirs[n]]
         self._constants += [name for name in constants if name not in self._constants]
         self._num_with_constants += bool(constants)
-        entry = {"run": self.run.name, "trial": record.number, "params": fit.params}
         if not constants and not self._differences:
             epochs = [{name: epoch[name] for name in self._metrics} for epoch in record.epochs]
-            self.known.append({**entry, "state": record.state, "epochs": epochs})
+            self.known.append(
+                KnownTrial(
+                    run=self.run.name,
+                    trial=record.number,
+                    params=fit.params,
+                    state=record.state,
+                    epochs=epochs,
+                )
+            )
         elif record.state == "COMPLETE":
-            self.candidates.append({**entry, "score": record.score})
+            assert record.score is not None
+            self.candidates.append(
+                TriedFirst(
+                    run=self.run.name, trial=record.number, params=fit.params, score=record.score
+                )
+            )
         else:
             self._num_stopped += 1
 
-    def account(self, points: Sequence[dict[str, Any]]) -> list[str]:
+    def account(self, points: Sequence[TriedFirst]) -> list[str]:
         """Say in a few lines what was taken and what was not."""
         lines = []
         if self.known:
-            complete = sum(entry["state"] == "COMPLETE" for entry in self.known)
+            complete = sum(trial.state == "COMPLETE" for trial in self.known)
             lines.append(
                 f"{len(self.known)} trials known to the sampler, {complete} of them complete"
             )
-        tried = [point for point in points if point["run"] == self.run.name]
+        tried = [point for point in points if point.run == self.run.name]
         if tried:
-            trials = ", ".join(f"trial {p['trial']} ({p['score']:.4g} there)" for p in tried)
+            trials = ", ".join(f"trial {p.trial} ({p.score:.4g} there)" for p in tried)
             lines.append(f"tried first, without their scores: the parameters of {trials}")
         left_out = self._left_out(len(self.candidates) - len(tried))
         if left_out:
@@ -187,28 +160,37 @@ class _Sorted:
 
 
 def _choose_points(
-    sorted_runs: Sequence[_Sorted], space: Space, known: list[dict[str, Any]]
-) -> list[dict[str, Any]]:
+    sorted_runs: Sequence[_Sorted], space: Space, known: list[Settings]
+) -> list[TriedFirst]:
     """Return the best few distinct candidates, in turn from each run: scores may not compare."""
     seen = [*known, *(space.split_point(point)[0] for point in space.points)]
-    chosen: list[dict[str, Any]] = []
+    chosen: list[TriedFirst] = []
     longest = max((len(each.candidates) for each in sorted_runs), default=0)
     for rank in range(longest):
         for each in sorted_runs:
             if rank < len(each.candidates) and len(chosen) < NUM_POINTS:
                 candidate = each.candidates[rank]
-                if candidate["params"] not in seen:
-                    seen.append(candidate["params"])
+                if candidate.params not in seen:
+                    seen.append(candidate.params)
                     chosen.append(candidate)
     return chosen
 
 
-def _to_frozen(entry: dict[str, Any], fit: Fit, objectives: Sequence[str]) -> FrozenTrial:
-    epochs, complete = entry["epochs"], entry["state"] == "COMPLETE"
+def known_trials(warm_start: WarmStart, prepared: Prepared) -> list[FrozenTrial]:
+    """Return the trials for the sampler, with the last value of each objective."""
+    options, space = prepared.options, prepared.space
+    return [
+        _to_frozen(trial, space.fit(trial.params, options.fixed), options.objectives)
+        for trial in warm_start.known
+    ]
+
+
+def _to_frozen(trial: KnownTrial, fit: Fit, objectives: Sequence[str]) -> FrozenTrial:
+    epochs, complete = trial.epochs, trial.state == "COMPLETE"
     # As in the study itself, where Optuna takes no value of an epoch for one of several objectives.
-    curve = {e["epoch"]: e[objectives[0]] for e in epochs} if len(objectives) == 1 else {}
+    curve = {int(e["epoch"]): e[objectives[0]] for e in epochs} if len(objectives) == 1 else {}
     return create_trial(
-        state=TrialState[entry["state"]],
+        state=TrialState[trial.state],
         values=[epochs[-1][name] for name in objectives] if complete else None,
         params=fit.params,
         distributions=fit.distributions,

@@ -24,6 +24,7 @@ from optuna.distributions import (
 from optuna.trial import BaseTrial, FixedTrial
 
 from tune.spaces.file import SpaceFile
+from tune.spaces.objectives import Setting, Settings
 from utkface.config import SET_BY_COMMAND, TrainConfig
 from utkface.io import UserError
 
@@ -31,16 +32,16 @@ NUM_DRAWS = 100
 
 _KNOWN = [spec.name for spec in fields(TrainConfig)]
 
-Suggest = Callable[[BaseTrial], dict[str, Any]]
+Suggest = Callable[[BaseTrial], Settings]
 
 
 @dataclass(frozen=True)
 class Draw:
     """One random trial of a space."""
 
-    params: dict[str, Any]  # what was suggested, with the drawn values
+    params: Settings  # what was suggested, with the drawn values
     ranges: dict[str, str]  # from which range each was drawn, as text
-    constants: dict[str, Any]  # what `suggest` returned
+    constants: Settings  # what `suggest` returned
     lines: dict[str, int | None] = field(repr=False)  # of the file, where each was suggested
 
 
@@ -56,7 +57,7 @@ class RecordingTrial(FixedTrial):
     def __init__(
         self,
         number: int,
-        forced: Mapping[str, Any] | None = None,
+        forced: Mapping[str, Setting] | None = None,
         *,
         complete: bool = False,
         path: str = "",
@@ -67,7 +68,7 @@ class RecordingTrial(FixedTrial):
         self.lines: dict[str, int | None] = {}
 
     @property
-    def params(self) -> dict[str, Any]:
+    def params(self) -> Settings:
         """The values suggested so far."""
         return {name: value for name, (value, _) in self._taken.items()}
 
@@ -127,7 +128,7 @@ class RecordingTrial(FixedTrial):
         return frame.f_lineno if frame else None
 
 
-def draw_and_check(file: SpaceFile, suggest: Suggest, fixed: Mapping[str, Any]) -> list[Draw]:
+def draw_and_check(file: SpaceFile, suggest: Suggest, fixed: Mapping[str, Setting]) -> list[Draw]:
     """Run the space with seeded draws; raises `UserError` for what could not be searched."""
     draws = _random_draws(file, suggest)
     ranges_tried = set()
@@ -144,9 +145,9 @@ def check_point(
     file: SpaceFile,
     suggest: Suggest,
     index: int,
-    params: dict[str, Any],
-    overrides: dict[str, Any],
-    fixed: Mapping[str, Any],
+    params: Settings,
+    overrides: Settings,
+    fixed: Mapping[str, Setting],
 ) -> None:
     """Check that a point is a configuration that the space could suggest, or a part of such.
 
@@ -176,7 +177,7 @@ def describe(distribution: BaseDistribution) -> str:
     return text
 
 
-def run_suggest(file: SpaceFile, suggest: Suggest, trial: BaseTrial) -> dict[str, Any]:
+def run_suggest(file: SpaceFile, suggest: Suggest, trial: BaseTrial) -> Settings:
     """Return the constants; raises `UserError` with the file and line, whatever goes wrong."""
     with file.running():
         constants: Any = suggest(trial)  # a user's own code: it may return anything
@@ -222,7 +223,7 @@ def _random_draws(file: SpaceFile, suggest: Suggest) -> list[Draw]:
 
 
 def _draw(
-    file: SpaceFile, suggest: Suggest, number: int, forced: Mapping[str, Any] | None = None
+    file: SpaceFile, suggest: Suggest, number: int, forced: Mapping[str, Setting] | None = None
 ) -> tuple[RecordingTrial, Draw]:
     """Run `suggest` once and check the names; errors carry the line that was running."""
     trial = RecordingTrial(number, forced, path=str(file.path))
@@ -249,7 +250,7 @@ def _check_name(name: str) -> None:
 
 
 def _check_extremes(
-    file: SpaceFile, suggest: Suggest, number: int, name: str, fixed: Mapping[str, Any]
+    file: SpaceFile, suggest: Suggest, number: int, name: str, fixed: Mapping[str, Setting]
 ) -> None:
     trial, _ = _draw(file, suggest, number)
     for value in _extremes(trial.distributions[name]):
@@ -257,7 +258,7 @@ def _check_extremes(
         _check_config(file, draw, fixed)
 
 
-def _check_config(file: SpaceFile, draw: Draw, fixed: Mapping[str, Any]) -> None:
+def _check_config(file: SpaceFile, draw: Draw, fixed: Mapping[str, Setting]) -> None:
     """Build the configuration; an error names the range that its value was drawn from."""
     try:
         TrainConfig.from_dict({**draw.constants, **draw.params, **fixed})
@@ -268,7 +269,7 @@ def _check_config(file: SpaceFile, draw: Draw, fixed: Mapping[str, Any]) -> None
         raise file.error(f"{error}{source}", line) from error
 
 
-def _check_reached(suggest: Suggest, params: dict[str, Any], overrides: Mapping[str, Any]) -> None:
+def _check_reached(suggest: Suggest, params: Settings, overrides: Mapping[str, Setting]) -> None:
     """Try a point, drawing what it leaves out again and again: each of its values is to count."""
     unreached = {**params}
     for number in range(NUM_DRAWS):

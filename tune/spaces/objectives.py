@@ -1,4 +1,4 @@
-"""What a search can minimise, by names as in `utkface.metrics`; lower is always better."""
+"""Names that all of `tune` shares: settings, metrics, and what a search can minimise."""
 
 import difflib
 from collections.abc import Sequence
@@ -9,6 +9,12 @@ from utkface.io import UserError
 if TYPE_CHECKING:
     pass
 
+
+#: A hyperparameter's value, and a configuration or a part of one.
+Setting = bool | int | float | str | None
+Settings = dict[str, Setting]
+#: What an epoch measured, by names as in `utkface.metrics`; a metric may be None or NaN.
+Metrics = dict[str, float]
 
 #: What searches minimised before they said so.
 SCORE = ("score",)

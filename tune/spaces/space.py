@@ -8,7 +8,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -22,16 +22,36 @@ if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
     from tune.spaces.checks import Draw, Suggest
-from tune.spaces.objectives import DEFAULT_OBJECTIVES, check_objectives
+from tune.spaces.objectives import DEFAULT_OBJECTIVES, Setting, Settings, check_objectives
 
 _MAX_CHANGES_SHOWN = 4
+
+
+@dataclass
+class Range:
+    """A hyperparameter's ranges, one for each branch that differs, and how many draws had it."""
+
+    ranges: list[str]
+    num_draws: int
+
+    def __str__(self) -> str:
+        return " or ".join(self.ranges[:2]) + (" or ..." if len(self.ranges) > 2 else "")
+
+
+@dataclass
+class Signature:
+    """What a space can suggest; equal for two versions of a file that behave the same."""
+
+    parameters: dict[str, Range] = field(default_factory=dict)
+    constants: Settings = field(default_factory=dict)
+    points: list[Settings] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Fit:
     """A configuration as a space would have suggested it."""
 
-    params: dict[str, Any]
+    params: Settings
     distributions: dict[str, "BaseDistribution"]
     config: TrainConfig  # with the space's own constants
 
@@ -42,7 +62,7 @@ class Space:
 
     file: SpaceFile
     suggest: "Suggest"
-    points: list[dict[str, Any]]  # what they leave out is sampled
+    points: list[Settings]  # what they leave out is sampled
     draws: "list[Draw]"  # the seeded random trials that the space was checked with
     objectives: tuple[str, ...]  # what a search minimises unless the command line says otherwise
 
@@ -75,13 +95,13 @@ class Space:
     def remarks(self) -> list[str]:
         """What a person should know of a space that is sound, one line each."""
         remarks = []
-        for name, entry in self.signature()["parameters"].items():
-            if len(entry["ranges"]) > 1:
+        for name, parameter in self.signature().parameters.items():
+            if len(parameter.ranges) > 1:
                 used = {d.ranges[name]: d.lines[name] for d in self.draws if name in d.ranges}
                 lines = sorted({line for line in used.values() if line})
                 where = f" (lines {' and '.join(map(str, lines))})" if len(lines) > 1 else ""
                 remarks.append(
-                    f"{name} is suggested from {_ranges(entry)}{where}, depending on other values: "
+                    f"{name} is suggested from {parameter}{where}, depending on other values: "
                     "where the range that the sampler saw last does not fit, it is drawn apart "
                     "from the other parameters"
                 )
@@ -90,8 +110,8 @@ class Space:
     def config(
         self,
         trial: "BaseTrial",
-        fixed: Mapping[str, Any],
-        overrides: Mapping[str, Any] | None = None,
+        fixed: Mapping[str, Setting],
+        overrides: Mapping[str, Setting] | None = None,
     ) -> TrainConfig:
         """Return the configuration of a trial; one that was resumed gets the same again.
 
@@ -109,7 +129,7 @@ class Space:
         except UserError as error:
             raise self.file.error(error) from error
 
-    def fit(self, values: Mapping[str, Any], fixed: Mapping[str, Any]) -> Fit:
+    def fit(self, values: Mapping[str, Setting], fixed: Mapping[str, Setting]) -> Fit:
         """Return the trial of this space whose parameters have these values.
 
         ``values`` is a whole configuration, of which only what the space suggests is looked at;
@@ -128,14 +148,14 @@ class Space:
         config = TrainConfig.from_dict({**constants, **trial.params, **fixed})
         return Fit(trial.params, trial.distributions, config)
 
-    def split_point(self, point: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    def split_point(self, point: Mapping[str, Setting]) -> tuple[Settings, Settings]:
         """Split a point into parameters to enqueue and constants to override for its trial."""
         names = set(self.suggested)
         params = {name: value for name, value in point.items() if name in names}
         overrides = {name: value for name, value in point.items() if name not in names}
         return params, overrides
 
-    def example_configs(self, fixed: Mapping[str, Any]) -> list[TrainConfig]:
+    def example_configs(self, fixed: Mapping[str, Setting]) -> list[TrainConfig]:
         """Return what the points and the seeded draws would train, to see what trials may need.
 
         What a point leaves out is drawn.
@@ -150,24 +170,23 @@ class Space:
             configs.append(TrainConfig.from_dict({**draw.constants, **draw.params, **fixed}))
         return configs
 
-    def signature(self) -> dict[str, Any]:
-        """Return ranges and conditions of the parameters, the constants and the points, as JSON.
+    def signature(self) -> Signature:
+        """Return ranges and conditions of the parameters, the constants and the points.
 
-        Equal for two versions of a file that behave the same. Gathered over the seeded draws, so
-        that conditional parameters are covered: a draw's value of a parameter depends on nothing
-        but the draw's number, the parameter's name and its range, which is why adding one parameter
-        leaves the draws of all others as they were.
+        Gathered over the seeded draws, so that conditional parameters are covered: a draw's value
+        of a parameter depends on nothing but the draw's number, the parameter's name and its range,
+        which is why adding one parameter leaves the draws of all others as they were.
         """
-        parameters: dict[str, dict[str, Any]] = {}
+        parameters: dict[str, Range] = {}
         for draw in self.draws:
             for name, text in draw.ranges.items():
-                entry = parameters.setdefault(name, {"ranges": [], "num_draws": 0})
-                entry["num_draws"] += 1
-                if text not in entry["ranges"]:
-                    entry["ranges"].append(text)
+                parameter = parameters.setdefault(name, Range([], 0))
+                parameter.num_draws += 1
+                if text not in parameter.ranges:
+                    parameter.ranges.append(text)
         names = dict.fromkeys(name for draw in self.draws for name in draw.constants)
         constants = {name: self._constant(name) for name in names}
-        return {"parameters": parameters, "constants": constants, "points": self.points}
+        return Signature(parameters, constants, self.points)
 
     def _constant(self, name: str) -> Any:
         """Return a constant's value, or a digest of its values where they follow the parameters."""
@@ -179,7 +198,7 @@ class Space:
 
 
 def load_space(
-    name_or_path: str | os.PathLike[str], fixed: Mapping[str, Any] | None = None
+    name_or_path: str | os.PathLike[str], fixed: Mapping[str, Setting] | None = None
 ) -> Space:
     """Load a built-in space by name, or a user's own file by path, and check it.
 
@@ -208,18 +227,15 @@ def load_space(
     return space
 
 
-def describe_change(old: dict[str, Any], new: dict[str, Any]) -> str | None:
-    """Say in one line how a space's signature differs from an earlier one; None where it does not.
-
-    Both are what `Space.signature` returned, straight or read back from JSON.
-    """
+def describe_change(old: Signature, new: Signature) -> str | None:
+    """Say in one line how a space differs from an earlier version; None where it does not."""
     changes = [
-        *_parameter_changes(old["parameters"], new["parameters"]),
-        *_value_changes("constant ", old["constants"], new["constants"]),
+        *_parameter_changes(old.parameters, new.parameters),
+        *_value_changes("constant ", old.constants, new.constants),
     ]
-    if len(old["points"]) != len(new["points"]):
-        changes.append(f"{len(old['points'])} points are now {len(new['points'])}")
-    for number, both in enumerate(zip(old["points"], new["points"], strict=False), start=1):
+    if len(old.points) != len(new.points):
+        changes.append(f"{len(old.points)} points are now {len(new.points)}")
+    for number, both in enumerate(zip(old.points, new.points, strict=False), start=1):
         changes += _value_changes(f"point {number}: ", *both)
     if not changes:
         return None
@@ -228,7 +244,7 @@ def describe_change(old: dict[str, Any], new: dict[str, Any]) -> str | None:
     return "; ".join(changes[:_MAX_CHANGES_SHOWN] + more)
 
 
-def _check_fixed(fixed: Mapping[str, Any]) -> None:
+def _check_fixed(fixed: Mapping[str, Setting]) -> None:
     """Check what the command sets before a space is blamed for it; errors name the option."""
     try:
         TrainConfig.from_dict(fixed)
@@ -239,7 +255,7 @@ def _check_fixed(fixed: Mapping[str, Any]) -> None:
         raise UserError(text) from error
 
 
-def _points(file: SpaceFile, module: ModuleType) -> list[dict[str, Any]]:
+def _points(file: SpaceFile, module: ModuleType) -> list[Settings]:
     points = getattr(module, "POINTS", [])
     if not isinstance(points, list | tuple):
         what = f"POINTS={points!r} is {type(points).__name__}"
@@ -264,29 +280,24 @@ def _objectives(file: SpaceFile, module: ModuleType) -> tuple[str, ...]:
         raise file.error(error, line) from error
 
 
-def _parameter_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+def _parameter_changes(old: dict[str, Range], new: dict[str, Range]) -> list[str]:
     changes = []
     for name in dict.fromkeys([*old, *new]):
         if name not in new:
             changes.append(f"{name} is no longer suggested")
         elif name not in old:
-            changes.append(f"{name} is new: {_ranges(new[name])}")
-        elif old[name]["ranges"] != new[name]["ranges"]:
-            changes.append(f"{name}: {_ranges(old[name])} is now {_ranges(new[name])}")
-        elif old[name]["num_draws"] != new[name]["num_draws"]:
+            changes.append(f"{name} is new: {new[name]}")
+        elif old[name].ranges != new[name].ranges:
+            changes.append(f"{name}: {old[name]} is now {new[name]}")
+        elif old[name].num_draws != new[name].num_draws:
             changes.append(
                 f"{name} is suggested under another condition "
-                f"(in {old[name]['num_draws']} draws, now in {new[name]['num_draws']})"
+                f"(in {old[name].num_draws} draws, now in {new[name].num_draws})"
             )
     return changes
 
 
-def _ranges(entry: dict[str, Any]) -> str:
-    texts = entry["ranges"]
-    return " or ".join(texts[:2]) + (" or ..." if len(texts) > 2 else "")
-
-
-def _value_changes(prefix: str, old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+def _value_changes(prefix: str, old: Settings, new: Settings) -> list[str]:
     changes = []
     for name in dict.fromkeys([*old, *new]):
         if name not in new:

@@ -27,7 +27,7 @@ from optuna.storages.journal import (
     JournalStorage,
 )
 
-from tune.records.disk import BACKUP, cannot_write
+from tune.records.files import BACKUP, cannot_write
 from utkface.io import UserError, replacing
 
 _START = b"0" * 16  # what the first line follows

@@ -22,6 +22,8 @@ from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from tune.spaces.objectives import Settings
+
 #: Trials of one generation of NSGA-II. Optuna's 50 would make most searches a random one.
 POPULATION_SIZE = 8
 
@@ -71,7 +73,7 @@ class InformedSampler(BaseSampler):
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
+    ) -> Settings:
         """Sample parameters together."""
         assert self._shown is not None
         return self._sampler.sample_relative(self._shown, self._as_shown(trial), search_space)

@@ -9,14 +9,13 @@ import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from tune.records.trials import TrialRecord
-from tune.spaces.objectives import DEFAULT_OBJECTIVES
+from tune.spaces.objectives import DEFAULT_OBJECTIVES, Metrics
 from tune.study.journal import open_storage
 from tune.study.stopping import VectorCurves
 
@@ -40,7 +39,7 @@ def epoch_key(epoch: int) -> str:
     return f"{_EPOCH}{epoch:04d}"
 
 
-def recorded_epochs(trial: FrozenTrial) -> dict[int, dict[str, Any]]:
+def recorded_epochs(trial: FrozenTrial) -> dict[int, Metrics]:
     """Return the epochs on record in order, each with its metrics and `ARRIVAL`."""
     keys = sorted(key for key in trial.user_attrs if key.startswith(_EPOCH))
     return {int(key.removeprefix(_EPOCH)): trial.user_attrs[key] for key in keys}
@@ -132,7 +131,7 @@ def open_study(
     return study
 
 
-def enqueued_points(path: Path, kind: str) -> list[dict[str, Any]]:
+def enqueued_points(path: Path, kind: str) -> list[object]:
     """Return what the trials of a study were given beyond parameters; none where there is none."""
     storage = open_storage(path)
     name = study_name(storage, kind)

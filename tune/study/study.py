@@ -15,8 +15,9 @@ from typing import Any, Protocol
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from tune.records.files import Record
 from tune.records.trials import TrialRecord
-from tune.spaces.objectives import DEFAULT_OBJECTIVES
+from tune.spaces.objectives import DEFAULT_OBJECTIVES, Metrics, Settings
 from tune.study.near_points import NearPoints
 from tune.study.samplers import InformedSampler, make_sampler
 from tune.study.stopping import make_rule, to_places
@@ -37,6 +38,8 @@ from tune.study.store import (
 from utkface.config import TrainConfig
 from utkface.io import describe_error
 
+#: What is enqueued, as JSON keeps it: values of a space's names, or a `GivenTrial`.
+Point = Mapping[str, Any]
 #: The name of a search's rows in `TrialJob.rows`, and where a given trial names others.
 SEARCH_ROWS, ROWS = "search", "rows"
 
@@ -49,7 +52,7 @@ class Assignment:
     """A trial to be run: its number, its configuration and how many epochs are on record."""
 
     number: int
-    config: dict[str, Any]
+    config: Settings
     epochs_done: int
     rows: str  # the faces to train on, a name in `TrialJob.rows`
 
@@ -58,33 +61,42 @@ class TrialSource(Protocol):
     """Where a study's trials come from: a search space, or trials that are given one by one."""
 
     @property
-    def points(self) -> list[dict[str, Any]]:
+    def points(self) -> Sequence[Point]:
         """The trials to hand out first."""
 
-    def split_point(self, point: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    def split_point(self, point: Point) -> tuple[Settings, Point]:
         """Return a point's parameters to suggest, and what else it sets."""
 
     def config(
-        self, trial: Trial, fixed: Mapping[str, Any], overrides: Mapping[str, Any] | None
+        self, trial: Trial, fixed: Mapping[str, int], overrides: Point | None
     ) -> TrainConfig:
         """Return a trial's configuration."""
 
 
+class GivenTrial(Record):
+    """A trial that is given and not suggested; its owner may add what else it needs."""
+
+    config: Settings
+    rows: str = SEARCH_ROWS  # the faces to train on, a name in `TrialJob.rows`
+
+
 @dataclass(frozen=True)
 class GivenTrials:
-    """Trials of which each is given: a point holds its ``config``, and what else its owner needs.
+    """Trials of which each is given."""
 
-    Under `ROWS` it may name the faces to train on.
-    """
+    trials: Sequence[GivenTrial]
 
-    points: list[dict[str, Any]]
+    @property
+    def points(self) -> list[Point]:
+        """The trials as the study keeps them."""
+        return [trial.model_dump() for trial in self.trials]
 
-    def split_point(self, point: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    def split_point(self, point: Point) -> tuple[Settings, Point]:
         """Return no parameters to suggest: all of a given trial is beyond suggesting."""
-        return {}, dict(point)
+        return {}, point
 
     def config(
-        self, trial: Trial, fixed: Mapping[str, Any], overrides: Mapping[str, Any] | None
+        self, trial: Trial, fixed: Mapping[str, int], overrides: Point | None
     ) -> TrainConfig:
         """Return the configuration that was given."""
         assert overrides is not None, "every trial is given"
@@ -108,7 +120,7 @@ class SearchStudy:
         self,
         path: Path,
         space: TrialSource,
-        fixed: dict[str, Any],
+        fixed: Mapping[str, int],
         *,
         kind: str = SEARCH_STUDY,
         objectives: tuple[str, ...] = DEFAULT_OBJECTIVES,
@@ -117,7 +129,7 @@ class SearchStudy:
         grace_epochs: int = 1,
         reduction_factor: int = 3,
         num_startup_trials: int = 8,
-        first_points: Sequence[dict[str, Any]] = (),
+        first_points: Sequence[Point] = (),
         known: Sequence[FrozenTrial] = (),
     ) -> None:
         self.space, self.fixed, self.objectives = space, fixed, objectives
@@ -137,7 +149,7 @@ class SearchStudy:
         for point, is_own in points[num_enqueued:]:
             self.add_point(point, is_own=is_own)
 
-    def add_point(self, point: Mapping[str, Any], *, is_own: bool = True) -> None:
+    def add_point(self, point: Point, *, is_own: bool = True) -> None:
         """Have a trial handed out before any that is suggested; it is on disk from now on."""
         params, overrides = self.space.split_point(point)
         self.study.enqueue_trial(params, {OVERRIDES: overrides, OWN_POINT: is_own})
@@ -169,13 +181,13 @@ class SearchStudy:
             return Assignment(trial.number, config.to_dict(), epochs_done, rows)
         return None
 
-    def report(self, number: int, metrics: dict[str, Any]) -> TrialState:
+    def report(self, number: int, metrics: Metrics) -> TrialState:
         """Record an epoch and say how the trial stands: RUNNING (go on), PRUNED or COMPLETE.
 
         An epoch that is on record already (a trial restored from its checkpoint reports its last
         one again) is judged again but not recorded twice.
         """
-        epoch = metrics["epoch"]
+        epoch = int(metrics["epoch"])
         for name in self.objectives:
             if not math.isfinite(metrics[name]):
                 return self.diverge(number, f"{name} is {metrics[name]} after epoch {epoch}")
@@ -226,7 +238,7 @@ class SearchStudy:
         """Return all trials that were ever handed out, by number."""
         return study_records(self.study)
 
-    def _record(self, number: int, epoch: int, metrics: dict[str, Any]) -> None:
+    def _record(self, number: int, epoch: int, metrics: Metrics) -> None:
         """Write an epoch to the study unless it is there."""
         trial, frozen = self._live[number], self._frozen(number)
         if epoch not in recorded_epochs(frozen):

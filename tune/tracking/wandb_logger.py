@@ -10,15 +10,20 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tune.execution.checkpoints import CheckpointStore
-from tune.execution.reporting import Callback
+from tune.execution.reporting import Callback, RunStart
+from tune.records.retrain import RetrainRecord
 from tune.records.run_folder import sync_command
 from tune.records.search import SearchRecord
 from tune.records.trials import TrialRecord
+from tune.spaces.objectives import Metrics, Settings
 from tune.tracking.wandb_runs import RunGroup, RunOpener, log_evaluation, log_search, one_line
 from utkface.io import UserError
+
+if TYPE_CHECKING:
+    from utkface.evaluation.records import Evaluation
 
 MODES = ("online", "offline", "disabled")
 
@@ -132,7 +137,7 @@ class WandbLogger(Callback):
     ) -> None:
         self._mode, self._folder, self._say = mode, folder, say
         self._job_type, self._run_name, self._checkpoints = job_type, run_name, checkpoints
-        self._search: dict[str, Any] = {}
+        self._record: SearchRecord | RetrainRecord
         self._opener: RunOpener
         self._runs: dict[int, _OpenRun] = {}
         self._warned = False
@@ -140,21 +145,21 @@ class WandbLogger(Callback):
 
     # Called by the search: each leaves a task to the background thread and returns.
 
-    def search_started(self, search: dict[str, Any]) -> None:
-        """Start the background thread; its runs are grouped by ``group``, else by ``name``."""
-        self._search = search
-        group = RunGroup.of(search)
+    def search_started(self, start: RunStart) -> None:
+        """Start the background thread; the runs of a retraining join those of its search."""
+        self._record = start.record
+        group = RunGroup.of(start.record)
         self._opener = RunOpener(
             self._mode, self._folder, group, say=self._say, warn=self._warn
         )  # fmt: skip
         self._background.start()
 
-    def trial_started(self, number: int, config: dict[str, Any], epochs_done: int) -> None:
+    def trial_started(self, number: int, config: Settings, epochs_done: int) -> None:
         """Open the trial's run, or go on with it."""
-        config = {**config, "trial": number}
+        config = config | {"trial": number}
         self._background.put(lambda: self._open(number, config, epochs_done))
 
-    def epoch_finished(self, number: int, metrics: dict[str, Any]) -> None:
+    def epoch_finished(self, number: int, metrics: Metrics) -> None:
         """Log one epoch."""
         metrics = dict(metrics)
         self._background.put(lambda: self._log(number, metrics))
@@ -169,8 +174,8 @@ class WandbLogger(Callback):
         self._background.put(lambda: self._sum_up(records, report))
         self.close()
 
-    def evaluation_ended(self, evaluation: dict[str, Any]) -> None:
-        """Write the run of an evaluation, the content of evaluation.json, and close."""
+    def evaluation_ended(self, evaluation: "Evaluation") -> None:
+        """Write the run of an evaluation, and close."""
         opener = self._opener
         self._background.put(lambda: log_evaluation(opener, evaluation, self._folder))
         self.close()
@@ -182,16 +187,16 @@ class WandbLogger(Callback):
 
     # Everything below runs in the background thread.
 
-    def _open(self, number: int, config: dict[str, Any], epochs_done: int) -> None:
+    def _open(self, number: int, config: Settings, epochs_done: int) -> None:
         if number in self._runs:  # its worker was lost: the same run goes on
             return
         run = self._opener.open(f"{number:03d}", self._run_name(number), self._job_type, config)
         # W&B may have seen epochs that came after the checkpoint from which a trial goes on.
         self._runs[number] = _OpenRun(run, next_epoch=max(epochs_done + 1, run.step))
 
-    def _log(self, number: int, metrics: dict[str, Any]) -> None:
+    def _log(self, number: int, metrics: Metrics) -> None:
         trial = self._runs.get(number)
-        epoch = metrics["epoch"]
+        epoch = int(metrics["epoch"])
         if trial is not None and epoch >= trial.next_epoch:
             # Without commit, W&B shows an epoch only when the next one comes.
             trial.run.log(metrics, step=epoch, commit=True)
@@ -207,8 +212,8 @@ class WandbLogger(Callback):
         trial.run.finish(exit_code=1 if record.state == "FAIL" else 0)
 
     def _sum_up(self, records: list[TrialRecord], report: Path | None) -> None:
-        search = SearchRecord.parse(self._search)
-        log_search(self._opener, search, records, report, self._checkpoints)
+        assert isinstance(self._record, SearchRecord), "an evaluation sums up a retraining"
+        log_search(self._opener, self._record, records, report, self._checkpoints)
 
     def _interrupt_all(self) -> None:
         """Close runs so that W&B takes them for preempted, to be continued, not for finished."""

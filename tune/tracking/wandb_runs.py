@@ -12,14 +12,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 from urllib.parse import quote
 
 import pandas as pd
 
 from tune.execution.checkpoints import CheckpointStore
+from tune.records.retrain import RetrainRecord
 from tune.records.search import SearchRecord
 from tune.records.trials import TrialRecord, last_metrics, rank_complete, trials_table
+
+if TYPE_CHECKING:
+    from utkface.evaluation.records import BaselineRow, Evaluation, Row
 
 _DEFAULT_PROJECT = "utkface-tune"
 _INIT_TIMEOUT_S = 30.0  # per run; what cannot be reached by then is recorded offline
@@ -48,14 +52,17 @@ class RunGroup:
     is_demo: bool
 
     @classmethod
-    def of(cls, record: Mapping[str, Any]) -> Self:
-        """Read the content of ``search.json`` or of ``retrain.json``."""
-        name = str(record["name"])
+    def of(cls, record: SearchRecord | RetrainRecord) -> Self:
+        """Return the group of a search's runs, or of a retraining's."""
+        seed: int | None = None
+        group, rungs = record.name, tuple[int, ...]()
+        if isinstance(record, SearchRecord):
+            seed, rungs = record.seed, tuple(record.rungs)
+        elif record.search:
+            group = record.search
         # Names repeat between users and machines of one project; run ids must not.
-        identity = f"{name} {record.get('created')} {record.get('seed')}"
-        is_demo = bool((record.get("data") or {}).get("is_demo"))
-        rungs = tuple(record.get("rungs") or ())
-        return cls(name, str(record.get("group") or name), identity, rungs, is_demo)
+        identity = f"{record.name} {record.created} {seed}"
+        return cls(record.name, group, identity, rungs, record.data.is_demo)
 
 
 class RunOpener:
@@ -84,7 +91,7 @@ class RunOpener:
         self._project = os.environ.get("WANDB_PROJECT") or _DEFAULT_PROJECT
         self._url_said = False
 
-    def open(self, key: str, name: str, job_type: str, config: Mapping[str, Any]) -> Any:
+    def open(self, key: str, name: str, job_type: str, config: Mapping[str, object]) -> Any:
         """Return a W&B run, the same one for the same ``key`` in all sessions of a search.
 
         Where W&B cannot be reached, this run and all later ones are recorded offline.
@@ -104,7 +111,7 @@ class RunOpener:
         return run
 
     @contextlib.contextmanager
-    def summary(self, key: str, job_type: str, config: Mapping[str, Any]) -> Iterator[Any]:
+    def summary(self, key: str, job_type: str, config: Mapping[str, object]) -> Iterator[Any]:
         """Open a run that sums all up, and finish it; its files are copied within the run folder.
 
         W&B would leave the copies in the user's home, where those of offline runs pile up for ever.
@@ -121,7 +128,7 @@ class RunOpener:
             run.finish(exit_code=0)
 
     def log_file(
-        self, run: Any, name: str, kind: str, path: Path, about: Mapping[str, Any]
+        self, run: Any, name: str, kind: str, path: Path, about: Mapping[str, object]
     ) -> None:
         """Add a file to a run as an artifact; ``about`` is what W&B shows beside it."""
         import wandb
@@ -130,7 +137,7 @@ class RunOpener:
         artifact.add_file(str(path))  # W&B takes a copy
         run.log_artifact(artifact)
 
-    def _init(self, key: str, name: str, job_type: str, config: Mapping[str, Any]) -> Any:
+    def _init(self, key: str, name: str, job_type: str, config: Mapping[str, object]) -> Any:
         import wandb
 
         settings = wandb.Settings(
@@ -192,25 +199,26 @@ def log_search(
                 opener.log_file(run, "model", "model", path, about)
 
 
-def log_evaluation(opener: RunOpener, evaluation: Mapping[str, Any], folder: Path) -> None:
-    """Sum up a retraining by its evaluation.json; evaluated anew, the same run goes on.
+def log_evaluation(opener: RunOpener, evaluation: "Evaluation", folder: Path) -> None:
+    """Sum up a retraining by its evaluation; evaluated anew, the same run goes on.
 
     ``folder`` is the retraining's. Of its two pages the one without photographs goes to W&B: the
     faces are nobody's to upload.
     """
-    rows = evaluation["rows"]
-    config = {name: evaluation[name] for name in _OF_EVALUATION if name in evaluation}
+    rows, first = evaluation.rows, evaluation.rows[0]
+    known = {*_OF_EVALUATION} & evaluation.model_fields_set
+    config = evaluation.model_dump(mode="json", include=known, exclude_unset=True)
     with opener.summary("evaluation", "evaluate", config) as run:
-        run.tags = (*opener.tags, *sorted({row["protocol"] for row in rows}))
+        run.tags = (*opener.tags, *sorted({row.protocol for row in rows}))
         for row in rows:
-            if row["label"] == rows[0]["label"]:  # the headline's, one row for each protocol
-                for name, metric in row["overall"].items():
-                    run.summary.update({f"{row['part']}/{row['protocol']}/{name}": metric["value"]})
-        num_models = sum(len(row["seeds"]) for row in rows)
+            if row.label == first.label:  # the headline's, one row for each protocol
+                for name, metric in row.overall.items():
+                    run.summary.update({f"{row.part}/{row.protocol}/{name}": metric.value})
+        num_models = sum(len(row.seeds) for row in rows)
         run.log({"models": _table(_models(evaluation))}, step=num_models, commit=True)
         page = folder / "evaluation_without_faces.html"
         opener.log_file(run, "evaluation", "report", page, {})
-        about = {"label": rows[0]["label"], "protocol": rows[0]["protocol"]}
+        about = {"label": first.label, "protocol": first.protocol}
         opener.log_file(run, "model", "model", folder / "model.pt", about)
 
 
@@ -238,19 +246,23 @@ def _results(ended: Sequence[TrialRecord], best: TrialRecord | None) -> dict[str
     return results
 
 
-def _models(evaluation: Mapping[str, Any]) -> pd.DataFrame:
+def _models(evaluation: "Evaluation") -> pd.DataFrame:
     """Return a row for each model and baseline: every metric with the ends of its interval."""
-    models = [{**row, "num_seeds": len(row["seeds"])} for row in evaluation["rows"]]
-    models += evaluation["baselines"]
-    metrics = list(models[0]["overall"])
+    rows: list[Row | BaselineRow] = [*evaluation.rows, *evaluation.baselines]
+    metrics = list(rows[0].overall)
     ends = ("value", "low", "high")
     data = [
-        [row.get(column) for column in _COLUMNS]
-        + [row["overall"].get(name, {}).get(end) for name in metrics for end in ends]
-        for row in models
+        [*_subject(row)] + [getattr(row.metric(name), end) for name in metrics for end in ends]
+        for row in rows
     ]
     columns = [*_COLUMNS, *(f"{name}/{end}" for name in metrics for end in ends)]
     return pd.DataFrame(data, columns=columns, dtype=object)
+
+
+def _subject(row: "Row | BaselineRow") -> Iterator[object]:
+    """Yield the cells of `_COLUMNS`: a baseline is no headline and has no seeds."""
+    yield from (row.label, row.protocol, row.part, getattr(row, "headline", None))
+    yield from (len(getattr(row, "seeds", ())) or None, row.num_faces)
 
 
 def _table(frame: pd.DataFrame) -> Any:

@@ -22,7 +22,7 @@ from replay.policies import (
 from replay.simulator import History, Policy, Source, simulate
 from replay.sources import StockRay, Study, Table
 from replay.surrogate import Measured, Surrogate
-from tune.search.options import SearchOptions
+from tune.options.search import SearchOptions
 from tune.study.near_points import NearPoints
 from tune.study.samplers import make_sampler
 from tune.study.stopping import Asha, NeverStop, make_rule

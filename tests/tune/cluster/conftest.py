@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tune.records.run_folder import RunFolder
+from tune.records.run_folder import SearchFolder
 from tune.study.store import open_study, study_records
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -204,7 +204,7 @@ class Search:
 
     @property
     def folder(self):
-        return RunFolder.find(self.results)
+        return SearchFolder.find(self.results)
 
     def records(self):
         return study_records(open_study(self.folder.journal))

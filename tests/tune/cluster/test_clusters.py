@@ -44,7 +44,7 @@ def assert_whole(search):
     assert [record.state for record in records] == ["COMPLETE"] * NUM_TRIALS
     for record in records:
         assert [epoch["epoch"] for epoch in record.epochs] == list(range(1, MAX_EPOCHS + 1))
-    assert search.folder.record["status"] == "finished"
+    assert search.folder.record.status == "finished"
     assert "Traceback" not in search.log.read_text()
 
 
@@ -63,7 +63,7 @@ def test_nodes_without_code_and_faces_get_both_and_no_secret(search, local_clust
     name = search.folder.path.name
     predictions = {f"{name}/predictions/trial_{number:04d}.npz" for number in range(NUM_TRIALS)}
     assert left == {f"{name}/trial_{best:04d}.pt", *predictions}
-    assert search.folder.record["hardware"]["nodes"] == 3
+    assert search.folder.record.hardware.nodes == 3
 
     actors = local_cluster.ask_dashboard(
         "{(a.class_name, a.repr_name) for a in list_actors(url, detail=True)}"

@@ -111,7 +111,7 @@ def test_no_secret_stands_in_a_file():
 
 
 def test_the_commands_in_the_files_are_commands_of_this_project():
-    from tune.search.options import build_parser
+    from tune.options.search import build_parser
 
     entrypoint = load("rayjob.yaml")["spec"]["entrypoint"].split()
     text = (FOLDER / "ray-cluster.yaml").read_text()

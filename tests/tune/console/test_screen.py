@@ -10,16 +10,11 @@ from tune.console.progress import Progress
 from tune.console.screen import Screen
 from tune.records.trials import TrialRecord
 
-SEARCH = {
-    "name": "oversampling-1",
-    "question": "does it help?",
-    "num_trials": 4,
-    "max_epochs": 8,
-    "folder": "/runs/oversampling-1",
-    "dashboard": "http://127.0.0.1:8265",
-    "data": {"source": "/faces", "num_train": 15000, "num_val": 3700, "is_demo": False},
-    "wandb": "offline",
-}
+
+@pytest.fixture
+def search(start_of):
+    """A search of four trials that begins."""
+    return start_of(num_trials=4, max_epochs=8, wandb="offline")
 
 
 class Clock:
@@ -78,9 +73,9 @@ def run(screen, *records):
         screen.trial_ended(item)
 
 
-def test_table_shows_running_trials_best_and_counts():
+def test_table_shows_running_trials_best_and_counts(search):
     with Screen(terminal()) as screen:
-        screen.search_started(SEARCH)
+        screen.search_started(search)
         run(
             screen,
             record(0, score=1.25, dropout=0.5),
@@ -99,9 +94,9 @@ def test_table_shows_running_trials_best_and_counts():
     assert "2 complete, 1 stopped early" in text
 
 
-def test_only_hyperparameters_that_vary_are_shown():
+def test_only_hyperparameters_that_vary_are_shown(search):
     with Screen(terminal()) as screen:
-        screen.search_started(SEARCH)
+        screen.search_started(search)
         screen.trial_started(0, {"dropout": 0.1, "max_lr": 0.001}, 0)
         screen.trial_started(1, {"dropout": 0.1, "max_lr": 0.002}, 0)
         text = drawn(screen)
@@ -110,10 +105,10 @@ def test_only_hyperparameters_that_vary_are_shown():
 
 
 @pytest.mark.parametrize("width", [40, 80, 100])
-def test_table_fits_the_terminal(width):
+def test_table_fits_the_terminal(start_of, width):
     config = {f"a_long_hyperparameter_{i}": 0.123456 for i in range(12)}
     with Screen(terminal(width, height=24)) as screen:
-        screen.search_started({**SEARCH, "num_trials": 60, "name": "n" * 120})
+        screen.search_started(start_of(num_trials=60, name="n" * 120))
         for number in range(40):
             screen.trial_started(number, {k: v * number for k, v in config.items()}, 0)
         lines = drawn(screen).splitlines()
@@ -124,11 +119,11 @@ def test_table_fits_the_terminal(width):
     )  # trials that did not fit are counted
 
 
-def test_without_a_terminal_one_line_per_ended_trial_and_no_control_codes():
+def test_without_a_terminal_one_line_per_ended_trial_and_no_control_codes(search):
     console, clock = plain(), Clock()
     failure = "\nFloatingPointError: loss is nan in epoch 2\n  at some line"
     with Screen(console, clock=clock) as screen:
-        screen.search_started(SEARCH)
+        screen.search_started(search)
         num_before = console.file.getvalue().count("\n")
         for _ in range(50):
             screen.epoch_finished(0, metrics(1))
@@ -145,10 +140,10 @@ def test_without_a_terminal_one_line_per_ended_trial_and_no_control_codes():
     assert "\x1b" not in console.file.getvalue()
 
 
-def test_without_a_terminal_at_most_one_status_line_a_minute():
+def test_without_a_terminal_at_most_one_status_line_a_minute(search):
     console, clock = plain(), Clock()
     with Screen(console, clock=clock) as screen:
-        screen.search_started(SEARCH)
+        screen.search_started(search)
         screen.trial_started(0, {}, 0)
         num_before = console.file.getvalue().count("\n")
         for second in range(1, 181):
@@ -159,19 +154,19 @@ def test_without_a_terminal_at_most_one_status_line_a_minute():
     assert "0 of 4 trials ended, 1 running" in lines[0]
 
 
-def test_colour_forced_by_the_environment_is_no_terminal(monkeypatch, capsys):
+def test_colour_forced_by_the_environment_is_no_terminal(search, monkeypatch, capsys):
     monkeypatch.setenv("FORCE_COLOR", "1")
     with Screen() as screen:
-        screen.search_started(SEARCH)
+        screen.search_started(search)
         run(screen, record(0))
         screen.search_ended([record(0)], None)
     assert "\x1b" not in capsys.readouterr().out
 
 
-def test_failed_trial_is_said_above_the_table():
+def test_failed_trial_is_said_above_the_table(search):
     console = terminal()
     with Screen(console) as screen:
-        screen.search_started(SEARCH)
+        screen.search_started(search)
         run(screen, record(0, "FAIL", 0, reason="out of memory\ntraceback"), record(1))
     output = console.file.getvalue()
     assert "trial 0 failed: out of memory" in output
@@ -180,12 +175,12 @@ def test_failed_trial_is_said_above_the_table():
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_terminal_is_left_sane_after_an_exception(error):
+def test_terminal_is_left_sane_after_an_exception(search, error):
     console = terminal()
 
     def fail():
         with Screen(console) as screen:
-            screen.search_started(SEARCH)
+            screen.search_started(search)
             raise error
 
     with pytest.raises(error):
@@ -195,11 +190,11 @@ def test_terminal_is_left_sane_after_an_exception(error):
     assert console._live_stack == []
 
 
-def test_summary_names_the_best_and_where_to_go_on():
+def test_summary_names_the_best_and_where_to_go_on(start_of, search):
     console = plain()
     records = [record(0, score=1.0, dropout=0.5), record(1, score=0.9, dropout=0.25)]
     with Screen(console) as screen:
-        screen.search_started({**SEARCH, "num_trials": 2})
+        screen.search_started(start_of(num_trials=2, wandb="offline"))
         screen.search_ended([*records], Path("/runs/oversampling-1/report.html"))
     summary = console.file.getvalue().split("ended after")[1]
     assert "2 of 2 trials: 2 complete" in summary
@@ -211,13 +206,13 @@ def test_summary_names_the_best_and_where_to_go_on():
     assert "--resume" not in summary
 
 
-def test_settings_are_what_the_trial_used_then_what_else_is_no_default_as_json_to_copy():
+def test_settings_are_what_the_trial_used_then_what_else_is_no_default_as_json_to_copy(search):
     console = plain()
     rest = {"huber_delta_years": 5.0, "weight_decay": 0.02, "batch_size": 64, "seed": 7}
     best = record(0, dropout=0.2, max_lr=0.001)  # one of them as the default
     best.config.update(rest)
     with Screen(console) as screen:
-        screen.search_started(SEARCH)
+        screen.search_started(search)
         screen.search_ended([best], None)
     block = console.file.getvalue().split("settings")[1].split("}")[0] + "}"
     assert list(json.loads(block).items()) == [
@@ -225,10 +220,10 @@ def test_settings_are_what_the_trial_used_then_what_else_is_no_default_as_json_t
     ]  # fmt: skip
 
 
-def test_the_end_says_how_long_all_sessions_took():
+def test_the_end_says_how_long_all_sessions_took(start_of):
     console, clock = plain(), Clock()
     with Screen(console, clock=clock) as screen:
-        screen.search_started({**SEARCH, "wall_s": 3600})
+        screen.search_started(start_of(wall_s=3600))
         clock.time_s = 60
         screen.search_ended([record(0)], None)
     assert "ended after 1 min 00 s (1 h 01 min in all its sessions)" in console.file.getvalue()
@@ -243,11 +238,12 @@ def test_nothing_is_left_where_all_trials_ended():
     assert status_line(progress).endswith("gender accuracy 0.931")
 
 
-def test_several_objectives_are_named_and_shown_and_the_front_is_listed_at_the_end():
-    search = {**SEARCH, "objectives": ["age_mae", "worst_group_mae"]}
+def test_several_objectives_are_named_and_shown_and_the_front_is_listed_at_the_end(start_of):
+    objectives = ["age_mae", "worst_group_mae"]
+    search = start_of(num_trials=4, max_epochs=8, objectives=objectives)
     records = [record(number, score=1.0 + number / 10) for number in range(3)]
     for ended, values in zip(records, [(4.0, 9.0), (5.0, 8.0), (5.0, 9.0)], strict=True):
-        ended.epochs[-1].update(zip(search["objectives"], values, strict=True))
+        ended.epochs[-1].update(zip(objectives, values, strict=True))
     console = plain()
     with Screen(console, earlier=records) as screen:
         screen.search_started(search)
@@ -264,10 +260,10 @@ def test_several_objectives_are_named_and_shown_and_the_front_is_listed_at_the_e
     assert "best  " not in summary
 
 
-def test_summary_of_an_interrupted_search_without_a_complete_trial():
+def test_summary_of_an_interrupted_search_without_a_complete_trial(search):
     console = plain()
     with Screen(console) as screen:
-        screen.search_started(SEARCH)
+        screen.search_started(search)
         screen.search_ended([record(0, "PRUNED", 1), record(1, "RUNNING", 2)], None)
     summary = console.file.getvalue().split("ended after")[1]
     assert "1 stopped early, 1 unfinished" in summary
@@ -276,8 +272,8 @@ def test_summary_of_an_interrupted_search_without_a_complete_trial():
     assert "retrain_best" not in summary
 
 
-def test_demo_faces_are_said_in_table_introduction_and_summary():
-    search = {**SEARCH, "data": {"is_demo": True}}
+def test_demo_faces_are_said_in_table_introduction_and_summary(search_json, start_of):
+    search = start_of(data={**search_json["data"], "is_demo": True})
     console = plain()
     with Screen(console) as screen:
         screen.search_started(search)
@@ -289,10 +285,10 @@ def test_demo_faces_are_said_in_table_introduction_and_summary():
     assert "reference" not in summary  # nothing to compare drawn faces with
 
 
-def test_missing_keys_are_absent_not_errors(capsys):
+def test_a_metric_or_a_reason_that_is_missing_is_no_error(search, capsys):
     console = plain()
     with Screen(console) as screen:
-        screen.search_started({})
+        screen.search_started(search)
         screen.trial_started(0, {}, 0)
         screen.epoch_finished(0, {})
         screen.trial_ended(record(0, "FAIL", 0))
@@ -301,13 +297,13 @@ def test_missing_keys_are_absent_not_errors(capsys):
     assert "trial 0 failed: no reason given" in console.file.getvalue()
 
 
-def test_a_screen_that_cannot_be_written_never_ends_the_search(capsys):
+def test_a_screen_that_cannot_be_written_never_ends_the_search(search, capsys):
     class Closed(io.StringIO):
         def write(self, text):
             raise BrokenPipeError("gone")
 
     with Screen(Console(file=Closed(), force_terminal=False)) as screen:
-        screen.search_started(SEARCH)
+        screen.search_started(search)
         run(screen, record(0))
         screen.search_ended([record(0)], None)
     assert capsys.readouterr().err.count("the search goes on unseen") == 1

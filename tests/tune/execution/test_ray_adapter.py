@@ -11,8 +11,8 @@ from tune.execution import ray_adapter
 from tune.execution.checkpoints import CheckpointStore
 from tune.execution.session import MAX_FAILURES_AT_START, SearchSession
 from tune.execution.trainable import FaceTrainable
-from tune.records.run_folder import RunFolder
-from tune.search.options import SearchOptions
+from tune.options.search import SearchOptions
+from tune.records.run_folder import SearchFolder
 from tune.search.prepare import prepare
 from tune.search.run import search_job
 from tune.study.study import SearchStudy
@@ -31,7 +31,7 @@ def search(tmp_path, monkeypatch):
             fraction=0.3, num_trials=NUM_TRIALS, scheduler="none",
         )  # fmt: skip
         prepared = prepare(options)
-        folder = RunFolder.create(tmp_path, "fault")
+        folder = SearchFolder.create(tmp_path, "fault")
         checkpoints = CheckpointStore(str(folder.path / "checkpoints"))
         study = SearchStudy(folder.journal, prepared.space, options.fixed, scheduler="none")
         session = SearchSession(study, options.num_trials, [], checkpoints)

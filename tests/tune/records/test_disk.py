@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tune.records.disk import told_in_one_line
-from tune.records.run_folder import FINISHED, RunFolder
+from tune.records.files import told_in_one_line
+from tune.records.run_folder import FINISHED, SearchFolder
 from tune.study.store import open_study, study_records
 from utkface.io import UserError
 
@@ -98,11 +98,11 @@ def test_a_full_disk_ends_a_search_in_one_line_and_it_goes_on_when_there_is_spac
     assert run_search(*resume, log=log).wait(120) == 2  # the disk is still full
     assert "No space left on device" in told(log)
     filler.unlink()
-    folder = RunFolder.find(results)
+    folder = SearchFolder.find(results)
     before = study_records(open_study(folder.journal))
     assert run_search(*resume, log=log).wait(180) == 0, log.read_text()
     after = study_records(open_study(folder.journal))
-    assert folder.record["status"] == FINISHED
+    assert folder.record.status == FINISHED
     assert {record.state for record in after} <= {"COMPLETE", "PRUNED"}  # no trial was to blame
     assert [r for r in before if r.state != "RUNNING"] == [
         after[record.number] for record in before if record.state != "RUNNING"

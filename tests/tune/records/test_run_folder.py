@@ -3,7 +3,7 @@ import multiprocessing
 
 import pytest
 
-from tune.records.run_folder import RunFolder
+from tune.records.run_folder import SearchFolder
 from tune.records.trials import TrialRecord
 from utkface.io import UserError
 
@@ -17,14 +17,14 @@ def record(number, state, score):
 
 
 def test_two_searches_of_one_second_get_a_folder_each(tmp_path):
-    folders = {RunFolder.create(tmp_path, "loss").path for _ in range(5)}
+    folders = {SearchFolder.create(tmp_path, "loss").path for _ in range(5)}
     assert len(folders) == 5
     assert all(path.name.startswith("loss-") for path in folders)
 
 
 def _create(results, barrier, names):
     barrier.wait(30)
-    names.put(RunFolder.create(results, "loss").path.name)
+    names.put(SearchFolder.create(results, "loss").path.name)
 
 
 def test_processes_that_start_at_once_get_a_folder_each(tmp_path):
@@ -39,26 +39,26 @@ def test_processes_that_start_at_once_get_a_folder_each(tmp_path):
         process.join()
 
 
-def test_runs_are_found_by_path_name_or_age(tmp_path):
-    old, new = RunFolder.create(tmp_path, "loss"), RunFolder.create(tmp_path, "baseline")
-    old.write_record({"created": "2026-01-01T00:00:00"})
-    new.write_record({"created": "2026-01-02T00:00:00"})
-    example = RunFolder.create(tmp_path, "example")
-    example.write_record({"created": "2026-01-03T00:00:00"})
+def test_runs_are_found_by_path_name_or_age(tmp_path, search_record):
+    old, new = SearchFolder.create(tmp_path, "loss"), SearchFolder.create(tmp_path, "baseline")
+    old.write_record(search_record(created="2026-01-01T00:00:00"))
+    new.write_record(search_record(created="2026-01-02T00:00:00"))
+    example = SearchFolder.create(tmp_path, "example")
+    example.write_record(search_record(created="2026-01-03T00:00:00"))
     for own in (old, new):
         own.journal.touch()
-    assert RunFolder.find(tmp_path).path == new.path  # not the one that came with the code
-    assert RunFolder.find(tmp_path, example.path.name).path == example.path
-    assert RunFolder.find(tmp_path, old.path.name).path == old.path
-    assert RunFolder.find(tmp_path / "elsewhere", str(old.path)).path == old.path
+    assert SearchFolder.find(tmp_path).path == new.path  # not the one that came with the code
+    assert SearchFolder.find(tmp_path, example.path.name).path == example.path
+    assert SearchFolder.find(tmp_path, old.path.name).path == old.path
+    assert SearchFolder.find(tmp_path / "elsewhere", str(old.path)).path == old.path
     with pytest.raises(UserError, match=new.path.name):
-        RunFolder.find(tmp_path, "nonesuch")
+        SearchFolder.find(tmp_path, "nonesuch")
     with pytest.raises(UserError, match="--space"):
-        RunFolder.find(tmp_path / "elsewhere")
+        SearchFolder.find(tmp_path / "elsewhere")
 
 
 def test_only_complete_trials_can_be_best(tmp_path):
-    folder = RunFolder.create(tmp_path, "loss")
+    folder = SearchFolder.create(tmp_path, "loss")
     folder.write_tables([record(0, "PRUNED", 0.1), record(1, "FAIL", None)])
     assert not (folder.path / "best.json").exists()
     records = [
@@ -75,28 +75,28 @@ def test_only_complete_trials_can_be_best(tmp_path):
     assert len(rows) == 1 + len(records)
 
 
-def test_a_file_is_whole_or_the_old_one(tmp_path, monkeypatch):
-    folder = RunFolder.create(tmp_path, "loss")
-    folder.write_record({"created": "then"})
+def test_a_file_is_whole_or_the_old_one(tmp_path, search_record, monkeypatch):
+    folder = SearchFolder.create(tmp_path, "loss")
+    folder.write_record(search_record(created="then"))
 
     def full_disk(self, *args):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("pathlib.Path.replace", full_disk)
     with pytest.raises(UserError, match="No space left"):
-        folder.write_record({"created": "now"})
-    assert folder.record == {"created": "then"}
+        folder.write_record(search_record(created="now"))
+    assert folder.record.created == "then"
     assert sorted(path.name for path in folder.path.iterdir()) == ["backup", "search.json"]
     assert [path.name for path in (folder.path / "backup").iterdir()] == ["search.json"]
 
 
-def test_a_damaged_record_comes_back_from_its_copy(tmp_path):
-    folder = RunFolder.create(tmp_path, "loss")
-    folder.write_record({"created": "then", "seed": 3})
+def test_a_damaged_record_comes_back_from_its_copy(tmp_path, search_record):
+    folder = SearchFolder.create(tmp_path, "loss")
+    folder.write_record(search_record(created="then", seed=3))
     record = folder.path / "search.json"
     for content in ("", record.read_text()[:9]):
         record.write_text(content)
-        assert folder.record == {"created": "then", "seed": 3}
+        assert folder.record.seed == 3
     (folder.path / "backup" / "search.json").write_text("{")
     with pytest.raises(UserError, match=r"search\.json cannot be read"):
         assert folder.record
@@ -107,17 +107,17 @@ def test_results_that_cannot_be_written_are_told(tmp_path):
     file.write_text("in the way")
     for results in (file, file / "below"):
         with pytest.raises(UserError, match="--results"):
-            RunFolder.create(results, "loss")
+            SearchFolder.create(results, "loss")
 
 
 def _hold(path, ready, done):
-    with RunFolder(path).lock():
+    with SearchFolder(path).lock():
         ready.set()
         done.wait(30)
 
 
 def test_a_run_is_one_process_at_a_time(tmp_path):
-    folder = RunFolder.create(tmp_path, "loss")
+    folder = SearchFolder.create(tmp_path, "loss")
     context = multiprocessing.get_context("fork")
     ready, done = context.Event(), context.Event()
     other = context.Process(target=_hold, args=(folder.path, ready, done))

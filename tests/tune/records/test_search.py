@@ -4,7 +4,7 @@ import math
 import optuna
 import pytest
 
-from tune.records.search import SearchRecord, search_objectives
+from tune.records.search import SearchRecord
 from tune.records.trials import TrialRecord, objective_values, pareto_front, rank_complete
 from utkface.io import UserError
 
@@ -77,13 +77,21 @@ def test_of_several_objectives_the_front_comes_first():
     assert numbers(rank_complete(FRONT, BOTH)) == [1, 3, 0, 2, 4]
 
 
-def test_older_searches_minimised_the_score():
-    assert search_objectives({"objective": "score"}) == ("score",)
-    assert search_objectives({"objectives": list(BOTH)}) == BOTH
+def test_older_searches_minimised_the_score(search_json):
+    del search_json["objectives"]
+    search = SearchRecord.parse(search_json, "search.json")
+    assert (search.objectives, search.options.objectives) == (("score",), ("score",))
+
+
+def test_options_survive_but_for_the_folder_of_results(search_record):
+    search = search_record(options={"space": "loss", "num_trials": 5, "data": ["demo"]})
+    written = search.model_dump()["options"]
+    assert "results" not in written
+    assert search_record(options=written).options == search.options
 
 
 def test_a_search_is_read_as_it_was_written(search_json, tmp_path):
-    search = SearchRecord.parse({**search_json, "name": "a", "of_a_later_version": 1})
+    search = SearchRecord.parse({**search_json, "of_a_later_version": 1}, "search.json")
     search.write(tmp_path / "search.json")
     assert SearchRecord.read(tmp_path / "search.json") == search
     assert search.training_version == 1  # of a record that does not say
@@ -95,6 +103,8 @@ def test_a_search_is_read_as_it_was_written(search_json, tmp_path):
     [
         ({"seed": "zero"}, "seed='zero': input should be a valid integer"),
         ({"data": {}}, "data.source is missing"),
+        ({"options": {"space": 3}}, "options.space=3: input should be a valid string"),
+        ({"options": {"space": "a", "grace": 0}}, "options={"),
         ({"status": "asleep"}, "status='asleep': input should be 'finished', 'interrupted'"),
     ],
 )
@@ -119,7 +129,8 @@ def test_what_is_no_record_of_a_search_is_refused_in_one_line(tmp_path, content)
 
 
 def test_what_keeps_scores_from_being_compared_is_named(search_json):
-    one = SearchRecord.parse(search_json).conditions
+    one = SearchRecord.parse(search_json, "search.json").conditions
     assert one.differences(one) == []
-    other = SearchRecord.parse({**search_json, "max_epochs": 8, "training_version": 2}).conditions
+    changed = {**search_json, "max_epochs": 8, "training_version": 2}
+    other = SearchRecord.parse(changed, "search.json").conditions
     assert one.differences(other) == ["epochs: 6 and 8", "training version: 1 and 2"]

@@ -13,6 +13,7 @@ import numpy as np
 import optuna
 import pytest
 
+from tune.records.search import SearchRecord
 from tune.records.trials import TrialRecord
 from tune.report.page import write_report
 
@@ -22,6 +23,10 @@ class MadeUpSearch:
     search: dict[str, Any]
     records: list[TrialRecord]
     study: optuna.Study
+
+    @property
+    def record(self) -> SearchRecord:
+        return SearchRecord.parse(self.search, "search.json")
 
 
 def make_record(
@@ -157,7 +162,7 @@ def write(tmp_path: Path) -> Callable[[MadeUpSearch], Page]:
     """Write the report of a made-up search and return it, read."""
 
     def write_and_read(made: MadeUpSearch) -> Page:
-        path = write_report(made.search, made.records, made.study, tmp_path / "report.html")
+        path = write_report(made.record, made.records, made.study, tmp_path / "report.html")
         return Page(path.read_text(encoding="utf-8"))
 
     return write_and_read

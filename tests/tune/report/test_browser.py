@@ -9,7 +9,7 @@ from tune.report.page import write_report
 def look_at_report(look_at, tmp_path):
     def look(made):
         path = tmp_path / "report.html"
-        return look_at(write_report(made.search, made.records, made.study, path))
+        return look_at(write_report(made.record, made.records, made.study, path))
 
     return look
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tune.records.run_folder import RunFolder
+from tune.records.run_folder import SearchFolder
 from tune.records.trials import TrialRecord
 from tune.report.compare import compare, leader, line_up, remarks, warnings, write_comparison
 from tune.study.past_runs import read_run
@@ -24,21 +24,21 @@ def make_record(number, state, score, minute, config):
 
 
 @pytest.fixture
-def make_run(tmp_path, search_json):
+def make_run(tmp_path, search_json, search_record):
     """Write a search of three trials as it is in a checkout, without its journal."""
 
     def make(best_score, *, max_lr=0.001, **search):
-        folder = RunFolder.create(tmp_path / "results", "rate")
+        folder = SearchFolder.create(tmp_path / "results", "rate")
         config = {"max_lr": max_lr, "dropout": 0.25, "pretrained": True}
         records = [
             make_record(0, "COMPLETE", best_score + 0.1, 3, {**config, "max_lr": 0.005}),
             make_record(1, "PRUNED", 0.1, 5, config),
             make_record(2, "COMPLETE", best_score, 9, config),
         ]
-        values = {**search_json, "name": folder.path.name, "max_epochs": 2, "wall_s": 540.0}
+        values = {"name": folder.path.name, "max_epochs": 2, "wall_s": 540.0}
         for name in ("data", "hardware"):
-            values[name] = {**values[name], **search.pop(name, {})}
-        folder.write_record({**values, **search})
+            values[name] = {**search_json[name], **search.pop(name, {})}
+        folder.write_record(search_record(**(values | search)))
         folder.write_tables(records)
         return folder
 

@@ -221,13 +221,13 @@ def test_the_same_search_gives_the_same_page(make_search, tmp_path):
     pages = []
     for name in ("a.html", "b.html"):
         made = make_search(12)
-        pages.append(write_report(made.search, made.records, made.study, tmp_path / name))
+        pages.append(write_report(made.record, made.records, made.study, tmp_path / name))
     assert pages[0].read_bytes() == pages[1].read_bytes()
 
 
 def test_a_large_search_gives_a_small_page(make_search, tmp_path):
     made = make_search(200, max_epochs=30)
-    path = write_report(made.search, made.records, made.study, tmp_path / "report.html")
+    path = write_report(made.record, made.records, made.study, tmp_path / "report.html")
     assert path.stat().st_size < 600_000
 
 
@@ -241,7 +241,7 @@ def test_a_failure_leaves_the_old_page(make_search, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "replace", fail)
     with pytest.raises(UserError, match="disk full"):
-        write_report(made.search, made.records, made.study, path)
+        write_report(made.record, made.records, made.study, path)
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
 
@@ -251,7 +251,7 @@ def test_the_study_and_the_style_are_left_as_they_were(make_search, tmp_path):
 
     made = make_search(12)
     before, verbosity = dict(mpl.rcParams), optuna.logging.get_verbosity()
-    write_report(made.search, made.records, made.study, tmp_path / "report.html")
+    write_report(made.record, made.records, made.study, tmp_path / "report.html")
     assert dict(mpl.rcParams) == before
     assert optuna.logging.get_verbosity() == verbosity
     assert len(made.study.trials) == 12

@@ -6,7 +6,8 @@ import pytest
 from tune.execution.checkpoints import CheckpointStore
 from tune.execution.reporting import DIVERGED, FAILURE, METRICS
 from tune.execution.session import SearchSession
-from tune.retrain.models import RETRAIN, Job, RetrainStudy, judged_rows, training_rows
+from tune.records.retrain import RETRAIN, Job
+from tune.retrain.models import RetrainStudy, judged_rows, training_rows
 from utkface.config import TrainConfig
 from utkface.data import Split
 
@@ -132,4 +133,4 @@ def test_a_job_has_a_title_and_a_file_name_and_survives_its_record():
     )  # fmt: skip
     assert job.title == "reference: no augmentation, grouped, seed 2 (interval)"
     assert job.file_stem == "reference-no-augmentation-grouped-seed-2-interval"
-    assert Job.from_dict(job.to_dict()) == job
+    assert Job.model_validate_json(job.model_dump_json()) == job

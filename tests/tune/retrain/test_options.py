@@ -1,7 +1,11 @@
+from argparse import Namespace
+
 import pytest
 
-from tune.retrain.options import TRAINED, RetrainOptions, build_parser
+from tune.options.retrain import RetrainOptions, build_parser
 from utkface.io import UserError
+
+WORDS = ("the retraining", "a new one")
 
 
 def test_an_option_that_is_not_given_is_not_in_the_result():
@@ -30,14 +34,16 @@ def test_impossible_options_are_refused(values, message):
         RetrainOptions(**values)
 
 
-def test_options_survive_their_record():
+def test_options_survive_their_record(retrain_record):
     options = RetrainOptions(search="run", seeds=5, image_size=96)
-    assert RetrainOptions(**options.to_dict()) == options
+    written = retrain_record(options=options).model_dump()["options"]
+    assert "results" not in written
+    assert retrain_record(options=written).options == options
 
 
 def test_going_on_may_change_how_but_not_what():
     options = RetrainOptions(seeds=2)
-    assert options.resumed_with({"flip": True, "seeds": 2}).flip
-    for name in TRAINED:
-        with pytest.raises(UserError, match="of the retraining to resume"):
-            options.resumed_with({name: "other"})
+    assert options.resumed_with(Namespace(flip=True, seeds=2), *WORDS).flip
+    for name in ("search", "config", "top_k", "splits", "part", "epochs", "image_size", "weights"):
+        with pytest.raises(UserError, match=r"of the retraining to resume; .* or start a new one"):
+            options.resumed_with(Namespace(**{name: "other"}), *WORDS)

@@ -1,42 +1,55 @@
 import json
+from functools import partial
 
 import pytest
 
 from search_spaces.common import REFERENCE, REFERENCE_SETTINGS
-from tune.records.run_folder import RunFolder
-from tune.retrain.options import RetrainOptions
+from tune.options.retrain import RetrainOptions
+from tune.records.run_folder import SearchFolder
 from tune.retrain.plan import describe_search, find_finalists, find_search
 from utkface.config import TrainConfig
 from utkface.io import UserError
 
 
-def write_search(
-    results, name, *, status="finished", created="2026-01-01", scores=(1.1, 1.2), own=True
+@pytest.fixture
+def write_search(search_record):
+    return partial(_write_search, search_record)
+
+
+def _write_search(
+    search_record,
+    results,
+    name,
+    *,
+    status="finished",
+    created="2026-01-01",
+    scores=(1.1, 1.2),
+    own=True,
 ):
     """Write what retraining reads of a search; one that came with the code has no journal."""
     path = results / name
     path.mkdir(parents=True)
-    RunFolder(path).write_record(
-        {"name": name, "status": status, "created": created, "num_trials": 5}
+    SearchFolder(path).write_record(
+        search_record(name=name, status=status, created=created, num_trials=5)
     )
     states = ["COMPLETE"] * len(scores) + ["PRUNED", "RUNNING"]
     (path / "trials.csv").write_text("\n".join(["state", *states]))
     if own:
-        RunFolder(path).journal.touch()
+        SearchFolder(path).journal.touch()
     finalists = [
         {"trial": number, "score": score, "config": TrainConfig(max_lr=score / 1000).to_dict()}
         for number, score in enumerate(scores)
     ]
     if finalists:
         (path / "best.json").write_text(json.dumps({**finalists[0], "finalists": finalists}))
-    return RunFolder(path)
+    return SearchFolder(path)
 
 
 def options(results, **values):
     return RetrainOptions(results=results, **values)
 
 
-def test_by_default_it_is_the_newest_of_ones_own_that_has_a_best(tmp_path):
+def test_by_default_it_is_the_newest_of_ones_own_that_has_a_best(write_search, tmp_path):
     write_search(tmp_path, "old", created="2026-01-01")
     newest = write_search(tmp_path, "new", created="2026-01-02", status="interrupted")
     write_search(tmp_path, "just-begun", created="2026-01-03", status="running", scores=())
@@ -46,7 +59,7 @@ def test_by_default_it_is_the_newest_of_ones_own_that_has_a_best(tmp_path):
     assert found.path == newest.path
 
 
-def test_it_is_said_which_search_it_is_and_how_far_it_came(tmp_path):
+def test_it_is_said_which_search_it_is_and_how_far_it_came(write_search, tmp_path):
     done = write_search(tmp_path, "done", scores=(1.0, 1.1, 1.2, 1.3))
     assert describe_search(done) == "done, finished: 5 of 5 trials ended, 4 of them complete"
     part = write_search(tmp_path, "part", status="interrupted")
@@ -64,13 +77,13 @@ def test_it_is_said_which_search_it_is_and_how_far_it_came(tmp_path):
         ((1.0,), {"search": "walk"}, "no search at 'walk'.*run"),
     ],
 )
-def test_a_search_without_a_best_trial_is_refused(tmp_path, scores, wish, message):
+def test_a_search_without_a_best_trial_is_refused(write_search, tmp_path, scores, wish, message):
     write_search(tmp_path, "run", scores=scores)
     with pytest.raises(UserError, match=message):
         find_search(options(tmp_path, **wish))
 
 
-def test_without_a_search_of_ones_own_it_is_said_where_to_begin(tmp_path):
+def test_without_a_search_of_ones_own_it_is_said_where_to_begin(write_search, tmp_path):
     first = r"no search of yours in .*run this first: python tune/run_search\.py"
     with pytest.raises(UserError, match=first):
         find_search(options(tmp_path))
@@ -82,7 +95,7 @@ def test_without_a_search_of_ones_own_it_is_said_where_to_begin(tmp_path):
     assert find_search(options(tmp_path, search="example")) is not None
 
 
-def test_the_best_trials_come_in_the_order_of_validation(tmp_path):
+def test_the_best_trials_come_in_the_order_of_validation(write_search, tmp_path):
     search = write_search(tmp_path, "run", scores=(1.0, 1.5, 2.0))
     found = find_finalists(options(tmp_path, top_k=2), search)
     assert [finalist.label for finalist in found] == ["trial 0", "trial 1"]
@@ -92,14 +105,14 @@ def test_the_best_trials_come_in_the_order_of_validation(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"finalists": [{}]}', '{"finalists": 3}'])
-def test_a_torn_list_of_finalists_is_told(tmp_path, text):
+def test_a_torn_list_of_finalists_is_told(write_search, tmp_path, text):
     search = write_search(tmp_path, "run")
     (search.path / "best.json").write_text(text)
     with pytest.raises(UserError, match=r"best\.json cannot be read"):
         find_finalists(options(tmp_path), search)
 
 
-def test_configurations_come_by_name_from_files_and_from_a_search(tmp_path):
+def test_configurations_come_by_name_from_files_and_from_a_search(write_search, tmp_path):
     (tmp_path / "mine.json").write_text('{"max_lr": 0.01}')
     best = write_search(tmp_path, "run").path / "best.json"
     names = [f"reference:{name}" for name in REFERENCE_SETTINGS]
@@ -125,7 +138,7 @@ def test_configurations_come_by_name_from_files_and_from_a_search(tmp_path):
         ("typo.json", '{"max_rl": 1}', "unknown hyperparameter max_rl=1; did you mean max_lr"),
     ],
 )
-def test_a_bad_configuration_is_refused(tmp_path, monkeypatch, name, text, message):
+def test_a_bad_configuration_is_refused(write_search, tmp_path, monkeypatch, name, text, message):
     monkeypatch.chdir(tmp_path)
     if text is not None:
         (tmp_path / name).write_text(text)

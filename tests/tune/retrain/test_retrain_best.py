@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tune.records.run_folder import FINISHED, RetrainFolder, RunFolder
+from tune.records.run_folder import FINISHED, RetrainFolder, SearchFolder
+from tune.records.search import SearchRecord
 from tune.retrain_best import main
 from utkface.config import TrainConfig
 from utkface.data import load_faces, make_split
@@ -35,18 +36,17 @@ def faces():
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory, faces):
+def results(tmp_path_factory, faces, finished_search):
     """A results folder with what a finished search on the demo faces leaves."""
     results = tmp_path_factory.mktemp("results")
     path = results / "quick-1"
     path.mkdir()
-    options = {"data": ["demo"], "weights": "none"}
-    data = {"fingerprint": faces.fingerprint, "source": "demo", "num_faces": len(faces.table)}
-    RunFolder(path).write_record(
-        {"name": "quick-1", "status": FINISHED, "created": "then", "options": options, "data": data,
-         "num_trials": 5}
-    )  # fmt: skip
-    RunFolder(path).journal.touch()
+    options = {"space": "quick", "data": ["demo"], "weights": "none"}
+    data = {**finished_search["data"], "fingerprint": faces.fingerprint, "source": "demo"}
+    about = {"name": "quick-1", "options": options, "data": data, "num_trials": 5}
+    record = SearchRecord.parse({**finished_search, **about}, "search.json")
+    SearchFolder(path).write_record(record)
+    SearchFolder(path).journal.touch()
     (path / "trials.csv").write_text("state\nCOMPLETE\nPRUNED\nCOMPLETE\nPRUNED\nCOMPLETE\n")
     finalists = [
         {"trial": number, "score": score, "config": CONFIG.replace(dropout=score).to_dict()}
@@ -77,21 +77,21 @@ def retrained(results):
 def test_the_search_s_best_is_trained_with_every_seed_on_both_protocols(retrained):
     folder, _ = retrained
     record = folder.record
-    assert (record["status"], record["search"]) == (FINISHED, "quick-1")
-    assert record["options"]["search"] == "quick-1"  # whatever is the newest when it is resumed
-    jobs = [model["job"] for model in record["models"]]
-    trained = [(j["label"], j["protocol"], j["seed"]) for j in jobs if j["purpose"] == "retrain"]
+    assert (record.status, record.search) == (FINISHED, "quick-1")
+    assert record.options.search == "quick-1"  # whatever is the newest when it is resumed
+    jobs = [model.job for model in record.models]
+    trained = [(j.label, j.protocol, j.seed) for j in jobs if j.purpose == "retrain"]
     assert trained == [
         ("trial 4", protocol, seed) for protocol in ("grouped", "random") for seed in (0, 1)
     ]
-    assert [j["part"] for j in jobs if j["purpose"] == "interval"] == ["validation"]
-    assert all(len(model["epochs"]) == CONFIG.epochs for model in record["models"])
+    assert [j.part for j in jobs if j.purpose == "interval"] == ["validation"]
+    assert all(len(model.epochs) == CONFIG.epochs for model in record.models)
 
 
 def test_wandb_has_a_run_for_each_model_and_one_for_the_evaluation(retrained):
     folder, _ = retrained
     kept = [path.name for path in (folder.path / "wandb").glob("offline-run-*")]
-    assert len(kept) == len(folder.record["models"]) + 1
+    assert len(kept) == len(folder.record.models) + 1
     (summary,) = [name for name in kept if name.endswith("-evaluation")]
     (written,) = (folder.path / "wandb" / summary).glob("run-*.wandb")
     assert written.stat().st_size > 0
@@ -159,7 +159,7 @@ def test_a_finished_retraining_is_evaluated_anew_without_training(retrained, cap
     assert (before["flip"], after["flip"]) == (False, True)
     assert after["baselines"] == []
     assert after["rows"][0]["overall"]["age_mae"] != before["rows"][0]["overall"]["age_mae"]
-    assert folder.record["models"][0]["epochs"][0]["epoch"] == 1
+    assert folder.record.models[0].epochs[0]["epoch"] == 1
     assert "training begins" not in capsys.readouterr().out
 
 
@@ -180,9 +180,10 @@ def test_a_file_where_the_results_should_go_is_told_before_anything_runs(results
 
 def test_other_faces_than_the_search_had_are_refused(results, tmp_path, faces):
     shutil.copytree(results / "quick-1", tmp_path / "quick-1")
-    folder = RunFolder(tmp_path / "quick-1")
-    data = {**folder.record["data"], "fingerprint": "0" * 64}
-    folder.write_record({**folder.record, "data": data})
+    folder = SearchFolder(tmp_path / "quick-1")
+    record = folder.record
+    record.data.fingerprint = "0" * 64
+    folder.write_record(record)
     with pytest.raises(UserError, match=r"quick-1 searched .* faces from demo, but demo holds"):
         main(["--results", str(tmp_path)])
     assert [path.name for path in tmp_path.iterdir()] == ["quick-1"]
@@ -207,15 +208,15 @@ def test_a_killed_retraining_goes_on_where_it_stood(results, tmp_path):
     assert again.returncode == 0, output + errors
     assert "goes on after epoch" in output
     record = RetrainFolder.find(tmp_path).record
-    seeds = {(m["job"]["protocol"], m["job"]["seed"]) for m in record["models"]}
+    seeds = {(model.job.protocol, model.job.seed) for model in record.models}
     assert seeds == {(protocol, seed) for protocol in ("grouped", "random") for seed in (0, 1)}
-    assert [model["job"]["number"] for model in record["models"]] == [0, 1, 2, 3, 4]
-    for model in record["models"]:
-        assert [epoch["epoch"] for epoch in model["epochs"]] == [1, 2, 3, 4, 5, 6]
+    assert [model.job.number for model in record.models] == [0, 1, 2, 3, 4]
+    for model in record.models:
+        assert [epoch["epoch"] for epoch in model.epochs] == [1, 2, 3, 4, 5, 6]
     kept = {(number, epoch["epoch"]): epoch for number, epoch in done}
-    for model in record["models"]:
-        for epoch in model["epochs"]:
-            before = kept.get((model["job"]["number"], epoch["epoch"]), epoch)
+    for model in record.models:
+        for epoch in model.epochs:
+            before = kept.get((model.job.number, epoch["epoch"]), epoch)
             assert epoch["train_loss"] == before["train_loss"]
 
 
@@ -223,5 +224,5 @@ def _epochs(results):
     """Return (job number, metrics) of every epoch on record, once there is a record."""
     if not RetrainFolder.names(results):
         return []
-    models = RetrainFolder.find(results).record["models"]
-    return [(m["job"]["number"], epoch) for m in models for epoch in m["epochs"]]
+    models = RetrainFolder.find(results).record.models
+    return [(model.job.number, epoch) for model in models for epoch in model.epochs]

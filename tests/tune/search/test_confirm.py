@@ -85,32 +85,33 @@ def test_a_search_without_a_complete_trial_has_nothing_to_confirm(search):
 
 
 def test_each_is_given_fresh_seeds_once_however_often_it_is_begun(reopen, search):
-    _, study = reopen()
+    _, confirmation = reopen()
+    study = confirmation.study
     first = study.next_trial()
     assert first.config["seed"] == 1003
     assert first.config["max_lr"] == search.records()[4].config["max_lr"]
     study.report(first.number, metrics(1, 1.0))
     chosen, again = reopen()
-    resumed = again.next_trial()
+    resumed = again.study.next_trial()
     assert (resumed.number, resumed.epochs_done) == (first.number, 1)
-    given = [(p["trial"], p["seed"]) for p in again.space.points]
+    given = [(point.trial, point.seed) for point in again.points]
     assert given == [(r.number, seed) for r in chosen for seed in (1003, 1004)]
     # The search itself knows nothing of them.
     assert len(search.records()) == 6
 
 
-def train_again(study, store, results):
+def train_again(confirmation, store, results):
     """Give each training the score and the error in years of its trial; return who took part."""
     there = confirm.confirmation_store(store)
-    for point in study.space.points:
-        score, years_off = results[point["trial"]]
-        run(study, there, score, years_off=years_off)
+    for point in confirmation.points:
+        score, years_off = results[point.trial]
+        run(confirmation.study, there, score, years_off=years_off)
 
 
 def test_the_winner_has_the_best_mean_and_its_lead_is_that_of_the_fresh_seeds(reopen, store):
-    chosen, study = reopen()
-    train_again(study, store, {4: (1.6, 4.0), 2: (1.05, 2.0), 3: (1.2, 3.0), 0: (1.5, 5.0)})
-    found = confirm.compare(chosen, study, store, LABELS)
+    chosen, again = reopen()
+    train_again(again, store, {4: (1.6, 4.0), 2: (1.05, 2.0), 3: (1.2, 3.0), 0: (1.5, 5.0)})
+    found = confirm.compare(chosen, again, store, LABELS)
     assert [trial.trial for trial in found.trials] == [2, 3, 4, 0]
     assert found.winner.values["smooth_score"] == pytest.approx((1.1 + 1.05 + 1.05) / 3)
     assert found.winner.seeds == [3, 1003, 1004]
@@ -128,22 +129,22 @@ def test_the_winner_has_the_best_mean_and_its_lead_is_that_of_the_fresh_seeds(re
 
 
 def test_no_better_than_the_starting_point_is_said(reopen, store):
-    chosen, study = reopen()
-    train_again(study, store, {4: (0.9, 2.0), 2: (1.2, 2.0), 3: (1.3, 2.0), 0: (1.2, 2.0)})
-    found = confirm.compare(chosen, study, store, LABELS)
+    chosen, again = reopen()
+    train_again(again, store, {4: (0.9, 2.0), 2: (1.2, 2.0), 3: (1.3, 2.0), 0: (1.2, 2.0)})
+    found = confirm.compare(chosen, again, store, LABELS)
     assert found.winner.trial == 4
     assert "no better than the starting point" in found.sentence()
 
 
 def test_a_starting_point_that_wins_is_called_the_best(reopen, store):
-    chosen, study = reopen()
-    train_again(study, store, {4: (1.9, 2.0), 2: (1.9, 2.0), 3: (1.9, 2.0), 0: (0.1, 1.0)})
-    found = confirm.compare(chosen, study, store, LABELS)
+    chosen, again = reopen()
+    train_again(again, store, {4: (1.9, 2.0), 2: (1.9, 2.0), 3: (1.9, 2.0), 0: (0.1, 1.0)})
+    found = confirm.compare(chosen, again, store, LABELS)
     assert found.sentence().startswith("trial 0, a starting point of the space, is the best")
 
 
 def test_what_could_not_be_trained_again_is_left_out(reopen, store):
-    chosen, study = reopen()
-    for _ in study.space.points:
-        study.fail(study.next_trial().number, "its machine fell over")
-    assert confirm.compare(chosen, study, store, LABELS) is None
+    chosen, again = reopen()
+    for _ in again.points:
+        again.study.fail(again.study.next_trial().number, "its machine fell over")
+    assert confirm.compare(chosen, again, store, LABELS) is None

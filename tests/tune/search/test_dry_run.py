@@ -3,10 +3,10 @@
 import re
 
 import pytest
+from tune.search.options import SearchOptions
 
 from tune.run_search import main
 from tune.search.dry_run import expected_epochs
-from tune.search.options import SearchOptions
 from tune.spaces.file import list_spaces
 from utkface.io import UserError
 

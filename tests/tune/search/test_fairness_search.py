@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tune.records.run_folder import FINISHED, RunFolder
+from tune.options.retrain import RetrainOptions
+from tune.records.run_folder import FINISHED, SearchFolder
 from tune.records.trials import pareto_front
-from tune.retrain.options import RetrainOptions
 from tune.retrain.plan import find_finalists, find_search
 from tune.study.store import open_study, study_records
 
@@ -50,16 +50,16 @@ def test_fairness_ends_with_a_front_in_its_report_and_on_the_screen(tmp_path):
     process = start("--resume", "--results", results, log=log)
     assert process.wait(TIMEOUT_S) == 0, log.read_text()
 
-    folder = RunFolder.find(results)
-    assert folder.record["status"] == FINISHED
-    assert tuple(folder.record["objectives"]) == OBJECTIVES
+    folder = SearchFolder.find(results)
+    assert folder.record.status == FINISHED
+    assert tuple(folder.record.objectives) == OBJECTIVES
     records = study_records(open_study(folder.journal))
     assert [record.number for record in records] == list(range(8))
     assert {record.state for record in records} <= {"COMPLETE", "PRUNED"}
 
     front = pareto_front(records, OBJECTIVES)
     best = json.loads((folder.path / "best.json").read_text())
-    confirmed = [trial["trial"] for trial in folder.record["confirmation"]["trials"]]
+    confirmed = [trial.trial for trial in folder.record.confirmation.trials]
     finalists = [entry["trial"] for entry in best["finalists"]]
     # What was trained again comes first: three of the front and the best starting point.
     assert finalists[: len(confirmed)] == confirmed

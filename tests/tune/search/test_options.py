@@ -1,19 +1,16 @@
-import json
+from argparse import Namespace
 
 import pytest
 
-from tune.search.options import SearchOptions, build_parser
+from tune.options.search import SearchOptions, build_parser
 from utkface.io import UserError
 
-
-def test_options_survive_search_json():
-    options = SearchOptions(space="loss", num_trials=5, data=["demo"])
-    assert SearchOptions.from_dict(json.loads(json.dumps(options.to_dict()))) == options
+WORDS = ("the search", "a new search")
 
 
 def test_every_option_of_the_parser_is_an_option_of_the_search():
     actions = {action.dest for action in build_parser()._actions}
-    fields = {*SearchOptions(space="loss").to_dict(), "results"}
+    fields = set(SearchOptions.__dataclass_fields__)
     assert (
         actions
         - {
@@ -60,10 +57,10 @@ def test_the_first_judgement_comes_after_a_quarter_of_the_budget_unless_told():
 
 def test_a_resumed_search_keeps_what_makes_its_trials_comparable():
     options = SearchOptions(space="loss", max_epochs=8, num_trials=5)
-    longer = options.resumed_with({"num_trials": 9, "max_epochs": 8})
+    longer = options.resumed_with(Namespace(num_trials=9, max_epochs=8), *WORDS)
     assert (longer.num_trials, longer.max_epochs) == (9, 8)
     with pytest.raises(UserError, match="--max-epochs 9 differs from 8"):
-        options.resumed_with({"max_epochs": 9})
+        options.resumed_with(Namespace(max_epochs=9), *WORDS)
 
 
 def test_a_storage_is_the_same_place_from_every_folder(monkeypatch, tmp_path):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tune.records.run_folder import FINISHED, RunFolder
+from tune.records.run_folder import FINISHED, SearchFolder
 from tune.study.store import open_study, study_records
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -67,7 +67,7 @@ def test_kill_9_loses_no_finished_trial_and_repeats_none(tmp_path):
         process.kill()
         process.wait()
         num_kills += 1
-        folder = RunFolder.find(results)
+        folder = SearchFolder.find(results)
         now = ended(study_records(open_study(folder.journal)))
         num_lost += len(known.keys() - now.keys())
         num_repeated += sum(now[number] != known[number] for number in known.keys() & now.keys())
@@ -75,13 +75,13 @@ def test_kill_9_loses_no_finished_trial_and_repeats_none(tmp_path):
         process = start("--resume", "--results", results, log=log)
     assert process.returncode == 0, log.read_text()
 
-    folder = RunFolder.find(results)
+    folder = SearchFolder.find(results)
     records = study_records(open_study(folder.journal))
     print(f"kills {num_kills}, finished trials lost {num_lost}, repeated {num_repeated}")
     assert num_kills >= 3
     assert num_lost == num_repeated == 0
     assert known.items() <= ended(records).items()
-    assert folder.record["status"] == FINISHED
+    assert folder.record.status == FINISHED
     assert [record.number for record in records] == list(range(NUM_TRIALS))
     assert {record.state for record in records} <= {"COMPLETE", "PRUNED"}
     for record in records:
@@ -111,7 +111,7 @@ def test_a_resumed_trial_ends_as_if_it_had_never_stopped(tmp_path):
             process.wait()
             process = start("--resume", "--results", results, log=log)
         assert process.wait(180) == 0, log.read_text()
-        (record,) = study_records(open_study(RunFolder.find(results).journal))
+        (record,) = study_records(open_study(SearchFolder.find(results).journal))
         outcomes.append([epoch["score"] for epoch in record.epochs])
     assert outcomes[0] == outcomes[1]
 
@@ -125,15 +125,15 @@ def test_an_interrupted_search_ends_in_order_with_the_best_so_far(tmp_path, numb
         time.sleep(0.05)
     process.send_signal(number)
     assert process.wait(60) == 130, log.read_text()
-    folder = RunFolder.find(results)
-    assert folder.record["status"] == "interrupted"
+    folder = SearchFolder.find(results)
+    assert folder.record.status == "interrupted"
     assert (folder.path / "best.json").exists()
     assert (folder.path / "report.html").exists()
     assert "Traceback" not in log.read_text()
 
     process = start("--resume", "--results", results, log=log)
     assert process.wait(180) == 0, log.read_text()
-    assert RunFolder.find(results).record["status"] == FINISHED
+    assert SearchFolder.find(results).record.status == FINISHED
 
 
 @pytest.mark.slow
@@ -141,9 +141,9 @@ def test_a_search_whose_time_is_up_can_go_on(tmp_path):
     results, log = tmp_path / "results", tmp_path / "log.txt"
     process = new_search(results, log, "--time-budget", 6)
     assert process.wait(180) in (0, 1), log.read_text()  # 1: not even one trial came to its end
-    folder = RunFolder.find(results)
-    assert folder.record["status"] == "interrupted"
+    folder = SearchFolder.find(results)
+    assert folder.record.status == "interrupted"
     assert len(ended(study_records(open_study(folder.journal)))) < NUM_TRIALS
     process = start("--resume", "--results", results, "--time-budget", 600, log=log)
     assert process.wait(300) == 0, log.read_text()
-    assert RunFolder.find(results).record["status"] == FINISHED
+    assert SearchFolder.find(results).record.status == FINISHED

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tune.records.run_folder import RunFolder
+from tune.records.run_folder import SearchFolder
 from tune.run_search import main
 from tune.study.store import open_study, study_records
 from utkface.io import UserError
@@ -48,25 +48,25 @@ def shared(tmp_path_factory):
     budget = ["--num-trials", 3, "--max-epochs", 2, "--image-size", 32, "--fraction", 0.5]
     process = run_command(*arguments, *budget, "--wandb", "offline")
     assert process.returncode == 0, process.stdout + process.stderr
-    return RunFolder.find(folder), process, space
+    return SearchFolder.find(folder), process, space
 
 
 def test_a_search_leaves_a_folder_that_a_person_can_read(shared):
     folder, process, _ = shared
     search = folder.record
-    assert (search["status"], search["space"], search["num_trials"]) == ("finished", "dropout", 3)
-    assert search["data"]["is_demo"] is True
+    assert (search.status, search.space, search.num_trials) == ("finished", "dropout", 3)
+    assert search.data.is_demo is True
     assert (folder.path / "space.py").read_text() == SPACE
     with (folder.path / "trials.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["number"] for row in rows] == ["0", "1", "2"]
     best = json.loads((folder.path / "best.json").read_text())
     # What was trained again decides: each such trial with two fresh seeds beside its own.
-    confirmed = search["confirmation"]["trials"]
-    assert (best["trial"], best["score"]) == (confirmed[0]["trial"], confirmed[0]["score"])
-    assert [trial["seeds"][-2:] for trial in confirmed] == [[1000, 1001]] * len(confirmed)
+    confirmed = search.confirmation.trials
+    assert (best["trial"], best["score"]) == (confirmed[0].trial, confirmed[0].score)
+    assert [trial.seeds[-2:] for trial in confirmed] == [[1000, 1001]] * len(confirmed)
     complete = {int(row["number"]) for row in rows if row["state"] == "COMPLETE"}
-    assert {trial["trial"] for trial in confirmed if len(trial["seeds"]) == 3} <= complete
+    assert {trial.trial for trial in confirmed if len(trial.seeds) == 3} <= complete
     assert "confirmed  trial " in process.stdout
     report = (folder.path / "report.html").read_text()
     assert "Does dropout help?" in report
@@ -117,9 +117,10 @@ def test_the_space_that_checkpoints_take_is_bounded_and_told(shared):
     folder, process, _ = shared
     sizes = [path.stat().st_size for path in (folder.path / "checkpoints").glob("trial_*")]
     search = folder.record
-    assert search["checkpoints"] == {
-        "num": len(sizes), "bytes": sum(sizes), "at_most": search["concurrency"] + 3
-    }  # fmt: skip
+    kept = search.checkpoints
+    assert (kept.num, kept.bytes, kept.at_most) == (
+        len(sizes), sum(sizes), search.concurrency + 3
+    )  # fmt: skip
     assert f"{sum(sizes) / 1e6:.1f} MB (never more than" in process.stdout
 
 
@@ -143,8 +144,13 @@ def test_a_finished_search_is_extended(shared):
     before = study_records(open_study(folder.journal))
     checkpoint = (folder.path / "best.json").read_text()
     resume = ["--resume", folder.path.name, "--results", folder.path.parent]
-    process = run_command(*resume)  # nothing to do
+    ended = folder.record.ended
+    process = run_command(*resume)
     assert process.returncode == 0, process.stdout + process.stderr
+    assert "all 3 trials, so nothing is left to do" in process.stdout
+    assert "--num-trials" in process.stdout
+    assert folder.record.ended == ended
+    refused(*resume, "--num-trials", 2, message="3 have ended already; allowed: 3 or more")
     assert study_records(open_study(folder.journal)) == before
     assert (folder.path / "best.json").read_text() == checkpoint
 
@@ -154,7 +160,7 @@ def test_a_finished_search_is_extended(shared):
     assert after[:3] == before
     assert [record.number for record in after] == [0, 1, 2, 3, 4]
     search = folder.record
-    assert (search["status"], search["num_trials"]) == ("finished", 5)
+    assert (search.status, search.num_trials) == ("finished", 5)
     with (folder.path / "trials.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(int(row["number"]), row["state"]) for row in rows] == [
@@ -181,8 +187,8 @@ def test_a_search_begins_with_what_an_earlier_one_learned(shared, tmp_path):
     process = run_command(*arguments, *budget, "--max-epochs", 2, "--warm-start", run)
     assert process.returncode == 0, process.stdout + process.stderr
     assert f"warm start {run.name}: " in process.stdout
-    new = RunFolder.find(tmp_path)
-    known = new.record["warm_start"]["known"]
+    new = SearchFolder.find(tmp_path)
+    known = new.record.warm_start.known
     assert len(known) >= 2
     assert [r.number for r in study_records(open_study(new.journal))] == [0, 1]
     shutil.rmtree(run.parent)
@@ -191,13 +197,13 @@ def test_a_search_begins_with_what_an_earlier_one_learned(shared, tmp_path):
     records = study_records(open_study(new.journal))
     assert [record.number for record in records] == [0, 1, 2]
     assert len((new.path / "trials.csv").read_text().splitlines()) == 4
-    assert new.record["warm_start"]["known"] == known
+    assert new.record.warm_start.known == known
 
     process = run_command(*arguments, *budget, "--max-epochs", 3, "--warm-start", new.path)
     assert process.returncode == 0, process.stdout + process.stderr
     assert "epochs: 2 and 3" in process.stdout
-    longer = RunFolder.find(tmp_path)
-    first = longer.record["warm_start"]["points"][0]["params"]
+    longer = SearchFolder.find(tmp_path)
+    first = longer.record.warm_start.points[0].params
     assert study_records(open_study(longer.journal))[0].params == first
 
 
@@ -303,7 +309,8 @@ def test_a_resume_on_other_code_is_told_and_on_another_device_refused(shared, tm
     folder, _, _ = shared
     record = folder.record
     try:
-        folder.write_record({**record, "gpus_per_trial": 0.5, "commit": "0123456"})
+        other = {"status": "interrupted", "gpus_per_trial": 0.5, "commit": "0123456"}
+        folder.write_record(record.model_copy(update=other))
         refused(
             *("--resume", folder.path),
             message="ran on a GPU, these would run on a CPU.*--resume-anyway",
@@ -311,7 +318,7 @@ def test_a_resume_on_other_code_is_told_and_on_another_device_refused(shared, tm
         process = run_command("--resume", folder.path, "--resume-anyway")
         assert process.returncode == 0, process.stderr
         assert "changed    commit 0123456 then" in process.stdout
-        folder.write_record({**record, "training_version": 1})
+        folder.write_record(record.model_copy(update={"training_version": 1}))
         refused("--resume", folder.path, message="training version 1, now 2.*start a new search")
     finally:
         folder.write_record(record)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tune.records.run_folder import INTERRUPTED, RunFolder
+from tune.records.run_folder import INTERRUPTED, SearchFolder
 from tune.study.store import open_study
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -31,11 +31,11 @@ def test_two_searches_at_once_and_a_second_resume_of_one_of_them(tmp_path):
     budget = ["--num-trials", 999, "--max-epochs", 2, "--concurrency", 1, "--wandb", "disabled"]
     faces = ["--data", "demo", "--weights", "none", "--image-size", 32, "--results", results]
     searches = [start("--space", "quick", *faces, *budget, log=log) for log in logs[:2]]
-    while len(RunFolder.names(results)) < 2:
+    while len(SearchFolder.names(results)) < 2:
         assert all(search.poll() is None for search in searches), logs[0].read_text()
         time.sleep(0.05)
 
-    name = RunFolder.names(results)[0]
+    name = SearchFolder.names(results)[0]
     refused = start("--resume", name, "--results", results, log=logs[2])
     assert refused.wait(300) == 2
     (line,) = logs[2].read_text().splitlines()
@@ -46,7 +46,7 @@ def test_two_searches_at_once_and_a_second_resume_of_one_of_them(tmp_path):
         search.send_signal(signal.SIGINT)
     for search, log in zip(searches, logs, strict=False):
         assert search.wait(300) == 130, log.read_text()
-    for name in RunFolder.names(results):
-        folder = RunFolder(results / name)
-        assert folder.record["status"] == INTERRUPTED
+    for name in SearchFolder.names(results):
+        folder = SearchFolder(results / name)
+        assert folder.record.status == INTERRUPTED
         assert open_study(folder.journal).trials

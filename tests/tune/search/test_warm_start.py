@@ -7,9 +7,10 @@ from types import SimpleNamespace
 import pytest
 from optuna.trial import TrialState
 
-from tune.records.run_folder import RunFolder
-from tune.search.options import SearchOptions
-from tune.search.warm_start import WarmStart, plan_warm_start, read_runs
+from tune.options.search import SearchOptions
+from tune.records.run_folder import SearchFolder
+from tune.records.search import Conditions, DataRecord, WarmStart
+from tune.search.warm_start import known_trials, plan_warm_start, read_runs
 from tune.spaces.space import load_space
 from tune.study.past_runs import read_run
 from tune.study.study import SearchStudy
@@ -27,7 +28,10 @@ def suggest(trial):
         trial.suggest_float("huber_delta_years", 1.0, 10.0)
     return {"weight_decay": 0.01}
 '''
-DATA = {"fingerprint": "f" * 64, "split_hash": "5" * 64}
+DATA = {
+    "source": "UTKFace", "fingerprint": "f" * 64, "split_hash": "5" * 64, "is_demo": False,
+    "num_faces": 9, "num_rejected": 0, "num_train": 5, "num_val": 2, "num_test": 2,
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -44,7 +48,11 @@ def make_prepared(tmp_path):
         values = {"max_epochs": 3, "image_size": 32, "objective": "score", "seed": 1, **options}
         options = SearchOptions(space=str(path), **values)
         space = load_space(path, fixed=options.fixed)
-        return SimpleNamespace(options=options, space=space, describe_data=lambda: data)
+        conditions = Conditions.of(
+            DataRecord(**data), options.image_size, options.max_epochs, options.weights,
+            TRAINING_VERSION,
+        )  # fmt: skip
+        return SimpleNamespace(options=options, space=space, conditions=conditions)
 
     return make
 
@@ -68,10 +76,10 @@ def run_trial(study, score, num_epochs=3):
 
 
 @pytest.fixture
-def earlier(tmp_path, make_prepared):
+def earlier(tmp_path, make_prepared, search_record):
     """A search of seven trials: five complete, one stopped early, one failed."""
     prepared = make_prepared(seed=0)
-    folder = RunFolder.create(tmp_path / "results", "rate")
+    folder = SearchFolder.create(tmp_path / "results", "rate")
     study = open_study(folder, prepared)
     for score in (1.5, 1.1, 1.3, 1.2, 1.4):
         run_trial(study, score)
@@ -79,10 +87,10 @@ def earlier(tmp_path, make_prepared):
     study.fail(study.next_trial().number, "CUDA fell over")
     options = prepared.options
     folder.write_record(
-        {"name": folder.path.name, "created": "2026-01-01T00:00:00", "data": DATA,
-         "training_version": TRAINING_VERSION,
-         "image_size": options.image_size, "max_epochs": options.max_epochs,
-         "weights": options.weights}
+        search_record(
+            name=folder.path.name, data=DATA, training_version=TRAINING_VERSION,
+            image_size=options.image_size, max_epochs=options.max_epochs, weights=options.weights,
+        )
     )  # fmt: skip
     return folder
 
@@ -91,7 +99,7 @@ def plan(earlier, prepared):
     """Return what is taken, through the record that a resumed search has of it."""
     runs = read_runs(earlier.path.parent, str(earlier.path))
     planned = plan_warm_start(runs, prepared)
-    assert WarmStart.from_dict(json.loads(json.dumps(planned.to_dict()))) == planned
+    assert WarmStart.model_validate_json(planned.model_dump_json()) == planned
     return planned
 
 
@@ -101,11 +109,11 @@ def test_under_equal_conditions_every_score_is_known_to_the_sampler(earlier, mak
     records = {
         record.number: record for record in read_run(earlier.path.parent, str(earlier.path)).records
     }
-    assert sorted(entry["trial"] for entry in warm.known) == [0, 1, 2, 3, 4, 5]
+    assert sorted(entry.trial for entry in warm.known) == [0, 1, 2, 3, 4, 5]
     assert warm.points == []
-    trials = warm.known_trials(prepared)
+    trials = known_trials(warm, prepared)
     for entry, trial in zip(warm.known, trials, strict=True):
-        record = records[entry["trial"]]
+        record = records[entry.trial]
         assert (trial.params, trial.state.name) == (record.params, record.state)
         assert trial.value == (record.score if record.state == "COMPLETE" else None)
         assert trial.intermediate_values == {e["epoch"]: e["score"] for e in record.epochs}
@@ -118,9 +126,9 @@ def test_under_equal_conditions_every_score_is_known_to_the_sampler(earlier, mak
 def test_what_is_known_counts_nowhere(earlier, make_prepared, tmp_path):
     prepared = make_prepared()
     warm = plan(earlier, prepared)
-    folder = RunFolder.create(tmp_path / "new", "rate")
+    folder = SearchFolder.create(tmp_path / "new", "rate")
     study = open_study(
-        folder, prepared, known=warm.known_trials(prepared), first_points=warm.first_points
+        folder, prepared, known=known_trials(warm, prepared), first_points=warm.first_points
     )
     first = run_trial(study, 5.0)
     assert (first.number, first.config["max_lr"]) == (0, 0.005)  # the space's own point
@@ -136,14 +144,14 @@ def test_a_resumed_search_suggests_the_same_without_its_forerunner(
     earlier, make_prepared, tmp_path
 ):
     prepared = make_prepared()
-    record = json.loads(json.dumps(plan(earlier, prepared).to_dict()))
+    record = plan(earlier, prepared).model_dump_json()
     suggested = []
     for name, restart in (("steady", False), ("restarted", True)):
-        folder = RunFolder.create(tmp_path / name, "rate")
+        folder = SearchFolder.create(tmp_path / name, "rate")
         for i in range(5):
             if restart or i == 0:
-                warm = WarmStart.from_dict(record)
-                study = open_study(folder, prepared, known=warm.known_trials(prepared))
+                warm = WarmStart.model_validate_json(record)
+                study = open_study(folder, prepared, known=known_trials(warm, prepared))
             run_trial(study, 1.0 + i)
         suggested.append([trial.params for trial in study.records()])
     assert suggested[0] == suggested[1]
@@ -163,7 +171,7 @@ def test_a_resumed_search_suggests_the_same_without_its_forerunner(
 def test_under_other_conditions_the_best_few_are_tried_first(earlier, make_prepared, change, said):
     warm = plan(earlier, make_prepared(**change))
     assert warm.known == []
-    assert [(point["trial"], point["score"]) for point in warm.points] == [
+    assert [(point.trial, point.score) for point in warm.points] == [
         (1, 1.1), (3, 1.2), (2, 1.3),
     ]  # fmt: skip
     assert warm.account[0].endswith(
@@ -177,7 +185,7 @@ def test_points_come_first_once_however_often_the_start_is_cut_short(
 ):
     prepared = make_prepared(max_epochs=4)
     warm = plan(earlier, prepared)
-    folder = RunFolder.create(tmp_path / "new", "rate")
+    folder = SearchFolder.create(tmp_path / "new", "rate")
     for _ in range(3):
         study = open_study(folder, prepared, first_points=warm.first_points)
     configs = [study.next_trial().config for _ in range(5)]
@@ -206,7 +214,7 @@ def test_what_was_constant_there_may_be_searched_here(earlier, make_prepared):
     )  # fmt: skip
     warm = plan(earlier, wider)
     assert len(warm.known) == 6
-    assert all(entry["params"]["weight_decay"] == 0.01 for entry in warm.known)
+    assert all(entry.params["weight_decay"] == 0.01 for entry in warm.known)
 
 
 def test_values_that_the_new_space_does_not_have_are_left_out_and_told(earlier, make_prepared):
@@ -214,14 +222,14 @@ def test_values_that_the_new_space_does_not_have_are_left_out_and_told(earlier, 
     inside = {r.number for r in records if r.params["age_loss"] == "dldl"}
     assert 0 < len(inside) < 6
     warm = plan(earlier, make_prepared(('"dldl", "huber"', '"dldl", "l1"')))
-    assert {entry["trial"] for entry in warm.known} == inside
+    assert {entry.trial for entry in warm.known} == inside
     (line,) = [line for line in warm.account if line.startswith("not taken")]
     assert f"{6 - len(inside)} that this space would not suggest (age_loss='huber' is not" in line
 
 
 def test_several_objectives_are_known_too(earlier, make_prepared):
     prepared = make_prepared(objective="age_mae,gender_error")
-    trials = plan(earlier, prepared).known_trials(prepared)
+    trials = known_trials(plan(earlier, prepared), prepared)
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     assert [trial.values for trial in complete] == [
         [pytest.approx(5 * score), 0.1] for score in (1.1, 1.2, 1.3, 1.4, 1.5)
@@ -246,14 +254,12 @@ def test_a_checkout_has_the_finalists_alone(earlier, make_prepared):
         r.score for r in records[:6]
     ]
     warm = plan(earlier, make_prepared())
-    assert sorted(entry["trial"] for entry in warm.known) == [0, 1, 2, 3, 4]
+    assert sorted(entry.trial for entry in warm.known) == [0, 1, 2, 3, 4]
     assert warm.account[-1].startswith("not taken: 2 failed, unfinished or without")
 
 
 def test_a_run_of_epochs_that_meant_something_else_is_refused_in_one_line(earlier):
-    record = earlier.record
-    del record["training_version"]
-    earlier.write_record(record)
+    earlier.write_record(earlier.record.model_copy(update={"training_version": 1}))
     with pytest.raises(UserError, match=r"training version 1, now 2.*leave it out of --warm-start"):
         read_runs(earlier.path.parent, str(earlier.path))
 

@@ -356,7 +356,7 @@ def test_a_numeric_range_may_depend_on_another_value_and_what_that_costs_is_told
         '    trial.suggest_float("max_lr", 1e-4, 1e-2)\nreturn {}'
     )
     space = load_space(write(space_with(body)))
-    ranges = space.signature()["parameters"]["max_lr"]["ranges"]
+    ranges = space.signature().parameters["max_lr"].ranges
     assert sorted(ranges) == ["0.0001..0.001", "0.0001..0.01"]
     (remark,) = space.remarks
     assert remark.startswith("max_lr is suggested from 0.0001..0.001")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tune.spaces.space import describe_change, load_space
+from tune.spaces.space import Signature, describe_change, load_space
 
 OLD = '''"""Which rate?"""
 
@@ -68,7 +68,7 @@ def test_a_new_parameter_leaves_the_others_as_they_were(signature_of):
 
 
 def test_many_changes_still_make_one_line():
-    old = {"parameters": {}, "constants": dict.fromkeys("abcdefg", 1), "points": []}
-    description = describe_change(old, {"parameters": {}, "constants": {}, "points": [{}]})
+    old = Signature(constants=dict.fromkeys("abcdefg", 1))
+    description = describe_change(old, Signature(points=[{}]))
     assert description is not None
     assert description.endswith("constant d=1 is gone; and 4 more")

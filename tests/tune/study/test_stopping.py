@@ -7,7 +7,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from tune.search.options import SCHEDULERS
+from tune.options.search import SCHEDULERS
 from tune.spaces.space import load_space
 from tune.study.stopping import make_rule, to_places
 from tune.study.store import ARRIVAL, curves_until, recorded_epochs

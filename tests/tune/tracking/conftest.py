@@ -126,13 +126,13 @@ def epoch():
 
 
 @pytest.fixture
-def track(tmp_path, search_json):
+def track(tmp_path, start_of):
     """Begin to log a search; return the logger and the list of what it says."""
 
     def begin(mode, **search):
         said = []
         logger = WandbLogger(mode, tmp_path, say=said.append)
-        logger.search_started({**search_json, **search})
+        logger.search_started(start_of(**search))
         return logger, said
 
     return begin

@@ -22,13 +22,16 @@ import sys
 sys.path.insert(0, {repository!r})
 from pathlib import Path
 from tune.tracking import wandb_runs
+from tune.execution.reporting import RunStart
+from tune.records.search import SearchRecord
 from tune.records.trials import TrialRecord
 from tune.tracking.wandb_logger import WandbLogger, resolve_mode
 
 wandb_runs._INIT_TIMEOUT_S = 4.0
 mode, _ = resolve_mode("online")
 logger = WandbLogger(mode, Path("run"), say=print)
-logger.search_started({search!r})
+record = SearchRecord.parse({search!r}, "search.json")
+logger.search_started(RunStart(record, Path("run")))
 records = []
 for number in (0, 1):
     logger.trial_started(number, {{"dropout": 0.1}}, 0)

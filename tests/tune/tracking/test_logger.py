@@ -6,17 +6,18 @@ import sys
 
 import pytest
 
+from tune.execution.reporting import RunStart
 from tune.tracking.wandb_logger import WandbLogger, resolve_mode
 from utkface.io import UserError
 
 
 def test_retraining_joins_the_group_of_its_search_under_names_of_its_own(
-    wandb, tmp_path, search_json
+    wandb, tmp_path, retrain_record
 ):
     logger = WandbLogger(
         "offline", tmp_path, job_type="retrain", run_name=["trial 9, seed 0"].__getitem__
     )
-    logger.search_started({**search_json, "name": "retrain-1", "group": "oversampling-1"})
+    logger.search_started(RunStart(retrain_record(), tmp_path))
     logger.trial_started(0, {"dropout": 0.1}, 0)
     logger.close()
     (arguments,) = [run.arguments for run in wandb.runs]

@@ -16,6 +16,8 @@ _REAL = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {repository!r})
+from tune.execution.reporting import RunStart
+from tune.records.search import SearchRecord
 from tune.records.trials import TrialRecord
 from tune.tracking.wandb_logger import WandbLogger, resolve_mode
 
@@ -23,7 +25,8 @@ epochs_done = int(sys.argv[1])
 print(resolve_mode(None)[0])
 # It may say that it waits for W&B, on a busy machine.
 logger = WandbLogger("offline", Path("run"), say=lambda line: None)
-logger.search_started({search!r})
+record = SearchRecord.parse({search!r}, "search.json")
+logger.search_started(RunStart(record, Path("run")))
 for number in (0, 1):
     logger.trial_started(number, {{"dropout": 0.1}}, epochs_done)
 for epoch in (epochs_done + 1, epochs_done + 2):

@@ -3,8 +3,10 @@
 import pytest
 import torch
 
+from tune.execution.reporting import RunStart
 from tune.tracking.wandb_logger import WandbLogger
 from utkface.config import TrainConfig
+from utkface.evaluation.records import Evaluation
 from utkface.model import build_model, load_model
 
 
@@ -67,7 +69,7 @@ def test_a_summary_that_fails_is_said_once_and_its_run_ends(wandb, record, searc
     assert wandb.runs[0].calls == ["log", "finish"]
 
 
-def test_the_best_model_is_one_to_predict_with(wandb, tmp_path, record, search_json):
+def test_the_best_model_is_one_to_predict_with(wandb, tmp_path, record, start_of):
     class Store:
         @staticmethod
         def load(number):
@@ -78,7 +80,7 @@ def test_the_best_model_is_one_to_predict_with(wandb, tmp_path, record, search_j
     weights = build_model(config, "none").state_dict()
     state = {"config": config.to_dict(), "model": weights, "average": {"weights": None}}
     logger = WandbLogger("offline", tmp_path, checkpoints=Store())
-    logger.search_started(search_json)
+    logger.search_started(start_of())
     records = [record(0, "COMPLETE", 0.9), record(2, "COMPLETE", 0.8)]
     records[1].config.update(config.to_dict())
     logger.search_ended(records, None)
@@ -89,6 +91,9 @@ def test_the_best_model_is_one_to_predict_with(wandb, tmp_path, record, search_j
     model = load_model(path)
     assert model.about["trial"] == 2
     assert all(torch.equal(v, weights[k]) for k, v in model.model.state_dict().items())
+
+
+DATA = {"source": "demo", "fingerprint": "f", "is_demo": True, "num_faces": 10}
 
 
 def metric(value):
@@ -105,16 +110,17 @@ def row(label, protocol, age_mae, **more):
 
 @pytest.fixture
 def evaluation():
-    mine = {"headline": True, "seeds": [0, 1, 2]}
-    return {
+    mine = {"headline": True, "seeds": [0, 1, 2], "num_seeds": 3}
+    return Evaluation.model_validate({
         "name": "retrain-1", "search": "over sampling/1", "image_size": 128, "epochs": 6,
+        "created": "then", "command": "retrain", "commit": None, "flip": False, "data": DATA,
         "rows": [
             row("trial 1", "random", 5.0, **mine),
             row("trial 1", "grouped", 5.5, **mine),
-            row("trial 2", "random", 4.0, headline=False, seeds=[0]),
+            row("trial 2", "random", 4.0, headline=False, seeds=[0], num_seeds=1),
         ],
-        "baselines": [row("median", "random", 15.0)],
-    }  # fmt: skip
+        "baselines": [row("median", "random", 15.0, seconds=1.0)],
+    })  # fmt: skip
 
 
 @pytest.fixture
@@ -125,8 +131,12 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_a_retraining_ends_with_a_run_of_what_it_reached(wandb, track, evaluation, folder):
-    logger, said = track("offline", name="retrain-1", group="over sampling/1")
+def test_a_retraining_ends_with_a_run_of_what_it_reached(
+    wandb, tmp_path, evaluation, folder, retrain_record
+):
+    said = []
+    logger = WandbLogger("offline", tmp_path, say=said.append, job_type="retrain")
+    logger.search_started(RunStart(retrain_record(search="over sampling/1"), tmp_path))
     logger.evaluation_ended(evaluation)
     assert said == []
     (run,) = wandb.runs

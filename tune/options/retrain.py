@@ -1,0 +1,97 @@
+"""The retraining command's options, kept in ``retrain.json`` and merged when it goes on."""
+
+import argparse
+from dataclasses import dataclass
+
+from tune.options.declared import PROTOCOLS, Options, add_options, option
+from tune.options.search import WANDB_HELP, WANDB_MODES
+from utkface.io import UserError
+
+PARTS = ("test", "validation")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrainOptions(Options):
+    """What is to be retrained and how; None means that the search or the machine decides."""
+
+    search: str | None = option(
+        "", "name or folder (default: the newest finished search)", None, same=True, metavar="RUN"
+    )
+    config: list[str] | None = option(
+        "",
+        "instead: a JSON file of hyperparameters, or reference:SETTING; several are compared",
+        None,
+        same=True,
+        metavar="FILE",
+    )
+
+    top_k: int = option("training", "how many of the search's best", 1, same=True, at_least=1)
+    seeds: int = option(
+        "training",
+        "models per configuration and protocol (default: 3), also with --resume",
+        3,
+        at_least=1,
+    )
+    splits: list[str] = option(
+        "training", "default: both", [*PROTOCOLS], same=True, choices=PROTOCOLS
+    )
+    epochs: int | None = option("training", "default: the search's", None, same=True, at_least=1)
+    image_size: int | None = option("training", "pixels (default: the search's)", None, same=True)
+    initial_image_size: int | None = option(
+        "training", "pixels of the first epoch, grows (default: off)", None, same=True
+    )
+    weights: str | None = option(
+        "training",
+        "backbone: imagenet, none, or the path of a file (default: the search's)",
+        None,
+        same=True,
+    )
+    data: list[str] | None = option("training", "as of run_search.py (default: the search's)", None)
+    wandb: str | None = option("training", WANDB_HELP, None, choices=WANDB_MODES)
+
+    part: str = option(
+        "evaluation",
+        "test (default): train on the other 80 %%; validation: train on the training part alone, "
+        "to see where a model is weak without a look at the test part",
+        "test",
+        same=True,
+        choices=PARTS,
+    )
+    flip: bool = option("evaluation", "average predictions with the mirrored face's", False)
+    intervals: bool = option(
+        "evaluation",
+        "do without the model that age intervals need, trained without the validation part",
+        True,
+    )
+    baselines: bool = option("evaluation", "only the networks", True)
+    explain: int = option(
+        "evaluation", "faces per LIME sheet (default: 8; 0: no LIME)", 8, at_least=0, metavar="N"
+    )
+
+    def __post_init__(self) -> None:
+        """Check what argparse's types do not."""
+        super().__post_init__()
+        if self.search is not None and self.config:
+            raise UserError("--search and --config exclude each other; give one of them")
+        if len(set(self.splits)) < len(self.splits):
+            raise UserError(f"--splits names {' '.join(self.splits)}; give each protocol once")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of ``retrain_best.py``; options not given are absent from its result."""
+    parser = argparse.ArgumentParser(
+        prog="python tune/retrain_best.py",
+        description="Retrain the best configurations of a search and evaluate them.",
+        argument_default=argparse.SUPPRESS,
+    )
+    add_options(parser, RetrainOptions, [""])
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="",
+        metavar="RUN",
+        help="go on with an interrupted retraining, or evaluate a finished one anew "
+        "(default: the newest)",
+    )
+    add_options(parser, RetrainOptions, ["training", "evaluation", "resources"])
+    return parser

@@ -1,0 +1,160 @@
+"""The search command's options, kept in ``search.json`` and merged when a search goes on."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+from tune.options.declared import PROTOCOLS, Options, add_options, option
+from tune.spaces.objectives import DEFAULT_OBJECTIVES, OBJECTIVES, check_objectives
+from utkface.io import UserError
+
+# Named here and not imported: a command line is to be checked before Optuna or pandas load.
+SAMPLERS = ("tpe", "random", "gp", "nsga2")
+#: Rules of early stopping (`tune.study.stopping`), and what each is good for.
+SCHEDULERS = {
+    "asha": "saves most: good where a trial's first epochs tell how it ends",
+    "hyperband": "asha for most trials, later or no judgement for some: good for slow starters",
+    "median": "stops clearly poor trials alone: good for few trials and noisy curves",
+    "none": "every trial runs to its end: good for finding out what first epochs tell",
+}
+WANDB_MODES = ("online", "offline", "disabled")
+WANDB_HELP = "default: online with an API key, else offline"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchOptions(Options):
+    """What a search was asked to do; None means that the space or the machine decides."""
+
+    space: str = option("", "name of a search space, or path of your own .py file", same=True)
+
+    data: list[str] | None = option(
+        "data",
+        "folder or archives of UTKFace, 'kaggle', or 'demo' "
+        "(default: $UTKFACE_DATA, else data/UTKFace, else archives in data/)",
+        None,
+    )
+    image_size: int = option("data", "pixels", 64, same=True)
+    fraction: float = option(
+        "data", "share of the training part to use", 1.0, same=True, above=0, at_most=1
+    )
+    split: str = option(
+        "data",
+        "default: grouped, copies of a photograph together",
+        "grouped",
+        same=True,
+        choices=PROTOCOLS,
+    )
+    weights: str = option(
+        "data", "backbone: imagenet (default), none, or the path of a file", "imagenet", same=True
+    )
+
+    num_trials: int = option("search", "all trials, of all sessions of this search", 24, at_least=1)
+    confirm: bool = option(  # see `tune.search.confirm`
+        "search",
+        "do not train the three best and the best starting point again with two fresh seeds",
+        True,
+    )
+    time_budget: float | None = option(
+        "search", "seconds to search; can be resumed", None, above=0, metavar="S"
+    )
+    max_epochs: int = option("search", "full budget of a trial", 12, same=True)
+    objective: str | None = option(
+        "search",
+        "what to minimise, several for a Pareto front (default: what the space declares, mostly "
+        f"smooth_score): {', '.join(OBJECTIVES)}",
+        None,
+        same=True,
+        metavar="A[,B]",
+    )
+    sampler: str = option(
+        "search", "default: tpe; nsga2 is for several objectives", "tpe", same=True,
+        choices=SAMPLERS,
+    )  # fmt: skip
+    scheduler: str = option(
+        "search", "early stopping, see below", "asha", same=True, choices=SCHEDULERS
+    )
+    grace: int | None = option(
+        "search", "the first epoch judged (default: max-epochs / 4)", None, same=True, at_least=1
+    )
+    reduction_factor: int = option(
+        "search", "asha, hyperband: 1 in so many goes on", 3, same=True, at_least=2
+    )
+    seed: int = option("search", "", 0, same=True)
+    warm_start: str | None = option(
+        "search", "begin with what earlier searches learned", None, same=True, metavar="RUN[,RUN]"
+    )
+    wandb: str | None = option("search", WANDB_HELP, None, choices=WANDB_MODES)
+
+    def __post_init__(self) -> None:
+        """Check what argparse's types do not."""
+        super().__post_init__()
+        check_objectives(self.objectives)
+        if self.scheduler != "none" and self.grace and self.grace >= max(2, self.max_epochs):
+            raise UserError(
+                f"--grace {self.grace} leaves no epoch to judge before the last of --max-epochs "
+                f"{self.max_epochs}; allowed: less, or --scheduler none"
+            )
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """What is minimised, by names of metrics."""
+        if self.objective is None:
+            return DEFAULT_OBJECTIVES
+        return tuple(name.strip() for name in self.objective.split(","))
+
+    @property
+    def grace_epochs(self) -> int:
+        """The epoch after which early stopping first judges a trial.
+
+        By default a quarter of the budget. Measured on UTKFace (``results/``: oversampling, 16
+        trials of up to 8 epochs): the trial that ended best was tenth after one epoch, while its
+        learning rate was still rising, and first of the seven left after three.
+        """
+        return self.grace or max(1, self.max_epochs // 4)
+
+    @property
+    def fixed(self) -> dict[str, int]:
+        """The `TrainConfig` fields that are the same in every trial."""
+        return {"epochs": self.max_epochs, "image_size": self.image_size, "seed": self.seed}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of ``tune/run_search.py``; options not given are absent from its result."""
+    parser = argparse.ArgumentParser(
+        prog="python tune/run_search.py",
+        description="Search hyperparameters with Ray Tune and Optuna.",
+        epilog="schedulers (early stopping):\n"
+        + "\n".join(f"  {name:<10} {use}" for name, use in SCHEDULERS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+    )
+    add_options(parser, SearchOptions, [""])
+    add = parser.add_argument
+    add("--list-spaces", action="store_true", help="print the spaces and their questions, and end")
+    add(
+        "--list-parameters",
+        action="store_true",
+        help="print every hyperparameter with its default, meaning and range, and end",
+    )
+    add(
+        "--resume",
+        nargs="?",
+        const="",
+        metavar="RUN",
+        help="go on with an interrupted search: its name or folder (default: the newest)",
+    )
+    add(
+        "--resume-anyway",
+        action="store_true",
+        help="with --resume: also on another kind of device than the search began on",
+    )
+    add(
+        "--compare",
+        nargs="+",
+        metavar="RUN",
+        help="write a page about several searches side by side, and end",
+    )
+    add("--output", type=Path, help="with --compare: the page (default: in results/)")
+    add("--dry-run", action="store_true", help="check everything, say what would be done, and end")
+    add_options(parser, SearchOptions, ["data", "search", "resources"])
+    return parser

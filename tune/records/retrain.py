@@ -1,0 +1,111 @@
+"""The content of ``retrain.json``, and of ``best.json``, from which a retraining begins."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import field_serializer, field_validator
+
+from tune.options.retrain import RetrainOptions
+from tune.records.files import Measured, Record
+from tune.records.search import Confirmed, FacesRecord, HardwareRecord, RunRecord
+from tune.spaces.objectives import Settings
+
+#: Why a model is trained: to be the result; or, without the validation part, to learn from it how
+#: far predictions stray (`utkface.intervals`).
+RETRAIN, INTERVAL = "retrain", "interval"
+
+
+class Job(Record):
+    """One model to be trained, and the part of the faces to judge it on."""
+
+    purpose: str  # RETRAIN or INTERVAL
+    label: str  # of the configuration, as in "trial 9"
+    protocol: str  # grouped or random
+    part: str  # test or validation
+    seed: int
+    config: Settings  # all `TrainConfig` fields
+    number: int = -1  # the place of its record in ``retrain.json``, once it has one
+
+    @property
+    def rows(self) -> str:
+        """The name of the rows that the model trains on, in `TrialJob.rows`."""
+        return f"{self.protocol}, before {self.part}"
+
+    @property
+    def identity(self) -> tuple[str, str, str, str, int]:
+        """What tells the job from every other of its retraining."""
+        return self.purpose, self.label, self.protocol, self.part, self.seed
+
+    @property
+    def title(self) -> str:
+        """What people read: "trial 9, grouped, seed 0"."""
+        purpose = "" if self.purpose == RETRAIN else f" ({self.purpose})"
+        return f"{self.label}, {self.protocol}, seed {self.seed}{purpose}"
+
+    @property
+    def file_stem(self) -> str:
+        """A file name for the model, without its suffix."""
+        return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
+
+
+class ModelRecord(Record):
+    """A job and how far it has come: each finished epoch's metrics, and why it failed if it did."""
+
+    job: Job
+    epochs: Sequence[Measured]
+    reason: str | None = None
+
+
+class ChosenConfig(Record):
+    """A configuration that is retrained."""
+
+    label: str
+    config: Settings
+
+
+class SharedHardware(HardwareRecord):
+    """What the cluster had, and what each training got of it."""
+
+    concurrency: int
+    cpus_per_trial: float
+    gpus_per_trial: float
+
+
+class RetrainRecord(RunRecord):
+    """The content of ``retrain.json``."""
+
+    search: str | None
+    hardware: SharedHardware | None = None
+    options: RetrainOptions
+    # Kept here: by the time that this goes on, the search may have found a better one.
+    finalists: list[ChosenConfig]
+    data: FacesRecord
+    models: list[ModelRecord] = []
+
+    @field_validator("hardware", mode="before")
+    @classmethod
+    def _nothing_is_none(cls, hardware: Any) -> Any:
+        return hardware or None  # a retraining that has not begun to train
+
+    @field_serializer("options")
+    def _but_their_folder(self, options: RetrainOptions) -> dict[str, Any]:
+        """Leave out the folder of results, which may move along with the run."""
+        return {name: value for name, value in vars(options).items() if name != "results"}
+
+
+class Best(Record):
+    """One of the best configurations of a search."""
+
+    trial: int
+    score: float
+    metrics: Measured = {}
+    config: Settings
+    confirmed: Confirmed | None = None
+
+
+class BestRecord(Best):
+    """The content of ``best.json``: the best configuration, and all that may be retrained."""
+
+    order: str = ""  # of the finalists
+    finalists: list[Best]
