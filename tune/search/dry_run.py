@@ -28,7 +28,7 @@ def explain(options: SearchOptions) -> int:
         f"{options.image_size} px; sampler {options.sampler}, scheduler {options.scheduler}"
     )
     console.print(f"minimised: {describe_objectives(prepared.options.objectives)}")
-    for line in plan_warm_start(past_runs, prepared).account:
+    for line in plan_warm_start(past_runs, prepared).notes:
         console.print(f"warm start: {line}")
     _print_parameters(console, prepared)
     for remark in space.remarks:
