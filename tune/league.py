@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from tune.options.declared import REPOSITORY
+from tune.options import REPOSITORY
 from tune.report.league import write_league
 from utkface.io import UserError, run_command
 

@@ -48,18 +48,18 @@ def make_table(runs: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
         finished = [record for record in run.records if record.state in ("COMPLETE", "FAIL")]
         if any(record.state == "PRUNED" for record in run.records):
             raise UserError(f"{run.name} stopped trials early; give one of --scheduler none")
-        about = {name: run.search.get(name) for name in ("space", "max_epochs", "image_size")}
-        data = run.search["data"]
+        search, data = run.search, run.search.data
+        about = {name: getattr(search, name) for name in ("space", "max_epochs", "image_size")}
         abouts.append(
             {
-                "run": run.name, **about, "seed": run.search["seed"],
-                "faces": data["num_train"], "validation": data["num_val"], "trials": len(finished),
-                "of": run.search["num_trials"],
+                "run": run.name, **about, "seed": search.seed,
+                "faces": data.num_train, "validation": data.num_val, "trials": len(finished),
+                "of": search.num_trials,
             }
         )  # fmt: skip
         for record in finished:
             config = {name: record.config.get(name) for name in CONFIG}
-            is_point = any(point.items() <= config.items() for point in run.search["points"])
+            is_point = any(point.items() <= config.items() for point in search.points)
             trial = {
                 "run": run.name, "trial": record.number, "state": record.state,
                 "is_point": is_point,

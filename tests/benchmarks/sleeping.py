@@ -12,8 +12,8 @@ import ray
 from ray import tune as ray_tune
 
 from tune.cluster import Resources
-from tune.execution import ray_adapter
 from tune.execution.checkpoints import CheckpointStore
+from tune.execution.ray_adapter import run_trials
 from tune.execution.reporting import METRICS, Callback
 from tune.execution.session import SearchSession
 from tune.records.run_folder import SearchFolder
@@ -54,7 +54,6 @@ def sleeping_search(
     """Run a search on a Ray that is there; every trial runs to its end."""
     # Workers are not to import this file, nor the torch behind it, only to sleep.
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    ray_adapter.FaceTrainable = SleepingTrainable
     fixed = {"epochs": num_epochs, "image_size": 32, "seed": 0}
     with tempfile.TemporaryDirectory() as results:
         folder = SearchFolder.create(Path(results), "sleeping")
@@ -65,4 +64,5 @@ def sleeping_search(
         store = CheckpointStore(str(folder.path / "checkpoints"))
         session = SearchSession(study, num_trials, callbacks, store)
         job: Any = SimpleNamespace(epoch_s=epoch_s)
-        ray_adapter.run_trials(job, folder, session, Resources(1, 0, concurrency))
+        trainable = ray_tune.with_parameters(SleepingTrainable, job=job)
+        run_trials(trainable, folder.path, session, Resources(1, 0, concurrency))

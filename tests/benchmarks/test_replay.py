@@ -13,6 +13,7 @@ from replay.simulator import Curve, History, Policy, simulate
 from replay.sources import StockRay, Study, Table
 from replay.surrogate import Measured
 
+from tune.records.search import DataRecord, SearchRecord
 from tune.records.trials import TrialRecord
 from tune.study.past_runs import PastRun
 from tune.study.stopping import Asha, NeverStop
@@ -208,8 +209,10 @@ def read(monkeypatch):
     """Make a run of some records be the one that is read."""
 
     def give(*records: TrialRecord) -> None:
-        search = {"space": "s", "max_epochs": 2, "image_size": 64, "seed": 0, "num_trials": 9,
-                  "data": {"num_train": 5, "num_val": 5}, "points": [{"dropout": 0.1}]}  # fmt: skip
+        search = SearchRecord.model_construct(
+            space="s", max_epochs=2, image_size=64, seed=0, num_trials=9,
+            data=DataRecord.model_construct(num_train=5, num_val=5), points=[{"dropout": 0.1}],
+        )  # fmt: skip
         monkeypatch.setattr(
             curves_module, "read_run", lambda results, name: PastRun("run", search, list(records))
         )

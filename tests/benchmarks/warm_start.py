@@ -15,10 +15,11 @@ import time
 from pathlib import Path
 
 import ray
+from ray import tune as ray_tune
 
 from tune import cluster
-from tune.execution import ray_adapter
 from tune.execution.checkpoints import CheckpointStore
+from tune.execution.ray_adapter import run_trials
 from tune.execution.reporting import METRICS, Callback
 from tune.execution.session import SearchSession
 from tune.execution.trainable import FaceTrainable
@@ -69,7 +70,6 @@ def main() -> None:
         image_size=given.image_size, num_trials=given.num_trials, concurrency=1,
     )  # fmt: skip
     prepared = prepare(options)
-    ray_adapter.FaceTrainable = TimedTrainable
     with tempfile.TemporaryDirectory() as results:
         folder = SearchFolder.create(Path(results), "warm-start")
         study = SearchStudy(folder.journal, prepared.space, options.fixed)
@@ -79,7 +79,8 @@ def main() -> None:
         cluster.connect(None)
         resources = cluster.plan_resources(None, None, concurrency=1)
         job = search_job(prepared, checkpoints, resources)
-        ray_adapter.run_trials(job, folder, session, resources)
+        trainable = ray_tune.with_parameters(TimedTrainable, job=job)
+        run_trials(trainable, folder.path, session, resources)
         ray.shutdown()
     cold, *warm = watch.delays.values()
     print(f"first trial of a worker: {cold:.2f} s")

@@ -17,7 +17,7 @@ import witness
 from optuna.storages.journal import JournalStorage
 
 from tune import cluster
-from tune.execution import ray_adapter
+from tune.execution import trainable
 from tune.execution.reporting import METRICS, Callback
 from tune.execution.session import SearchSession
 from tune.records import provenance, run_folder
@@ -97,7 +97,7 @@ def run(work: dict[str, Any], arguments: list[str]) -> None:
     jumping_clock.install([journal_storage, provenance, run_folder])
     # Workers are not to import this file, which would take them longer than their work.
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    ray_adapter.FaceTrainable = SleepingTrainable
+    trainable.FaceTrainable = SleepingTrainable
     run_module.SearchSession = WitnessedSession
     run_module.search_job = sleeping_job
     cluster.join = join

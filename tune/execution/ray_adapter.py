@@ -5,6 +5,7 @@ where the three meet. Stock `OptunaSearch` was not used because it reports trial
 stopped early as COMPLETE, never ends one whose metric is NaN, and cannot go on after a crash.
 """
 
+from pathlib import Path
 from typing import Any
 
 from ray import tune as ray_tune
@@ -16,9 +17,7 @@ from ray.tune.utils.util import unflatten_dict
 from tune.cluster import Resources, staged_here
 from tune.execution.reporting import UNSAVED
 from tune.execution.session import SearchSession
-from tune.execution.trainable import FaceTrainable, TrialJob
 from tune.records.files import told_in_one_line
-from tune.records.run_folder import RunFolder
 from utkface.io import UserError
 
 #: A trial that its machine failed is tried so many times more, each time in a fresh worker.
@@ -26,26 +25,24 @@ MAX_RETRIES = 2
 
 
 def run_trials(
-    job: TrialJob,
-    folder: RunFolder,
+    trainable: type[ray_tune.Trainable],
+    folder: Path,
     session: SearchSession,
     resources: Resources,
     name: str = "ray",
 ) -> None:
     """Run trials on Ray until the session has no more of them or is asked to stop.
 
-    ``name`` is the folder within the run's that Ray writes to.
+    ``trainable`` reports as `DurableTrainable` does; ``name`` is the folder within the run's that
+    Ray writes to.
     """
-    trainable = ray_tune.with_parameters(FaceTrainable, job=job)
-    # The dashboard's Actors page shows the class by this name, not by that of Ray's wrapper.
-    trainable.__qualname__ = FaceTrainable.__qualname__
-    with told_in_one_line(folder.path), staged_here():
+    with told_in_one_line(folder), staged_here():
         # Not a Tuner: on a cluster joined with ray:// that would take the session there.
         ray_tune.run(
             trainable,
             _remote=False,
             name=name,
-            storage_path=str(folder.path),
+            storage_path=str(folder),
             resources_per_trial=resources.per_trial,
             search_alg=StudySearcher(session),
             scheduler=StudyScheduler(session),

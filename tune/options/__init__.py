@@ -1,1 +1,204 @@
-"""The options of both commands, each declared once: type, default, range and help."""
+"""How an option is declared, and what follows from that: the command line, its help, its checks.
+
+An option is a field of a frozen dataclass. Its annotation and default are those of the command
+line, where argparse (https://docs.python.org/3/library/argparse.html) reads it.
+"""
+
+import argparse
+import dataclasses
+import types
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, get_args, get_origin, get_type_hints
+
+from utkface.io import UserError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PROTOCOLS = ("grouped", "random")
+_DECLARED = "declared"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declared:
+    """What an option's field says beyond its type and default."""
+
+    section: str
+    help: str
+    same: bool  # in every session of a run, or its trials could not be compared
+    at_least: float | None
+    above: float | None
+    at_most: float | None
+    argument: dict[str, Any]  # of `argparse.ArgumentParser.add_argument`
+
+    @property
+    def allowed(self) -> str:
+        """The range in words."""
+        if self.at_least is not None:
+            return f"{self.at_least:g} or more"
+        up_to = "" if self.at_most is None else f", up to {self.at_most:g}"
+        return f"above {self.above:g}{up_to}"
+
+    def holds(self, value: float | None) -> bool:
+        """Whether a value lies in the range; None, which leaves it to the machine, does."""
+        if value is None:
+            return True
+        return not (
+            (self.at_least is not None and value < self.at_least)
+            or (self.above is not None and value <= self.above)
+            or (self.at_most is not None and value > self.at_most)
+        )
+
+
+def option(
+    section: str,
+    help: str = "",
+    default: Any = dataclasses.MISSING,
+    *,
+    same: bool = False,
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    **argument: Any,
+) -> Any:
+    """Declare an option; its help ends with its default unless it names that itself.
+
+    ``same``: a run that goes on keeps it. ``argument`` as for argparse, where the field's type does
+    not say it.
+    """
+    declared = Declared(
+        section=section, help=help, same=same, at_least=at_least, above=above, at_most=at_most,
+        argument=argument,
+    )  # fmt: skip
+    metadata = {_DECLARED: declared}
+    if isinstance(default, list):
+        return dataclasses.field(default_factory=lambda: list(default), metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def _auto_or_number(value: str) -> float | None:
+    return None if value == "auto" else float(value)
+
+
+_auto_or_number.__name__ = "auto_or_number"  # argparse tells a wrong value by it
+
+
+def _place(place: str) -> str:
+    """Return a URI as it is, and a path in full: nodes know nothing of the folder we are in."""
+    return place if "://" in place else str(Path(place).expanduser().absolute())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What both commands have in common: where trials run and where their files are kept.
+
+    None means that the machine decides (`tune.cluster`).
+    """
+
+    cpus_per_trial: float | None = option(
+        "resources", "default: 1, on a GPU its share of the cores", None, above=0
+    )
+    gpus_per_trial: float | None = option(
+        "resources",
+        "may be a fraction (default: auto, by the card's memory and one measured trial)",
+        None,
+        at_least=0,
+        type=_auto_or_number,
+        metavar="auto|N",
+    )
+    concurrency: int | None = option(
+        "resources", "trials at a time (default: as many as fit)", None, at_least=1
+    )
+    address: str | None = option(
+        "resources", "a Ray cluster: host:port, auto or ray://… (default: this machine)", None
+    )
+    storage: str | None = option(
+        "resources",
+        "folder or URI for checkpoints that all nodes reach (default: the run's)",
+        None,
+        type=_place,
+    )
+    results: Path = option(  # noqa: RUF009  # frozen, as a path is
+        "resources", "folder for run folders (default: results/)", REPOSITORY / "results"
+    )
+
+    def __post_init__(self) -> None:
+        """Check the ranges; raises `UserError` that names the option and what it allows."""
+        for name, declared in declared_by(type(self)).items():
+            value = getattr(self, name)
+            if not declared.holds(value if isinstance(value, int | float) else None):
+                raise UserError(
+                    f"{flag_of(name)} {value} is not possible; allowed: {declared.allowed}"
+                )
+
+    def resumed_with(self, given: argparse.Namespace, what: str, new: str) -> Self:
+        """Return the options of a run that goes on, with what the command line changes.
+
+        ``what`` and ``new`` say in words which run goes on, and what else could be started. Raises
+        `UserError` when an option that decides what is trained was given differently.
+        """
+        changes = vars(given)
+        for name, declared in declared_by(type(self)).items():
+            if declared.same and name in changes and changes[name] != getattr(self, name):
+                raise UserError(
+                    f"{flag_of(name)} {changes[name]} differs from {getattr(self, name)} of {what} "
+                    f"to resume; leave it out, or start {new}"
+                )
+        return dataclasses.replace(self, **changes)
+
+
+def declared_by(kind: type[Options]) -> dict[str, Declared]:
+    """Return what the options of a command declare, by name."""
+    return {field.name: field.metadata[_DECLARED] for field in dataclasses.fields(kind)}
+
+
+def flag_of(name: str) -> str:
+    """Return an option's name as it is typed."""
+    return "--" + name.replace("_", "-")
+
+
+def add_options(
+    parser: argparse.ArgumentParser, kind: type[Options], sections: Iterable[str]
+) -> None:
+    """Add a command's options to its parser, one group for each section; "" is no group."""
+    types_ = get_type_hints(kind)
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    for section in sections:
+        group = parser.add_argument_group(section) if section else parser
+        for name, declared in declared_by(kind).items():
+            if declared.section == section:
+                _add(group, fields[name], types_[name], declared)
+
+
+def _add(
+    group: argparse._ActionsContainer, field: dataclasses.Field, kind: Any, declared: Declared
+) -> None:
+    argument = dict(declared.argument)
+    if kind is bool:
+        switch, action = ("no-", "store_false") if field.default else ("", "store_true")
+        name = "--" + switch + field.name.replace("_", "-")
+        group.add_argument(name, dest=field.name, action=action, help=declared.help)
+        return
+    several, value_type = _value_type(kind)
+    if several:
+        argument.setdefault("nargs", "+")
+    if "choices" not in argument and value_type is not str:
+        argument.setdefault("type", value_type)
+    group.add_argument(flag_of(field.name), help=_help(field, declared), **argument)
+
+
+def _value_type(kind: Any) -> tuple[bool, Any]:
+    """Return whether an annotation allows several values, and the type of one."""
+    if get_origin(kind) is types.UnionType:
+        (kind,) = (arg for arg in get_args(kind) if arg is not type(None))
+    if get_origin(kind) is list:
+        return True, get_args(kind)[0]
+    return False, kind
+
+
+def _help(field: dataclasses.Field, declared: Declared) -> str:
+    """Return the help, with the default where the text does not name it."""
+    if "default" in declared.help or field.default in (None, dataclasses.MISSING):
+        return declared.help
+    default = f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
+    return f"{declared.help} (default: {default})" if declared.help else f"default: {default}"

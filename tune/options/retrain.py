@@ -3,7 +3,7 @@
 import argparse
 from dataclasses import dataclass
 
-from tune.options.declared import PROTOCOLS, Options, add_options, option
+from tune.options import PROTOCOLS, Options, add_options, option
 from tune.options.search import WANDB_HELP, WANDB_MODES
 from utkface.io import UserError
 

@@ -4,7 +4,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from tune.options.declared import PROTOCOLS, Options, add_options, option
+from tune.options import PROTOCOLS, Options, add_options, option
 from tune.spaces.objectives import DEFAULT_OBJECTIVES, OBJECTIVES, check_objectives
 from utkface.io import UserError
 

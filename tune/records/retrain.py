@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import field_serializer, field_validator
+from pydantic import field_validator
 
 from tune.options.retrain import RetrainOptions
 from tune.records.files import Measured, Record
@@ -87,11 +87,6 @@ class RetrainRecord(RunRecord):
     @classmethod
     def _nothing_is_none(cls, hardware: Any) -> Any:
         return hardware or None  # a retraining that has not begun to train
-
-    @field_serializer("options")
-    def _but_their_folder(self, options: RetrainOptions) -> dict[str, Any]:
-        """Leave out the folder of results, which may move along with the run."""
-        return {name: value for name, value in vars(options).items() if name != "results"}
 
 
 class Best(Record):

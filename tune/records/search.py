@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, field_serializer, field_validator
+from pydantic import AliasChoices, Field, field_serializer, field_validator
 
+from tune.options import Options
 from tune.options.search import SearchOptions
 from tune.records.files import Record
 from tune.spaces.objectives import SCORE, Settings
@@ -70,7 +71,8 @@ class WarmStart(Record):
     runs: list[str] = []
     known: list[KnownTrial] = []
     points: list[TriedFirst] = []
-    account: list[str] = []  # what was taken, what was not, and why
+    #: What was taken, what was not, and why; older searches call it their account.
+    notes: list[str] = Field(default=[], validation_alias=AliasChoices("notes", "account"))
 
     @property
     def first_points(self) -> list[Settings]:
@@ -166,6 +168,11 @@ class RunRecord(Record):
     commit: str | None
     training_version: int = 1  # of the code that trains: other versions' scores do not compare
 
+    @field_serializer("options", check_fields=False)
+    def _but_their_folder(self, options: Options) -> dict[str, Any]:
+        """Leave out the folder of results, which may move along with the run."""
+        return {name: value for name, value in vars(options).items() if name != "results"}
+
 
 class SearchRecord(RunRecord):
     """The content of ``search.json``."""
@@ -193,7 +200,7 @@ class SearchRecord(RunRecord):
     memory_per_trial: int = 0  # bytes; 0: not planned
     hardware: HardwareRecord
     wandb: str | None = None
-    warm_start: WarmStart = Field(default_factory=WarmStart)
+    warm_start: WarmStart = WarmStart()
     checkpoints: CheckpointsRecord | None = None
     confirmation: Confirmation | None = None  # what training the best again showed
 
@@ -202,11 +209,6 @@ class SearchRecord(RunRecord):
     def _of_older_searches(cls, options: Any) -> Any:
         """Complete the options of the first searches, which had no other objective."""
         return {"objective": "score", **options} if isinstance(options, dict) else options
-
-    @field_serializer("options")
-    def _but_their_folder(self, options: SearchOptions) -> dict[str, Any]:
-        """Leave out the folder of results, which may move along with the run."""
-        return {name: value for name, value in vars(options).items() if name != "results"}
 
     @property
     def conditions(self) -> "Conditions":

@@ -38,7 +38,7 @@ def list_facts(search: SearchRecord) -> list[tuple[str, str]]:
         ("epochs per trial", show(search.max_epochs)),
         ("objective", describe_objectives(search.objectives)),
         ("sampler", search.sampler),
-        ("from earlier searches", "; ".join(search.warm_start.account) or "–"),
+        ("from earlier searches", "; ".join(search.warm_start.notes) or "–"),
         ("early stopping", _stopping(search)),
         ("data", data.source),
         ("faces", faces),

@@ -19,7 +19,7 @@ from tune.execution.checkpoints import CheckpointStore
 from tune.execution.ray_adapter import run_trials
 from tune.execution.reporting import Callback
 from tune.execution.session import SearchSession, interruptible
-from tune.execution.trainable import TrialJob
+from tune.execution.trainable import TrialJob, face_trainable
 from tune.records.run_folder import SearchFolder
 from tune.records.search import Confirmation, Confirmed, Lead
 from tune.records.trials import TrialRecord, objective_values, pareto_front, rank_complete
@@ -258,7 +258,7 @@ def train_again(
         say(f"trained again with seeds {seeds} (--no-confirm skips it): trial {trials}")
         with interruptible(session, None):
             job = dataclasses.replace(job, checkpoints=store)
-            run_trials(job, folder, session, resources, name="ray-confirm")
+            run_trials(face_trainable(job), folder.path, session, resources, name="ray-confirm")
     store.keep_only(set(), set(range(len(points))))
     return session
 

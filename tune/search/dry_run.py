@@ -76,7 +76,7 @@ def _print_space(console: Console, prepared: Prepared, warm_start: WarmStart) ->
     console.print("everything else: as --list-parameters says")
     for remark in space.remarks:
         console.print(remark)
-    for line in warm_start.account:
+    for line in warm_start.notes:
         console.print(f"warm start: {line}")
     for tried in warm_start.points:
         console.print(f"tried first, from {tried.run}: {_settings(tried.params)}")

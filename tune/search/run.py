@@ -21,7 +21,7 @@ from tune.execution.checkpoints import CheckpointStore
 from tune.execution.ray_adapter import run_trials
 from tune.execution.reporting import Callback, RunStart
 from tune.execution.session import SearchSession, interruptible
-from tune.execution.trainable import TrialJob, trial_job
+from tune.execution.trainable import TrialJob, face_trainable, trial_job
 from tune.options.search import SearchOptions
 from tune.records.provenance import list_code_changes, now, refuse_other_training
 from tune.records.run_folder import FAILED, FINISHED, INTERRUPTED, RUNNING, SearchFolder
@@ -51,7 +51,7 @@ def start(options: SearchOptions) -> int:
         _write_inputs(prepared, folder)
         for remark in prepared.space.remarks:
             print(labelled("space", remark))
-        for line in warm_start.account:
+        for line in warm_start.notes:
             print(labelled("warm start", line))
         search = describe_search(prepared, folder, joined.resources, cluster.hardware())
         search.warm_start = warm_start
@@ -149,7 +149,7 @@ def _run(
     session = SearchSession(study, options.num_trials, callbacks, checkpoints, num_best=num_best)
     with interruptible(session, options.time_budget), writer.kept_if_the_disk_is_full():
         if session.has_more:  # not so where a finished search is resumed, or one killed at its end
-            run_trials(job, folder, session, resources)
+            run_trials(face_trainable(job), folder.path, session, resources)
     session.tidy(study.records())  # a driver killed at a trial's end left that for now
     sizes = checkpoints.sizes()
     at_most = max(resources.concurrency, num_unfinished) + session.num_best

@@ -61,9 +61,9 @@ def plan_warm_start(runs: Sequence[PastRun], prepared: Prepared) -> WarmStart:
         sorted_runs.append(_Sorted(run, prepared, differences))
     known = [entry for each in sorted_runs for entry in each.known]
     points = _choose_points(sorted_runs, space, [trial.params for trial in known])
-    account = [line for each in sorted_runs for line in each.account(points)]
+    notes = [line for each in sorted_runs for line in each.notes(points)]
     names = [run.name for run in runs]
-    return WarmStart(runs=names, known=known, points=points, account=account)
+    return WarmStart(runs=names, known=known, points=points, notes=notes)
 
 
 class _Sorted:
@@ -121,7 +121,7 @@ class _Sorted:
         else:
             self._num_stopped += 1
 
-    def account(self, points: Sequence[TriedFirst]) -> list[str]:
+    def notes(self, points: Sequence[TriedFirst]) -> list[str]:
         """Say in a few lines what was taken and what was not."""
         lines = []
         if self.known:

@@ -129,6 +129,12 @@ class Space:
         except UserError as error:
             raise self.file.error(error) from error
 
+    def settings(
+        self, trial: "BaseTrial", fixed: Mapping[str, Setting], overrides: Mapping[str, Setting]
+    ) -> Settings:
+        """Return the configuration of a trial as plain values, see `config`."""
+        return self.config(trial, fixed, overrides).to_dict()
+
     def fit(self, values: Mapping[str, Setting], fixed: Mapping[str, Setting]) -> Fit:
         """Return the trial of this space whose parameters have these values.
 

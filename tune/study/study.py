@@ -7,7 +7,7 @@ ones (RUNNING) are handed out first, and rungs need no restoring (see `tune.stud
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -67,10 +67,8 @@ class TrialSource(Protocol):
     def split_point(self, point: Point) -> tuple[Settings, Point]:
         """Return a point's parameters to suggest, and what else it sets."""
 
-    def config(
-        self, trial: Trial, fixed: Mapping[str, int], overrides: Point | None
-    ) -> TrainConfig:
-        """Return a trial's configuration."""
+    def settings(self, trial: Trial, fixed: Mapping[str, int], overrides: Point) -> Settings:
+        """Return a trial's whole configuration, with ``epochs``, its full budget, in it."""
 
 
 class GivenTrial(Record):
@@ -95,22 +93,35 @@ class GivenTrials:
         """Return no parameters to suggest: all of a given trial is beyond suggesting."""
         return {}, point
 
-    def config(
-        self, trial: Trial, fixed: Mapping[str, int], overrides: Point | None
-    ) -> TrainConfig:
+    def settings(self, trial: Trial, fixed: Mapping[str, int], overrides: Point) -> Settings:
         """Return the configuration that was given."""
-        assert overrides is not None, "every trial is given"
-        return TrainConfig.from_dict(overrides["config"])
+        return TrainConfig.from_dict(overrides["config"]).to_dict()
+
+
+@dataclass(frozen=True)
+class Suggested:
+    """Trials of any task: ``suggest`` returns what is constant in a trial's configuration."""
+
+    suggest: Callable[[Trial], Settings]
+    points: Sequence[Settings] = ()
+
+    def split_point(self, point: Point) -> tuple[Settings, Point]:
+        """Return all of a point as parameters to suggest."""
+        return dict(point), {}
+
+    def settings(self, trial: Trial, fixed: Mapping[str, int], overrides: Point) -> Settings:
+        """Return what is constant, suggested and fixed."""
+        return {**self.suggest(trial), **trial.params, **overrides, **fixed}
 
 
 class SearchStudy:
     """One search's study: hands out trials, takes reports, decides on early stopping.
 
-    Parameters: ``path`` of the journal file; ``space`` and the ``fixed`` configuration fields of
-    every trial (epochs, image_size, seed); ``objectives``, the metrics to minimise; ``sampler`` and
-    ``scheduler`` by name, as on the command line; ``first_points`` to try before the space's own
-    and ``known`` trials of earlier searches, which the sampler alone learns from (see
-    `tune.search.warm_start`).
+    Parameters: ``path`` of the journal file; ``space``, a search space or any other `TrialSource`,
+    and the ``fixed`` settings of every trial, ``epochs`` and ``seed`` among them; ``objectives``,
+    the metrics to minimise; ``sampler`` and ``scheduler`` by name, as on the command line;
+    ``first_points`` to try before the space's own and ``known`` trials of earlier searches, which
+    the sampler alone learns from (see `tune.search.warm_start`).
 
     Early stopping judges by the objective, by the place among all fronts where there are several.
     Used by one process at a time (see `tune.records.run_folder.RunFolder.lock`).
@@ -171,14 +182,15 @@ class SearchStudy:
                 self._tell_diverged(trial.number)
                 continue
             try:
-                config = self.space.config(trial, self.fixed, trial.user_attrs.get(OVERRIDES))
+                overrides = trial.user_attrs.get(OVERRIDES, {})
+                config = self.space.settings(trial, self.fixed, overrides)
             except Exception as error:  # a user's code, met by a draw that its check did not make
                 self.fail(trial.number, describe_error(error))
                 continue
-            trial.set_user_attr(CONFIG, config.to_dict())
+            trial.set_user_attr(CONFIG, config)
             epochs_done = len(recorded_epochs(self._frozen(trial.number)))
-            rows = trial.user_attrs.get(OVERRIDES, {}).get(ROWS, SEARCH_ROWS)
-            return Assignment(trial.number, config.to_dict(), epochs_done, rows)
+            rows = overrides.get(ROWS, SEARCH_ROWS)
+            return Assignment(trial.number, config, epochs_done, rows)
         return None
 
     def report(self, number: int, metrics: Metrics) -> TrialState:

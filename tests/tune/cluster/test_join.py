@@ -14,7 +14,7 @@ from ray.train._internal.storage import StorageContext
 
 from tune import cluster
 from tune.cluster.join import CLIENT_ATTEMPTS, CONNECT_TIMEOUT_S, check_results, job_code, staged_in
-from tune.options.search import REPOSITORY
+from tune.options import REPOSITORY
 from utkface.io import UserError
 
 

@@ -5,10 +5,11 @@ import os
 import pytest
 import ray
 import torch
+from ray import tune as ray_tune
 
 from tune import cluster
-from tune.execution import ray_adapter
 from tune.execution.checkpoints import CheckpointStore
+from tune.execution.ray_adapter import run_trials
 from tune.execution.session import MAX_FAILURES_AT_START, SearchSession
 from tune.execution.trainable import FaceTrainable
 from tune.options.search import SearchOptions
@@ -21,11 +22,10 @@ NUM_TRIALS = 4
 
 
 @pytest.fixture
-def search(tmp_path, monkeypatch):
+def search(tmp_path):
     """Run a small search with another trainable; return its session afterwards."""
 
     def search_(trainable):
-        monkeypatch.setattr(ray_adapter, "FaceTrainable", trainable)
         options = SearchOptions(
             space="quick", data=["demo"], weights="none", max_epochs=2, image_size=32,
             fraction=0.3, num_trials=NUM_TRIALS, scheduler="none",
@@ -39,7 +39,9 @@ def search(tmp_path, monkeypatch):
         try:
             resources = cluster.plan_resources(None, None, None)
             job = search_job(prepared, checkpoints, resources)
-            ray_adapter.run_trials(job, folder, session, resources)
+            run_trials(
+                ray_tune.with_parameters(trainable, job=job), folder.path, session, resources
+            )
         finally:
             ray.shutdown()
         return session

@@ -117,7 +117,7 @@ def test_under_equal_conditions_every_score_is_known_to_the_sampler(earlier, mak
         assert (trial.params, trial.state.name) == (record.params, record.state)
         assert trial.value == (record.score if record.state == "COMPLETE" else None)
         assert trial.intermediate_values == {e["epoch"]: e["score"] for e in record.epochs}
-    assert warm.account == [
+    assert warm.notes == [
         f"{earlier.path.name}: 6 trials known to the sampler, 5 of them complete",
         "not taken: 1 failed, unfinished or without their settings",
     ]
@@ -174,10 +174,10 @@ def test_under_other_conditions_the_best_few_are_tried_first(earlier, make_prepa
     assert [(point.trial, point.score) for point in warm.points] == [
         (1, 1.1), (3, 1.2), (2, 1.3),
     ]  # fmt: skip
-    assert warm.account[0].endswith(
+    assert warm.notes[0].endswith(
         "the parameters of trial 1 (1.1 there), trial 3 (1.2 there), trial 2 (1.3 there)"
     )
-    assert warm.account[-1] == f"none of its scores count here: {said}"
+    assert warm.notes[-1] == f"none of its scores count here: {said}"
 
 
 def test_points_come_first_once_however_often_the_start_is_cut_short(
@@ -200,7 +200,7 @@ def test_another_constant_makes_scores_meaningless_and_is_named(earlier, make_pr
     warm = plan(earlier, make_prepared(('"weight_decay": 0.01', '"weight_decay": 0.02')))
     assert warm.known == []
     assert len(warm.points) == 3
-    assert warm.account[-1].endswith(
+    assert warm.notes[-1].endswith(
         "6 of its trials had other constants, so their scores do not count: weight_decay"
     )
 
@@ -223,7 +223,7 @@ def test_values_that_the_new_space_does_not_have_are_left_out_and_told(earlier, 
     assert 0 < len(inside) < 6
     warm = plan(earlier, make_prepared(('"dldl", "huber"', '"dldl", "l1"')))
     assert {entry.trial for entry in warm.known} == inside
-    (line,) = [line for line in warm.account if line.startswith("not taken")]
+    (line,) = [line for line in warm.notes if line.startswith("not taken")]
     assert f"{6 - len(inside)} that this space would not suggest (age_loss='huber' is not" in line
 
 
@@ -255,7 +255,7 @@ def test_a_checkout_has_the_finalists_alone(earlier, make_prepared):
     ]
     warm = plan(earlier, make_prepared())
     assert sorted(entry.trial for entry in warm.known) == [0, 1, 2, 3, 4]
-    assert warm.account[-1].startswith("not taken: 2 failed, unfinished or without")
+    assert warm.notes[-1].startswith("not taken: 2 failed, unfinished or without")
 
 
 def test_a_run_of_epochs_that_meant_something_else_is_refused_in_one_line(earlier):
