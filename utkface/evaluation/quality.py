@@ -8,7 +8,7 @@ import functools
 import hashlib
 import inspect
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -85,10 +85,9 @@ def measure_quality(
     if len(unknown):
         photographs = _find_photographs(unknown, source, cache_dir)
         with progress_bar("Measuring image quality", len(unknown)) as advance:
-            for part in _measured_parts(photographs, num_workers or num_cores()):
+            for part in _measured_parts(photographs, num_workers or num_cores(), advance):
                 measured = pd.concat([measured, part])
                 cache.write(measured)
-                advance(len(part))
     quality = measured.reindex(faces.table.sha256).reset_index(drop=True)
     quality.loc[~faces.table.index.isin(wanted.index)] = np.nan  # even where it happens to be known
     quality.insert(0, "file", faces.table.file.to_numpy())
@@ -115,14 +114,19 @@ def _find_photographs(
     ]
 
 
-def _measured_parts(photographs: Sequence[_Photograph], num_workers: int) -> Iterator[pd.DataFrame]:
+def _measured_parts(
+    photographs: Sequence[_Photograph], num_workers: int, advance: Callable[[int], None]
+) -> Iterator[pd.DataFrame]:
     """Measure in threads (Pillow, NumPy and SciPy let go of the interpreter's lock), in parts."""
     pool = ThreadPoolExecutor(num_workers)
     try:
         for start in range(0, len(photographs), _FILES_PER_SAVE):
             part = photographs[start : start + _FILES_PER_SAVE]
             tasks = [part[i : i + _FILES_PER_TASK] for i in range(0, len(part), _FILES_PER_TASK)]
-            values = [row for rows in pool.map(_measure_files, tasks) for row in rows]
+            values: list[Array] = []
+            for rows in pool.map(_measure_files, tasks):
+                values += rows
+                advance(len(rows))
             index = [photograph.sha256 for photograph in part]
             yield pd.DataFrame(values, index=index, columns=list(QUALITY_COLUMNS))
     finally:
