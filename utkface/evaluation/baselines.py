@@ -30,7 +30,7 @@ from sklearn.svm import SVC, SVR
 from torch.fx.experimental.optimization import fuse
 
 from utkface.augment import normalise
-from utkface.batches import ImageStore
+from utkface.batches import ImageStore, map_on_cores
 from utkface.config import TrainConfig
 from utkface.evaluation.cache import Arrays, computed_once, content_digest
 from utkface.io import progress_bar
@@ -71,17 +71,22 @@ def backbone_features(
     return cached["features"]
 
 
-@torch.inference_mode()
 def _features(model: FaceModel, images: np.ndarray, device: str) -> Features:
     backbone = fuse(model.features).to(device)
     store = ImageStore(images, torch.device(device))
+
+    @torch.inference_mode()
+    def features_from(start: int) -> Features:
+        rows = np.arange(start, min(start + BATCH_SIZE, len(images)))
+        pooled: Features = backbone(normalise(store.gather(rows))).mean(dim=(2, 3)).cpu().numpy()
+        return pooled
+
     parts = []
+    starts = range(0, len(images), BATCH_SIZE)
     with progress_bar("Features of the frozen backbone", len(images)) as advance:
-        for start in range(0, len(images), BATCH_SIZE):
-            rows = np.arange(start, min(start + BATCH_SIZE, len(images)))
-            maps = backbone(normalise(store.gather(rows)))
-            parts.append(maps.mean(dim=(2, 3)).cpu().numpy())
-            advance(len(rows))
+        for part in map_on_cores(features_from, starts, store.device):
+            parts.append(part)
+            advance(len(part))
     return np.concatenate(parts)
 
 

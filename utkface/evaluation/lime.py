@@ -30,6 +30,7 @@ from torch import Tensor
 from torch.fx.experimental.optimization import fuse
 
 from utkface.augment import normalise
+from utkface.batches import map_on_cores
 from utkface.evaluation.bootstrap import number_or_none
 from utkface.evaluation.cache import Arrays, computed_once, content_digest
 from utkface.evaluation.records import RegionWeight
@@ -106,18 +107,22 @@ def explain_faces(
             f"allowed: more than {NUM_SUPERPIXELS}, 500 is usual"
         )
     texts = [_CODE, importlib.metadata.version("lime"), torch.__version__, str(device)]
-    texts += [str(num_samples), str(seed), str(trained.config)]
+    texts += [str(num_samples), str(seed), str(trained.config), str(trained.model)]
     tensors = [tensor.cpu().numpy() for tensor in trained.model.state_dict().values()]
     key = content_digest(*texts, images, *tensors)
 
     def explain() -> Arrays:
         model = _FusedModel(trained.model, torch.device(device))
+
+        def explain_face(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            shown = draw_shown(image, num_samples, seed)
+            return _fit(shown, model.answers(image, shown))
+
         weights = np.empty((len(images), 2, NUM_SUPERPIXELS), dtype=np.float32)
         r2 = np.empty((len(images), 2))
         with progress_bar("Explaining faces", len(images)) as advance:
-            for face, image in enumerate(images):
-                shown = draw_shown(image, num_samples, seed)
-                weights[face], r2[face] = _fit(shown, model.answers(image, shown))
+            for face, found in enumerate(map_on_cores(explain_face, images, model.device)):
+                weights[face], r2[face] = found
                 advance(1)
         return {"weights": weights, "r2": r2}
 

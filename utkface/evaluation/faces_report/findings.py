@@ -14,6 +14,7 @@ from utkface.evaluation.subgroups import SMALL_GROUP_FACES
 
 LABELS = ("age", "gender", "race")
 AGE_GROUPS = bin_labels()
+GREY_BELOW = 1.0  # squared levels
 _NUM_AGES_NAMED = 5
 _PART_NAMES = dict(zip(PARTS, ("training", "validation", "test"), strict=True))
 
@@ -40,7 +41,7 @@ PHOTO_MEASURES = (
         "Sharpness",
         "Laplacian",
         "variance of the Laplacian, low: blur",
-        0,
+        1,
         True,
     ),
     PhotoMeasure(
@@ -77,8 +78,8 @@ _EXTREMES = (
 
 
 def is_grey(quality: pd.DataFrame) -> NDArray[np.bool_]:
-    """Tell of which photographs every pixel is grey, (N,)."""
-    return quality["colour_variance"].to_numpy() == 0
+    """Tell which photographs are grey, (N,): all but what saving as a JPEG may have added."""
+    return quality["colour_variance"].to_numpy() < GREY_BELOW
 
 
 def is_measured(quality: pd.DataFrame, measure: PhotoMeasure) -> bool:
@@ -287,7 +288,7 @@ def say_what_matters(
     by_race = quality["luminance"].groupby(races).median().sort_values()
     if len(by_race) > 1:
         said.append(
-            f"Light and label go together: the median luminance of faces labelled "
+            "Light and label go together: the median luminance of faces labelled "
             f"{by_race.index[-1]} is {by_race.iloc[-1]:.0f}, of those labelled {by_race.index[0]} "
             f"{by_race.iloc[0]:.0f}."
         )
@@ -298,18 +299,18 @@ def _say_of_copies(copies: Copies | None, balance: list[PartBalance]) -> list[st
     if copies is None:
         return []
     said = [
-        f"Two labels of one photograph differ by {copies.mean_age_difference_years:.1f} years on "
-        f"average, in gender in {_percent(copies.share_gender_differs)} and in race in "
-        f"{_percent(copies.share_race_differs)} of the pairs: so much of a model's error is the "
-        "labels' own."
+        "Labels are uncertain: two of one photograph differ by "
+        f"{copies.mean_age_difference_years:.1f} years on average, in gender in "
+        f"{_percent(copies.share_gender_differs)} and in race in "
+        f"{_percent(copies.share_race_differs)} of the pairs."
     ]
-    leaked = {part.protocol: part for part in balance if part.part == "test"}
-    if "random" in leaked and leaked["random"].num_leaked:
-        said.append(
-            f"A random split leaks: {leaked['random'].num_leaked:,} of its "
-            f"{leaked['random'].num_faces:,} test faces have a copy in the training part; in the "
-            f"grouped split {leaked['grouped'].num_leaked:,} have."
-        )
+    random = [part for part in balance if part.protocol == "random" and part.part == "test"]
+    said += [
+        f"A random split leaks: {part.num_leaked:,} of its {part.num_faces:,} test faces have a "
+        "copy in the training part. A grouped split has none."
+        for part in random
+        if part.num_leaked
+    ]
     return said
 
 

@@ -80,6 +80,7 @@ def _context(faces: Faces, quality: pd.DataFrame) -> dict[str, Any]:
         "genders": GENDERS,
         "crossings": findings.count_crossings(table),
         "small": SMALL_GROUP_FACES,
+        "grey_below": findings.GREY_BELOW,
         "grey": findings.count_crossings(table[is_grey]).sum(axis=(1, 2)),
         "measures": [m for m in findings.PHOTO_MEASURES if findings.is_measured(quality, m)],
         "not_measured": NOT_INSTALLED if quality["brisque"].isna().all() else None,

@@ -113,4 +113,4 @@ def test_what_matters_names_heaps_light_and_labels():
     assert "age 26 alone has 2 faces" in said
     assert "100 of the 100 crossings" in said
     assert f"labelled {RACES[0]} is 150, of those labelled {RACES[1]} 80" in said
-    assert "differ by 0.0 years" in said
+    assert "two of one photograph differ by 0.0 years" in said
