@@ -14,6 +14,7 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 import time
 import traceback
 import warnings
@@ -30,6 +31,8 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 ABANDONED_AFTER_S = 24 * 60 * 60
+#: Of the lines that tell a log of progress.
+FIRST_LINE_AFTER_S, NEXT_LINE_AFTER_S = 2.0, 30.0
 _SUFFIX = ".tmp"
 
 #: Raised when a checkpoint's meaning changes; written into each and checked at reading.
@@ -75,24 +78,55 @@ def run_command(main: Callable[[], int | None]) -> None:
 
 
 @contextlib.contextmanager
-def progress_bar(description: str, num_steps: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar on standard error until the block ends; the function given advances it by steps.
+def progress_bar(description: str, num_steps: int | None = None) -> Iterator[Callable[[int], None]]:
+    """Show progress on standard error until the block ends; the function given advances it.
 
-    Nothing is shown where rich is not installed, or standard error is no terminal.
+    num_steps: None where nobody can tell. A terminal has a bar; elsewhere, or where rich is not
+    installed, there is a line after two seconds and then one every half minute, so that a log is
+    neither silent nor long.
     """
     try:
         from rich.console import Console
         from rich.progress import Progress
     except ImportError:
-        yield lambda num_done: None
+        with _progress_lines(description, num_steps) as advance:
+            yield advance
         return
     console = Console(stderr=True)
-    # A log file wants no redrawn lines, and what is printed to standard output stays untouched.
-    with Progress(
-        console=console, transient=True, disable=not console.is_terminal, redirect_stdout=False
-    ) as progress:
+    if not console.is_terminal:
+        with _progress_lines(description, num_steps) as advance:
+            yield advance
+        return
+    # What is printed to standard output stays untouched.
+    with Progress(console=console, transient=True, redirect_stdout=False) as progress:
         task = progress.add_task(description, total=num_steps)
         yield lambda num_done: progress.advance(task, num_done)
+
+
+@contextlib.contextmanager
+def _progress_lines(description: str, num_steps: int | None) -> Iterator[Callable[[int], None]]:
+    """Print how far it is now and then, from a thread of its own: a step may take a minute."""
+    num_done = 0
+    has_ended = threading.Event()
+
+    def advance(num_more: int) -> None:
+        nonlocal num_done
+        num_done += num_more
+
+    def tell() -> None:
+        wait_s = FIRST_LINE_AFTER_S
+        while not has_ended.wait(wait_s):
+            how_far = "…" if num_steps is None else f": {num_done:,} of {num_steps:,}"
+            print(f"{description}{how_far}", file=sys.stderr, flush=True)
+            wait_s = NEXT_LINE_AFTER_S
+
+    thread = threading.Thread(target=tell, daemon=True)
+    thread.start()
+    try:
+        yield advance
+    finally:
+        has_ended.set()
+        thread.join()
 
 
 def map_ahead(

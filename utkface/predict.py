@@ -5,6 +5,8 @@ As a library, in three lines::
     from utkface.predict import Predictor
     predictor = Predictor.load("model.pt")
     rows = predictor(["face.jpg", "folder", "more/*.png"])  # a list of FacePrediction
+
+Images of Pillow and (H, W, 3) uint8 RGB arrays are taken as files are, one or many.
 """
 
 import argparse

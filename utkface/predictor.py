@@ -1,4 +1,4 @@
-"""`Predictor`: age and gender of the faces in image files, batch by batch.
+"""`Predictor`: age and gender of faces in files, images and arrays, batch by batch.
 
 There is no face detector here: a picture must show one face, aligned and cropped as UTKFace's are
 (https://susanqq.github.io/UTKFace), or the answers mean little. Pictures are decoded, cut square
@@ -16,9 +16,10 @@ from typing import NamedTuple, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from utkface.batches import to_device
-from utkface.data.images import ImageRejected, decode_face
+from utkface.data.images import ImageRejected, decode_face, square_pixels, upright_rgb
 from utkface.data.labels import GENDERS
 from utkface.data.sources import find_images
 from utkface.intervals import apply_intervals
@@ -30,15 +31,20 @@ BATCH_SIZE = 64
 #: A photograph is smaller; what is larger is not read into memory to see that it is none.
 _MAX_FILE_BYTES = 200_000_000
 
+#: What can hold one face: an image file, Pillow's image, or an (H, W, 3) uint8 RGB array.
+Picture = Path | Image.Image | NDArray[np.uint8]
+#: What can be asked for: a picture, or a name of many, see `find_images`.
+Input = str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
+
 
 @dataclass(frozen=True)
 class FacePrediction:
-    """What a model says of one image file, or why it says nothing.
+    """What a model says of one picture, or why it says nothing.
 
     Either ``error`` is None, or all but ``file`` and ``error`` are.
     """
 
-    file: str  # as found, with its folders
+    file: str  # as found, with its folders; of an image or array its place, as "image[3]"
     age: float | None = None  # years, 0 to 116
     age_low: float | None = None  # years; the ends of the interval for the true age, None
     age_high: float | None = None  # where the model file holds no intervals
@@ -48,7 +54,7 @@ class FacePrediction:
 
 
 class Predictor:
-    """A trained model that reads image files.
+    """A trained model that reads pictures of faces.
 
     device: "auto" (a GPU where there is one), "cpu" or "cuda"; flip: average the answers for a face
     and its mirror image, at twice the time (the intervals are still those of a single look);
@@ -84,30 +90,30 @@ class Predictor:
         """Read a model file without running code from it; options as of the class."""
         return cls(load_model(path), device=device, flip=flip, batch_size=batch_size)
 
-    def __call__(
-        self, inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
-    ) -> list[FacePrediction]:
-        """Return a prediction for each image that the inputs name, in their order.
+    def __call__(self, inputs: Input | Iterable[Input]) -> list[FacePrediction]:
+        """Return a prediction for each picture that the inputs name or are, in their order.
 
-        inputs: image files, folders, patterns, or one of them; see `find_images`. A list of
-        dataclasses, of which ``pandas.DataFrame(...)`` makes a table.
+        inputs: one or many of: image files, folders and patterns (see `find_images`), Pillow's
+        images of any mode, (H, W, 3) uint8 RGB arrays. A list of dataclasses, of which
+        ``pandas.DataFrame(...)`` makes a table. Raises `UserError` for an input of another kind.
         """
-        one = isinstance(inputs, str | os.PathLike)
-        files = find_images([inputs] if one else inputs)  # type: ignore[list-item, arg-type]
-        return [row for rows in self.in_batches(files) for row in rows]
+        return [row for rows in self.in_batches(find_pictures(inputs)) for row in rows]
 
-    def in_batches(self, files: Sequence[Path]) -> Iterator[list[FacePrediction]]:
-        """Give the predictions for many files batch by batch, in their order."""
+    def in_batches(self, pictures: Sequence[Picture]) -> Iterator[list[FacePrediction]]:
+        """Give the predictions for many pictures batch by batch, in their order."""
         num_workers = torch.get_num_threads()  # what PyTorch takes this machine to have
-        parts = (files[i : i + self.batch_size] for i in range(0, len(files), self.batch_size))
+        starts = range(0, len(pictures), self.batch_size)
         # Whole batches in threads (Pillow lets go of the interpreter's lock), one more than there
         # are threads: the next is ready when the network is.
         batches = map_ahead(
-            lambda part: _decode(part, self.image_size), parts, num_workers, num_ahead=num_workers
+            lambda start: _decode(pictures[start : start + self.batch_size], self.image_size),
+            starts,
+            num_workers,
+            num_ahead=num_workers,
         )
         with contextlib.closing(batches):  # whoever stops reading stops the decoding
-            for batch in batches:
-                yield self._rows(batch)
+            for start, batch in zip(starts, batches, strict=True):
+                yield self._rows(batch, start)
 
     def predict_pixels(
         self, pixels: NDArray[np.uint8]
@@ -120,21 +126,24 @@ class Predictor:
         age_years, female_probability = self._model.predict(to_device(pixels, self.device))
         return age_years.cpu().numpy(), female_probability.cpu().numpy()
 
-    def _rows(self, batch: "_Batch") -> list[FacePrediction]:
-        """Predict one batch, and put the files that could not be decoded in their places."""
+    def _rows(self, batch: "_Batch", start: int) -> list[FacePrediction]:
+        """Predict the batch from a place on, those that could not be decoded in their places."""
         answers = iter(self._answers(batch.pixels) if len(batch.pixels) else ())
         rows = []
-        for path, reason in zip(batch.files, batch.reasons, strict=True):
+        for place, (picture, reason) in enumerate(
+            zip(batch.pictures, batch.reasons, strict=True), start
+        ):
+            name = str(picture) if isinstance(picture, Path) else f"image[{place}]"
             if reason is not None:
-                rows.append(FacePrediction(str(path), error=reason))
+                rows.append(FacePrediction(name, error=reason))
                 continue
             age, low, high, female = next(answers)
             if not (math.isfinite(age) and math.isfinite(female)):
-                rows.append(FacePrediction(str(path), error="the model's answer is not a number"))
+                rows.append(FacePrediction(name, error="the model's answer is not a number"))
                 continue
             gender = GENDERS[female > 0.5]
             probability = max(female, 1 - female)
-            rows.append(FacePrediction(str(path), age, low, high, gender, probability))
+            rows.append(FacePrediction(name, age, low, high, gender, probability))
         return rows
 
     def _answers(
@@ -161,26 +170,62 @@ def find_device(name: str) -> torch.device:
     return torch.device("cuda" if has_gpu and name != "cpu" else "cpu")
 
 
+def find_pictures(inputs: Input | Iterable[Input]) -> list[Picture]:
+    """Return the pictures that the inputs name or are, as of `Predictor.__call__`."""
+    is_one = isinstance(inputs, str | os.PathLike | Image.Image)
+    if isinstance(inputs, np.ndarray):
+        is_one = inputs.ndim < 4
+    if is_one or not isinstance(inputs, Iterable):
+        return _pictures_of(inputs, "the input")
+    found = (_pictures_of(given, f"input {place}") for place, given in enumerate(inputs))
+    return [picture for pictures in found for picture in pictures]
+
+
+def _pictures_of(given: object, which: str) -> list[Picture]:
+    """Return what one input amounts to; an error calls it ``which``."""
+    what = f"a {type(given).__name__}"
+    if isinstance(given, str | os.PathLike):
+        return [*find_images([given])]
+    if isinstance(given, Image.Image):
+        return [given]
+    if isinstance(given, np.ndarray):
+        if given.dtype == np.uint8 and given.ndim == 3 and given.shape[2] == 3 and given.size:
+            return [given]
+        what = f"an array of {given.dtype}, shape {given.shape}"
+    raise UserError(
+        f"{which} is {what}; allowed: a file, folder or pattern, an image of Pillow, or an array "
+        "of uint8, shape (height, width, 3), RGB from 0 to 255"
+    )
+
+
 class _Batch(NamedTuple):
-    """Some files, decoded."""
+    """Some pictures, decoded."""
 
-    files: Sequence[Path]
-    reasons: list[str | None]  # None for each file that could be decoded
-    pixels: NDArray[np.uint8]  # (B, S, S, 3), of those files only
+    pictures: Sequence[Picture]
+    reasons: list[str | None]  # None for each picture that could be decoded
+    pixels: NDArray[np.uint8]  # (B, S, S, 3), of those pictures only
 
 
-def _decode(files: Sequence[Path], image_size: int) -> _Batch:
-    """Read and decode files, noting why some cannot be."""
+def _decode(pictures: Sequence[Picture], image_size: int) -> _Batch:
+    """Read and decode pictures, noting why some cannot be."""
     reasons: list[str | None] = []
     pixels = []
-    for path in files:
+    for picture in pictures:
         try:
-            pixels.append(decode_face(_read_image_file(path), image_size))
+            pixels.append(_square_pixels(picture, image_size))
             reasons.append(None)
         except ImageRejected as rejection:
             reasons.append(str(rejection))
     empty = np.empty((0, image_size, image_size, 3), np.uint8)
-    return _Batch(files, reasons, np.stack(pixels) if pixels else empty)
+    return _Batch(pictures, reasons, np.stack(pixels) if pixels else empty)
+
+
+def _square_pixels(picture: Picture, image_size: int) -> NDArray[np.uint8]:
+    """Return (S, S, 3) uint8 of a picture of any kind; raises `ImageRejected` with the reason."""
+    if isinstance(picture, Path):
+        return decode_face(_read_image_file(picture), image_size)
+    image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
+    return square_pixels(upright_rgb(image), image_size)
 
 
 def _read_image_file(path: Path) -> bytes:

@@ -8,6 +8,7 @@ from utkface.batches import (
     ImageStore,
     TrainingData,
     batch_slices,
+    map_on_cores,
     num_batches,
     shrink,
     training_size,
@@ -91,3 +92,18 @@ def test_too_few_faces_are_refused() -> None:
     images, labels = np.zeros((3, 8, 8, 3), np.uint8), np.zeros(3, np.int64)
     with pytest.raises(UserError, match="1 faces to train on are too few"):
         TrainingData(images, labels, labels, labels, np.arange(1), np.arange(1, 3))
+
+
+def test_tasks_run_on_single_threads_in_order_and_the_threads_come_back() -> None:
+    num_threads = torch.get_num_threads()
+    cpu = torch.device("cpu")
+    squares = map_on_cores(lambda n: (n * n, torch.get_num_threads()), range(50), cpu)
+    assert list(squares) == [(n * n, 1) for n in range(50)]
+    assert torch.get_num_threads() == num_threads
+
+    def fail(n: int) -> int:
+        raise RuntimeError(n)
+
+    with pytest.raises(RuntimeError):
+        list(map_on_cores(fail, range(3), cpu))
+    assert torch.get_num_threads() == num_threads

@@ -15,6 +15,7 @@ from utkface.io import (
     folder_once,
     load_checkpoint,
     parse_checkpoint,
+    progress_bar,
     replacing,
     run_command,
     save_checkpoint,
@@ -157,6 +158,20 @@ def test_a_folder_made_by_another_meanwhile_is_taken(tmp_path):
 
     assert (folder_once(tmp_path / "out", fill) / "a").read_text() == "theirs"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_log_is_told_of_slow_progress_and_not_of_quick(monkeypatch, capsys) -> None:
+    with progress_bar("Looking", 3) as advance:
+        advance(3)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(io, "FIRST_LINE_AFTER_S", 0.0)
+    monkeypatch.setattr(io, "NEXT_LINE_AFTER_S", 0.001)
+    told = ""
+    with progress_bar("Looking", 2_000) as advance:
+        advance(1_000)
+        while "1,000 of 2,000" not in told:
+            told += capsys.readouterr().err
+    assert set(told.splitlines()) <= {"Looking: 0 of 2,000", "Looking: 1,000 of 2,000"}
 
 
 def test_results_come_in_order_and_a_caller_that_stops_stops_the_work() -> None:

@@ -1,5 +1,6 @@
 """`Predictor`: what it says is what the model says of the training's own pixels, in order."""
 
+import dataclasses
 import io
 from pathlib import Path
 
@@ -153,6 +154,54 @@ def test_every_kind_of_image_is_read_as_it_is_meant(trained, tmp_path) -> None:
     pixels = {kind: decode_face(path.read_bytes(), SIZE) for kind, path in paths.items()}
     for kind in ("palette", "gif", "cmyk"):  # nearly the same colours, and the first frame
         assert abs(pixels[kind].astype(int) - pixels["rgb"]).mean() < 12, kind
+
+
+def strip_names(rows: list[FacePrediction]) -> list[FacePrediction]:
+    return [dataclasses.replace(row, file="") for row in rows]
+
+
+def test_images_in_memory_give_the_numbers_of_their_files(trained, tmp_path) -> None:
+    predictor = Predictor(trained, device="cpu", batch_size=3)
+    paths = list(save_kinds(tmp_path).values())
+    images = [Image.open(path) for path in paths]
+    of_files, of_images = predictor(paths), predictor(images)
+    assert strip_names(of_images) == strip_names(of_files)
+    assert [row.file for row in of_images[:2]] == ["image[0]", "image[1]"]
+    assert images[2].getexif()[0x0112] == 3, "the caller's image stays as it was"
+    array = np.asarray(Image.open(paths[0]))
+    alone = strip_names(predictor(paths[0]))  # a batch of another size may round differently
+    assert strip_names(predictor(images[0])) == alone
+    assert strip_names(predictor(array)) == strip_names(predictor(array.copy("F"))) == alone
+    assert strip_names(predictor(np.stack([array]))) == alone
+
+
+def test_files_images_and_arrays_may_be_mixed(trained, folder) -> None:
+    files = [folder / "face0.png", folder / "face1.png", folder / "face2.png"]
+    opened, array = Image.open(files[1]), np.asarray(Image.open(files[2]))
+    flat = Image.new("RGB", (40, 8))
+    predictor = Predictor(trained, device="cpu")
+    rows = predictor(iter([str(files[0]), opened, array, flat]))
+    assert [row.file for row in rows] == [str(files[0]), "image[1]", "image[2]", "image[3]"]
+    assert rows[3] == FacePrediction("image[3]", error=rows[3].error)
+    assert str(rows[3].error).startswith("too small")
+    assert strip_names(rows[:3]) == strip_names(predictor(files))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (np.zeros((40, 40, 3)), r"the input is an array of float64, shape \(40, 40, 3\)"),
+        (np.zeros((40, 40), np.uint8), r"the input is an array of uint8, shape \(40, 40\)"),
+        ([np.zeros((40, 40, 4), np.uint8)], r"input 0 is an array of uint8, shape \(40, 40, 4\)"),
+        ([np.zeros((0, 40, 3), np.uint8)], "input 0 is an array"),
+        (["face.png", torch.zeros(3, 40, 40)], "input 1 is a Tensor"),
+        (None, "the input is a NoneType"),
+    ],
+)
+def test_what_is_no_picture_is_refused_in_one_line(trained, wrong, told: str) -> None:
+    with pytest.raises(UserError, match=told + ".*allowed: .*uint8, shape") as caught:
+        Predictor(trained, device="cpu")(wrong)
+    assert "\n" not in str(caught.value)
 
 
 def test_inputs_are_files_folders_and_patterns(folder, tmp_path) -> None:

@@ -1,4 +1,9 @@
-"""``python -m utkface.data``: read a set of faces and say what is in it."""
+"""``python -m utkface.data``: read a set of faces and say what is in it.
+
+With ``--report`` it also writes one HTML page about the faces as data: counts and their crossings,
+how good the photographs are, copies and labels that disagree, what was refused, the splits, and
+some of the faces; with ``--no-photographs`` the same without any, which may be published.
+"""
 
 import argparse
 from pathlib import Path
@@ -9,15 +14,18 @@ from utkface.data.faces import Faces, load_faces, summary, write_data_tables
 from utkface.data.labels import DECADE_BINS, GENDERS, RACES, age_bin, bin_labels
 from utkface.data.sources import find_source
 from utkface.data.splits import PARTS, PROTOCOLS, make_split
-from utkface.io import run_command
+from utkface.io import UserError, run_command
 
+REPORT, REPORT_TO_SHARE = Path("data/faces.html"), Path("results/faces.html")
 _BAR_WIDTH = 40
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Load the faces that the arguments name and say what is in them."""
     options = _parser().parse_args(arguments)
-    faces = load_faces(options.source or find_source(), options.image_size)
+    report = _report_path(options)
+    source = options.source or find_source()
+    faces = load_faces(source, options.image_size)
     print(summary(faces))
     print(f"fingerprint {faces.fingerprint}\npixels      {faces.path}")
     _print_rejected(faces)
@@ -29,6 +37,12 @@ def main(arguments: list[str] | None = None) -> None:
         write_data_tables(faces, options.out)
         split.save(options.out / "split.json", faces.table)
         print(f"written to {options.out}: rejected.csv, conflicts.csv, split.json")
+    if report:
+        # Here, as measuring photographs and drawing need what nothing else about data does.
+        from utkface.evaluation.faces_report.page import write_faces_report
+
+        write_faces_report(faces, source, report, with_photographs=options.photographs)
+        print(f"written to {report}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -43,7 +57,37 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out", type=Path, help="folder for rejected.csv, conflicts.csv, split.json"
     )
+    parser.add_argument(
+        "--report",
+        type=Path,
+        nargs="?",
+        const=Path(),
+        metavar="FILE",
+        help="write one page about the faces as data: counts, quality of the photographs, copies, "
+        f"refused files, splits, some faces (default: {REPORT}, which git ignores, as the page "
+        f"holds photographs; with --no-photographs {REPORT_TO_SHARE})",
+    )
+    parser.add_argument(
+        "--no-photographs",
+        dest="photographs",
+        action="store_false",
+        help="leave every photograph out of the page: the one to publish",
+    )
     return parser
+
+
+def _report_path(options: argparse.Namespace) -> Path | None:
+    """Return where the page goes, checked before the faces are read; None where none is wanted."""
+    path: Path | None = options.report
+    if path == Path():
+        return REPORT if options.photographs else REPORT_TO_SHARE
+    if path is not None and path.suffix != ".html":
+        raise UserError(
+            f"--report {path} is no page: its name must end in .html; give faces before --report"
+        )
+    if path is None and not options.photographs:
+        raise UserError("--no-photographs says how a page is written: give --report too")
+    return path
 
 
 def _print_rejected(faces: Faces) -> None:

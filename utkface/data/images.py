@@ -17,7 +17,9 @@ The whole image that `open_rgb` gives does not depend on the size wanted, so tha
 found by looking at it, and with them the splits, are the same at every resolution.
 """
 
+import contextlib
 import io
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,13 +47,29 @@ def decode_face(data: bytes, image_size: int) -> NDArray[np.uint8]:
 
 def open_rgb(data: bytes) -> Image.Image:
     """Return the whole image, decoded, upright and in RGB; raises `ImageRejected` as above."""
-    try:
+    with _rejecting():
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
         _check_size(*image.size)
         image.draft(None, (_DRAFT_SIDE_PIXELS, _DRAFT_SIDE_PIXELS))
-        image.load()
-        ImageOps.exif_transpose(image, in_place=True)
-        return _to_rgb(image)
+        return upright_rgb(image)
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """Return an image of Pillow's upright and in RGB, a new one; raises `ImageRejected` as above.
+
+    Equals what `open_rgb` gives for its file, but for JPEGs from 1,024 pixels a side, which are
+    decoded at a lower resolution there.
+    """
+    with _rejecting():
+        _check_size(*image.size)
+        return _to_rgb(ImageOps.exif_transpose(image))
+
+
+@contextlib.contextmanager
+def _rejecting() -> Iterator[None]:
+    """Tell whatever goes wrong in decoding as a rejection of the image."""
+    try:
+        yield
     except ImageRejected:
         raise
     except Image.DecompressionBombError:

@@ -51,9 +51,15 @@ class PackedFaces(NamedTuple):
 def hash_files(paths: Sequence[Path], num_workers: int) -> list[str]:
     """Return the sha256 of each file, as hex; raises `UserError` if one cannot be read."""
     tasks = [paths[i : i + _FILES_PER_TASK] for i in range(0, len(paths), _FILES_PER_TASK)]
-    with ThreadPoolExecutor(num_workers) as pool:
-        digests = pool.map(lambda task: [_sha256(_read_bytes(path)) for path in task], tasks)
-        return [digest for task in digests for digest in task]
+    digests: list[str] = []
+    with (
+        progress_bar("Reading face files", len(paths)) as advance,
+        ThreadPoolExecutor(num_workers) as pool,
+    ):
+        for task in pool.map(lambda task: [_sha256(_read_bytes(path)) for path in task], tasks):
+            digests += task
+            advance(len(task))
+    return digests
 
 
 def _sha256(data: bytes) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from utkface.data.archives import is_archive, is_image_name, unpack
-from utkface.io import UserError, folder_once
+from utkface.io import UserError, folder_once, progress_bar
 
 KAGGLE_DATASET = "jangedoo/utkface-new"
 HOW_TO_GET_FACES = (
@@ -167,7 +167,8 @@ def _unpack_once(archive: Path, cache_dir: Path) -> Path:
     except OSError as error:
         raise UserError(f"cannot read {archive}: {error.strerror or error}") from error
     target = cache_dir / "unpacked" / digest[:24]
-    return folder_once(target, lambda folder: unpack(archive, folder))
+    with progress_bar(f"Unpacking {archive.name}"):
+        return folder_once(target, lambda folder: unpack(archive, folder))
 
 
 def _draw_demo(cache_dir: Path) -> Path:

@@ -62,7 +62,8 @@ def brisque(image: NDArray[np.uint8]) -> float:
 
 def brisque_features(image: NDArray[np.uint8]) -> Array:
     """Return the 36 features of an image, 18 at full and 18 at half resolution."""
-    red, green, blue = (weight / 255 * image[..., i] for i, weight in enumerate(_REC709))
+    planes = np.moveaxis(image, -1, 0).astype(np.float64)  # rows in a piece: twice as fast
+    red, green, blue = (weight / 255 * plane for weight, plane in zip(_REC709, planes, strict=True))
     grey = red + green + blue
     return np.array([*_scale_features(grey), *_scale_features(_halved(grey))])
 
@@ -103,7 +104,9 @@ def _fitted(values: Array) -> tuple[float, float, float, float]:
     below = np.minimum(values, 0)
     above = values - below
     num_left = np.count_nonzero(below)
-    left_squares, right_squares = below @ below, above @ above
+    # Not by `@`: BLAS splits so short a sum among threads, which on busy cores wait for each other
+    # six times as long as all the rest takes.
+    left_squares, right_squares = (np.einsum("i,i->", side, side) for side in (below, above))
     if not left_squares or not right_squares:
         return (np.nan,) * 4
     left_variance = left_squares / num_left
@@ -126,14 +129,17 @@ def _shape_table() -> tuple[Array, Array]:
 
 def _halved(grey: Array) -> Array:
     """Halve the resolution of grey (H, W) by bicubic interpolation, as OpenCV does."""
-    return _halved_rows(_halved_rows(grey).T).T
+    return _halved_rows(np.ascontiguousarray(_halved_rows(grey).T)).T
 
 
 def _halved_rows(grey: Array) -> Array:
     assert len(grey) % 2 == 0, f"a side of {len(grey)} pixels is odd"
     padded = np.pad(grey, [(1, 1), (0, 0)], mode="edge")
-    rows = [tap * padded[start:][: len(grey) : 2] for start, tap in enumerate(_HALVING_TAPS)]
-    return np.sum(rows, axis=0)
+    first, *others = _HALVING_TAPS
+    halved = first * padded[: len(grey) : 2]
+    for start, tap in enumerate(others, start=1):
+        halved += tap * padded[start:][: len(grey) : 2]
+    return halved
 
 
 class QualityRegressor(NamedTuple):

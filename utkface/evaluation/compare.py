@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from utkface.data.splits import PROTOCOLS
 from utkface.evaluation.evaluate import paired_difference
+from utkface.evaluation.measures import compare
 from utkface.evaluation.predictions import StoredPredictions, read_predictions
-from utkface.evaluation.report.findings import PROTOCOLS, compare
 from utkface.evaluation.weak_groups import face_errors, read_weak_groups, weights_file
 from utkface.io import UserError, run_command
 from utkface.sampling import GroupWeight, parse_weights
@@ -158,7 +159,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--part", choices=("test", "validation"), help="default: test, with --groups validation"
     )
-    parser.add_argument("--protocol", choices=tuple(PROTOCOLS), help="default: grouped")
+    parser.add_argument("--protocol", choices=PROTOCOLS, help="default: grouped")
     parser.add_argument(
         "--groups", type=Path, nargs="?", const=weights_file(), metavar="FILE",
         help="what training with the group weights of a file did, to whom; a is before, b after "

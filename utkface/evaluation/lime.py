@@ -16,6 +16,9 @@ colour of whole areas, grey hair say, is never hidden and cannot show.
 """
 
 import copy
+import importlib.metadata
+import inspect
+import sys
 import zlib
 from dataclasses import dataclass, fields
 
@@ -27,13 +30,16 @@ from torch import Tensor
 from torch.fx.experimental.optimization import fuse
 
 from utkface.augment import normalise
+from utkface.batches import map_on_cores
 from utkface.evaluation.bootstrap import number_or_none
+from utkface.evaluation.cache import Arrays, computed_once, content_digest
 from utkface.evaluation.records import RegionWeight
 from utkface.io import UserError, progress_bar
 from utkface.model import BATCH_SIZE, FaceModel, TrainedModel
 
 GRID = 9  # superpixels along a side; odd, so that the nose has a column of its own
 NUM_SUPERPIXELS = GRID * GRID
+_CODE = inspect.getsource(sys.modules[__name__])  # a change of it makes the cache another one
 AGE, GENDER = 0, 1  # columns of the model's answers: years, probability of being female
 
 #: The superpixels of UTKFace's aligned crop, named by looking at the mean of 3,000 faces: brows
@@ -92,6 +98,7 @@ def explain_faces(
 
     images: (n, S, S, 3) uint8 RGB; num_samples: versions of each face that the model is asked
     about. A face's maps depend on it, the model, num_samples and seed, not on the other faces.
+    Kept in the cache: the same model is not asked about the same faces twice.
     Raises `UserError` when there are fewer samples than superpixels.
     """
     if num_samples <= NUM_SUPERPIXELS:
@@ -99,15 +106,29 @@ def explain_faces(
             f"num_samples={num_samples} is too few to tell {NUM_SUPERPIXELS} superpixels apart; "
             f"allowed: more than {NUM_SUPERPIXELS}, 500 is usual"
         )
-    model = _FusedModel(trained.model, torch.device(device))
-    weights = np.empty((len(images), 2, NUM_SUPERPIXELS), dtype=np.float32)
-    r2 = np.empty((len(images), 2))
-    with progress_bar("Explaining faces", len(images)) as advance:
-        for face, image in enumerate(images):
+    texts = [_CODE, importlib.metadata.version("lime"), torch.__version__, str(device)]
+    texts += [str(num_samples), str(seed), str(trained.config), str(trained.model)]
+    tensors = [tensor.cpu().numpy() for tensor in trained.model.state_dict().values()]
+    key = content_digest(*texts, images, *tensors)
+
+    def explain() -> Arrays:
+        model = _FusedModel(trained.model, torch.device(device))
+
+        def explain_face(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             shown = draw_shown(image, num_samples, seed)
-            weights[face], r2[face] = _fit(shown, model.answers(image, shown))
-            advance(1)
-    maps = weights[:, :, superpixels(images.shape[1])]  # (n, 2, S, S)
+            return _fit(shown, model.answers(image, shown))
+
+        weights = np.empty((len(images), 2, NUM_SUPERPIXELS), dtype=np.float32)
+        r2 = np.empty((len(images), 2))
+        with progress_bar("Explaining faces", len(images)) as advance:
+            for face, found in enumerate(map_on_cores(explain_face, images, model.device)):
+                weights[face], r2[face] = found
+                advance(1)
+        return {"weights": weights, "r2": r2}
+
+    explained = computed_once("lime", key, explain)
+    maps = explained["weights"][:, :, superpixels(images.shape[1])]  # (n, 2, S, S)
+    r2 = explained["r2"]
     return Explanations(maps[:, AGE], maps[:, GENDER], r2[:, AGE], r2[:, GENDER])
 
 

@@ -1,4 +1,4 @@
-"""Six measures of every photograph of a source, each a number that faces can be grouped by.
+"""Seven measures of every photograph of a source, each a number that faces can be grouped by.
 
 All but BRISQUE and the colour variance are measured on luma, grey by Rec. 601, 0-255. Faces are
 measured once, in parallel, and kept in a cache.
@@ -8,8 +8,7 @@ import functools
 import hashlib
 import inspect
 import sys
-import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +23,8 @@ from utkface.data.faces import num_cores
 from utkface.data.images import ImageRejected, decode_face
 from utkface.data.sources import SourceName, cache_folder, list_images, open_source
 from utkface.evaluation import brisque
-from utkface.io import UserError, progress_bar, replacing
+from utkface.evaluation.cache import read_arrays, write_arrays
+from utkface.io import UserError, progress_bar
 
 # UTKFace's own size, at which its files are measured as they are. Others are brought to it, as
 # sharpness and noise mean nothing across sizes.
@@ -50,6 +50,7 @@ QUALITY_COLUMNS = (
     "high_frequency_energy",
     "colour_variance",
     "contrast",
+    "entropy",
 )
 
 
@@ -65,28 +66,30 @@ def measure_quality(
     source: SourceName,
     cache_dir: str | Path | None = None,
     num_workers: int | None = None,
+    rows: NDArray[np.integer] | None = None,
 ) -> pd.DataFrame:
-    """Measure the original photographs of all faces, or read what an earlier call measured.
+    """Measure the original photographs of faces, or read what an earlier call measured.
 
     faces: as `load_faces` gave them for ``source``, at any image size; cache_dir: by default
-    UTKFACE_CACHE or ~/.cache/utkface; num_workers: threads, by default one per core. Returns file
-    and QUALITY_COLUMNS (float64; definitions and units below), row i being row i of
-    ``faces.table``, NaN where an image cannot be measured. Raises `UserError` when a photograph is
+    UTKFACE_CACHE or ~/.cache/utkface; num_workers: threads, by default one per core; rows: of the
+    faces to measure, by default all. Returns file and QUALITY_COLUMNS (float64; definitions and
+    units below), row i being row i of ``faces.table``, NaN where an image cannot be measured or
+    was not asked for. Raises `UserError` when a photograph is
     no longer there or has changed, or the cache cannot be written.
     """
     cache_dir = Path(cache_dir).expanduser() if cache_dir else cache_folder()
     cache = _Cache(cache_dir / "quality", faces.fingerprint)
     measured = cache.read()
-    unknown = faces.table[~faces.table.sha256.isin(measured.index)].drop_duplicates("sha256")
+    wanted = faces.table if rows is None else faces.table.iloc[rows]
+    unknown = wanted[~wanted.sha256.isin(measured.index)].drop_duplicates("sha256")
     if len(unknown):
         photographs = _find_photographs(unknown, source, cache_dir)
-        with progress_bar("Measuring image quality", len(faces.table)) as advance:
-            advance(len(faces.table) - len(unknown))
-            for part in _measured_parts(photographs, num_workers or num_cores()):
+        with progress_bar("Measuring image quality", len(unknown)) as advance:
+            for part in _measured_parts(photographs, num_workers or num_cores(), advance):
                 measured = pd.concat([measured, part])
                 cache.write(measured)
-                advance(len(part))
-    quality = measured.loc[faces.table.sha256].reset_index(drop=True)
+    quality = measured.reindex(faces.table.sha256).reset_index(drop=True)
+    quality.loc[~faces.table.index.isin(wanted.index)] = np.nan  # even where it happens to be known
     quality.insert(0, "file", faces.table.file.to_numpy())
     return quality
 
@@ -111,14 +114,19 @@ def _find_photographs(
     ]
 
 
-def _measured_parts(photographs: Sequence[_Photograph], num_workers: int) -> Iterator[pd.DataFrame]:
+def _measured_parts(
+    photographs: Sequence[_Photograph], num_workers: int, advance: Callable[[int], None]
+) -> Iterator[pd.DataFrame]:
     """Measure in threads (Pillow, NumPy and SciPy let go of the interpreter's lock), in parts."""
     pool = ThreadPoolExecutor(num_workers)
     try:
         for start in range(0, len(photographs), _FILES_PER_SAVE):
             part = photographs[start : start + _FILES_PER_SAVE]
             tasks = [part[i : i + _FILES_PER_TASK] for i in range(0, len(part), _FILES_PER_TASK)]
-            values = [row for rows in pool.map(_measure_files, tasks) for row in rows]
+            values: list[Array] = []
+            for rows in pool.map(_measure_files, tasks):
+                values += rows
+                advance(len(rows))
             index = [photograph.sha256 for photograph in part]
             yield pd.DataFrame(values, index=index, columns=list(QUALITY_COLUMNS))
     finally:
@@ -155,8 +163,7 @@ class _Cache:
     """The measures of earlier runs, one row per content of an image file (sha256).
 
     So rows are found by what they were measured on, whatever its name or place, and a run that was
-    killed goes on with what it had saved. An .npz carries checksums of its parts: a file cut short
-    or altered is noticed as it is read.
+    killed goes on with what it had saved.
     """
 
     def __init__(self, folder: Path, fingerprint: str) -> None:
@@ -166,29 +173,21 @@ class _Cache:
 
     def read(self) -> pd.DataFrame:
         """Return what was saved; nothing if it is missing, torn, or of other data or version."""
-        try:
-            # A damaged archive shows itself by one of these, according to where the damage is.
-            with np.load(self.path, allow_pickle=False) as saved:
-                key, digests, values = str(saved["key"]), saved["sha256"], saved["values"]
-        except (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile):
-            return self._frame(np.empty(0, dtype="S64"), np.empty((0, len(QUALITY_COLUMNS))))
-        if key != self._key or values.shape != (len(digests), len(QUALITY_COLUMNS)):
-            return self._frame(digests[:0], np.empty((0, len(QUALITY_COLUMNS))))
-        return self._frame(digests, values)
+        saved = read_arrays(self.path, self._key) or {}
+        digests = saved.get("sha256", np.empty(0, dtype="S64"))
+        values = saved.get("values", np.empty(0))
+        if values.shape != (len(digests), len(QUALITY_COLUMNS)):
+            digests, values = digests[:0], np.empty((0, len(QUALITY_COLUMNS)))
+        return pd.DataFrame(values, index=digests.astype(str), columns=list(QUALITY_COLUMNS))
 
     def write(self, measured: pd.DataFrame) -> None:
         """Replace the file; raises `UserError` when the disk is full or cannot be written."""
         digests = measured.index.to_numpy().astype("S64")
-        with replacing(self.path) as temporary:
-            np.savez(temporary, key=self._key, sha256=digests, values=measured.to_numpy())
-
-    @staticmethod
-    def _frame(digests: np.ndarray, values: np.ndarray) -> pd.DataFrame:
-        return pd.DataFrame(values, index=digests.astype(str), columns=list(QUALITY_COLUMNS))
+        write_arrays(self.path, self._key, {"sha256": digests, "values": measured.to_numpy()})
 
 
 def measure_image(image: NDArray[np.uint8]) -> Array:
-    """Return all measures, as QUALITY_COLUMNS orders them, of an (H, W, 3) uint8 RGB image: (6,).
+    """Return all measures, as QUALITY_COLUMNS orders them, of an (H, W, 3) uint8 RGB image: (7,).
 
     H and W must be even. A measure that says nothing of this image is NaN.
     """
@@ -201,13 +200,15 @@ def measure_image(image: NDArray[np.uint8]) -> Array:
             high_frequency_energy(grey),
             colour_variance(image),
             contrast(grey),
+            entropy(grey),
         ]
     )
 
 
 def luma(image: NDArray[np.uint8]) -> Array:
     """Return the Rec. 601 luma, 0-255, of an (H, W, 3) uint8 RGB image: (H, W)."""
-    red, green, blue = (weight * image[..., i] for i, weight in enumerate(_REC601))
+    planes = np.moveaxis(image, -1, 0).astype(np.float64)
+    red, green, blue = (weight * plane for weight, plane in zip(_REC601, planes, strict=True))
     return red + green + blue
 
 
@@ -263,7 +264,7 @@ def colour_variance(image: NDArray[np.uint8]) -> float:
     spread of opponent colours in Hasler and Süsstrunk, "Measuring colourfulness in natural images",
     Human Vision and Electronic Imaging, 2003.
     """
-    red, green, blue = (image[..., i].astype(np.float64) for i in range(3))
+    red, green, blue = np.moveaxis(image, -1, 0).astype(np.float64)
     return float((red - green).var() + ((red + green) / 2 - blue).var())
 
 
@@ -273,3 +274,15 @@ def contrast(grey: Array) -> float:
     Source: Peli, "Contrast in complex images", Journal of the Optical Society of America A, 1990.
     """
     return float(grey.std() / 255)
+
+
+def entropy(grey: Array) -> float:
+    """Return the Shannon entropy of the histogram of luma in whole levels, 0 to 8 bits.
+
+    How many greys a photograph uses, and how evenly: 0 for a flat image, low for one that is
+    nearly black, burnt out or of few tones. Source: Shannon, "A mathematical theory of
+    communication", Bell System Technical Journal 27, 1948.
+    """
+    counts = np.bincount(np.rint(grey).astype(np.uint8).ravel(), minlength=256)
+    shares = counts[counts > 0] / grey.size
+    return float(-(shares * np.log2(shares)).sum()) + 0.0  # never minus zero

@@ -7,6 +7,7 @@ import torch
 
 from utkface.augment import normalise
 from utkface.config import TrainConfig
+from utkface.evaluation import baselines as module
 from utkface.evaluation.baselines import MODELS, backbone_features, baseline_predictions
 from utkface.model import build_model
 
@@ -52,11 +53,27 @@ def test_a_planted_signal_is_learned(problem, baselines, label):
     assert probability[gender == 1].mean() > 0.85, "a probability, not a mere side of the border"
 
 
-def test_equal_seeds_predict_equally(problem, baselines):
+def test_equal_seeds_predict_equally(problem, baselines, tmp_path, monkeypatch):
+    monkeypatch.setenv("UTKFACE_CACHE", str(tmp_path))  # or they would only be read back
     for again in baseline_predictions(*problem, seed=1):
         first = baselines[again.label]
         np.testing.assert_array_equal(again.age_years, first.age_years)
         np.testing.assert_array_equal(again.gender_probability, first.gender_probability)
+
+
+def test_what_was_trained_and_asked_before_is_read_back(problem, baselines, monkeypatch):
+    monkeypatch.setattr(module, "_fit", None)  # cannot be called
+    again = baseline_predictions(*problem, seed=1)
+    assert [baseline.seconds for baseline in again] == [b.seconds for b in baselines.values()]
+    features, table, train, test = problem
+    with pytest.raises(TypeError):
+        baseline_predictions(features, table, train[:-1], test, seed=1)
+    images = np.random.default_rng(1).integers(0, 256, (3, 32, 32, 3)).astype(np.uint8)
+    first = backbone_features(images, "none")
+    monkeypatch.setattr(module, "_features", None)
+    np.testing.assert_array_equal(backbone_features(images, "none"), first)
+    with pytest.raises(TypeError):
+        backbone_features(images[:2], "none")
 
 
 def test_only_labels_of_training_faces_are_used(problem, baselines):

@@ -8,6 +8,7 @@ from torch import nn
 
 from utkface.batches import ImageStore
 from utkface.config import TrainConfig
+from utkface.evaluation import lime
 from utkface.evaluation.lime import (
     GRID,
     NUM_SUPERPIXELS,
@@ -117,8 +118,11 @@ def test_weights_are_those_of_limes_own_explainer(everywhere, images):
     assert explained.gender_r2[0] == pytest.approx(expected.score, rel=1e-4)
 
 
-def test_maps_repeat_and_do_not_depend_on_the_other_faces(everywhere, images):
+def test_maps_repeat_and_do_not_depend_on_the_other_faces(
+    everywhere, images, tmp_path, monkeypatch
+):
     together = explain_faces(everywhere, images, num_samples=100)
+    monkeypatch.setenv("UTKFACE_CACHE", str(tmp_path))  # or they would only be read back
     again = explain_faces(everywhere, images, num_samples=100)
     alone = explain_faces(everywhere, images[2:], num_samples=100)
     np.testing.assert_array_equal(together.age_maps, again.age_maps)
@@ -127,6 +131,15 @@ def test_maps_repeat_and_do_not_depend_on_the_other_faces(everywhere, images):
     np.testing.assert_array_equal(together.take(np.array([2])).gender_r2, alone.gender_r2)
     other_seed = explain_faces(everywhere, images, num_samples=100, seed=1)
     assert not np.array_equal(together.age_maps, other_seed.age_maps)
+
+
+def test_a_model_is_asked_once_about_a_face(everywhere, images, monkeypatch):
+    first = explain_faces(everywhere, images, num_samples=100, seed=9)
+    monkeypatch.setattr(lime, "_FusedModel", None)  # cannot be called
+    again = explain_faces(everywhere, images, num_samples=100, seed=9)
+    np.testing.assert_array_equal(first.gender_maps, again.gender_maps)
+    with pytest.raises(TypeError):
+        explain_faces(everywhere, images, num_samples=100, seed=10)
 
 
 def test_answers_are_those_of_predict_whatever_the_batches(monkeypatch):

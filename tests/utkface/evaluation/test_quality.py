@@ -13,6 +13,7 @@ from utkface.evaluation.quality import (
     QUALITY_COLUMNS,
     colour_variance,
     contrast,
+    entropy,
     high_frequency_energy,
     laplacian_variance,
     luma,
@@ -106,6 +107,18 @@ def test_equal_files_are_measured_once(source, cache_dir, measured_files):
     assert len(measured_files) == NUM_FACES
     copies = table[table.file.isin([face_name(3), face_name(NUM_FACES + 1)])]
     assert copies[list(QUALITY_COLUMNS)].nunique().tolist() == [1] * len(QUALITY_COLUMNS)
+
+
+def test_only_the_rows_asked_for_are_measured(faces, source, cache_dir, measured_files):
+    some = measure_quality(faces, source, cache_dir, rows=np.array([2, 5]))
+    assert len(measured_files) == 2
+    assert some.file.tolist() == faces.table.file.tolist()
+    every = measure_quality(faces, source, cache_dir)
+    assert len(measured_files) == NUM_FACES
+    assert some.iloc[[2, 5]].equals(every.iloc[[2, 5]])
+    assert some.drop(index=[2, 5])[list(QUALITY_COLUMNS)].isna().all().all()
+    # What happens to be known makes no difference.
+    assert measure_quality(faces, source, cache_dir, rows=np.array([2, 5])).equals(some)
 
 
 def test_the_first_of_several_files_of_a_name_is_measured(source, cache_dir):
@@ -306,6 +319,12 @@ def test_contrast_scales_only_what_is_measured_in_grey_levels():
     assert contrast(strong) == pytest.approx(2 * contrast(weak))
     assert laplacian_variance(strong) == pytest.approx(4 * laplacian_variance(weak))
     assert high_frequency_energy(strong) == pytest.approx(high_frequency_energy(weak))
+
+
+def test_entropy_is_of_the_shares_of_greys():
+    assert entropy(luma(constant(9, 9, 9))) == 0
+    assert entropy(luma(checkerboard())) == pytest.approx(1)
+    assert entropy(np.arange(256.0).repeat(4).reshape(32, 32)) == pytest.approx(8)
 
 
 def test_colour_variance_of_two_colours():

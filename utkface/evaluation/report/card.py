@@ -6,9 +6,10 @@ Sections after Mitchell et al., *Model Cards for Model Reporting* (2019).
 from collections.abc import Sequence
 from typing import Any
 
+from utkface.evaluation.measures import MEASURES
 from utkface.evaluation.records import Evaluation, Row
 from utkface.evaluation.report import findings
-from utkface.evaluation.report.text import MEASURES, attribute_title, show, show_duration
+from utkface.evaluation.report.text import attribute_title, show, show_duration
 
 _CARD_GROUPS = ("age", "gender", "race", "luminance")
 

@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from utkface.data.labels import age_bin
+from utkface.evaluation.measures import MEASURES, Measure, number
 from utkface.evaluation.records import CalibrationBin, Estimate, Group, Row
 from utkface.evaluation.report.svg import COLOUR, SMALL_TEXT_SIZE, WIDTH, new_figure, to_svg
-from utkface.evaluation.report.text import MEASURES, Measure, attribute_title, number
+from utkface.evaluation.report.text import attribute_title
 
 _MAX_ERROR_YEARS = 25  # the histogram's ends; what lies beyond is counted in its last bars
 #: What is drawn of each group, side by side.

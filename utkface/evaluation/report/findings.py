@@ -1,4 +1,4 @@
-"""What an evaluation finds, in sentences: the headline, its protocol, how sure it is, differences.
+"""What an evaluation finds, in sentences: the headline, its protocol, how sure it is.
 
 Beside them stands what others published on UTKFace, as published. The reference quotes Sheoran et
 al. (2021) beside its own rows. None of these numbers comes with an interval, and nobody says how
@@ -10,24 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from utkface.evaluation.records import (
-    BaselineRow,
-    Difference,
-    Estimate,
-    Evaluation,
-    Hardware,
-    Pair,
-    Row,
-    Subject,
-)
-from utkface.evaluation.report.text import (
-    MEASURES,
-    Measure,
-    number,
-    show,
-    show_duration,
-    show_fields,
-)
+from utkface.evaluation.measures import MEASURES
+from utkface.evaluation.records import BaselineRow, Evaluation, Hardware, Pair, Row, Subject
+from utkface.evaluation.report.text import show, show_duration, show_fields
 
 Judged = TypeVar("Judged", Row, BaselineRow)
 
@@ -170,52 +155,6 @@ def facts(evaluation: Evaluation) -> list[tuple[str, str]]:
 def show_hardware(hardware: Hardware) -> str:
     """Return what is known of a run's hardware in one line."""
     return show_fields(hardware.model_dump(exclude_unset=True))
-
-
-#: The metrics that two models are compared by.
-COMPARED = tuple(Difference.model_fields)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What one metric says of a against b, from the side of a."""
-
-    title: str  # of the metric
-    size: str  # "better by 0.12 years"
-    interval: str | None  # "0.03 to 0.20", of 95 %; None where it is not known
-    is_real: bool  # the interval leaves out zero
-
-    @property
-    def text(self) -> str:
-        """The comparison as a sentence without its subject."""
-        if self.interval is None:
-            return f"{self.size}; without an interval that says little"
-        conclusion = "a difference" if self.is_real else "no difference that these faces can show"
-        return f"{self.size}, interval {self.interval}: {conclusion}"
-
-
-def compare(difference: Difference) -> dict[str, Comparison]:
-    """Return what each metric that exists says of a against b, by the metric's name."""
-    estimates = {name: getattr(difference, name) for name in COMPARED}
-    return {
-        name: _compare(MEASURES[name], estimate)
-        for name, estimate in estimates.items()
-        if estimate.value is not None
-    }
-
-
-def _compare(measure: Measure, difference: Estimate) -> Comparison:
-    # Turned so that a positive gain means that a is better.
-    sign = 1 if measure.higher_is_better else -1
-    gain = sign * number(difference.value)
-    low, high = sorted(sign * number(end) for end in (difference.low, difference.high))
-    if gain < 0:
-        low, high = -high, -low
-    unit = f" {measure.unit_of_difference}" if measure.unit_of_difference else ""
-    size = f"{'better' if gain >= 0 else 'worse'} by {measure.show(abs(gain))}{unit}"
-    if math.isnan(low):
-        return Comparison(measure.title, size, None, False)
-    return Comparison(measure.title, size, f"{measure.show(low)} to {measure.show(high)}", low > 0)
 
 
 _REFERENCE_SPLIT = "random 80/20"

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from utkface.data.labels import GENDERS
 from utkface.evaluation.evaluate import describe_faces, find_hardest
+from utkface.evaluation.measures import COMPARED, MEASURES, compare
 from utkface.evaluation.records import BaselineRow, Evaluation, Row
 from utkface.evaluation.report import findings
 from utkface.evaluation.report.figures import (
@@ -26,7 +27,7 @@ from utkface.evaluation.report.figures import (
     draw_groups,
 )
 from utkface.evaluation.report.svg import drawing_style, standalone
-from utkface.evaluation.report.text import MEASURES, attribute_title, write_page
+from utkface.evaluation.report.text import attribute_title, write_page
 from utkface.io import replacing
 
 PAGE = "evaluation.html"
@@ -115,10 +116,8 @@ def _context(evaluation: Evaluation, headlines: list[Row], shown: Row | None) ->
         ],
         "leak": findings.leak_sentence(evaluation),
         "spreads": [findings.spread_sentence(row) for row in headlines],
-        "paired": [
-            (pair, findings.compare(pair)) for pair in findings.order_pairs(evaluation.paired)
-        ],
-        "compared": findings.COMPARED,
+        "paired": [(pair, compare(pair)) for pair in findings.order_pairs(evaluation.paired)],
+        "compared": COMPARED,
         "rows": rows,
         "explanations": evaluation.explanations,
         "measures": MEASURES,

@@ -6,23 +6,18 @@
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader
 
-from utkface.evaluation.records import Estimate, SeedEstimate
+from utkface.evaluation.measures import MEASURES as MEASURES
+from utkface.evaluation.measures import Measure as Measure
+from utkface.evaluation.measures import number, show_fixed
 from utkface.io import replacing
 
 _SHARED = Path(__file__).parent
-
-
-def number(value: Any) -> float:
-    """Return ``value`` as a float, NaN for whatever is not a number."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number else math.nan
 
 
 def show(value: Any) -> str:
@@ -37,14 +32,6 @@ def show(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value)
-
-
-def show_fixed(value: Any, digits: int) -> str:
-    """Return a number with fixed digits, so that a column of them lines up; a dash for none."""
-    if not math.isfinite(number(value)):
-        return "–"
-    text = f"{number(value):z.{digits}f}"  # z: what rounds to zero has no sign
-    return text.replace("-", "−")
 
 
 def show_percent(value: Any) -> str:
@@ -70,78 +57,6 @@ def show_fields(values: Any) -> str:
         return show(values)
     return ", ".join(f"{name} {show(value)}" for name, value in values.items()) or "–"
 
-
-@dataclass(frozen=True)
-class Measure:
-    """How to write one metric; ``digits`` are those of a percentage where ``is_share``."""
-
-    name: str
-    title: str
-    digits: int
-    unit: str = ""
-    is_share: bool = False
-    higher_is_better: bool = False
-
-    def show(self, value: float | None) -> str:
-        """Return a value without its unit: shares in per cent."""
-        return show_fixed(100 * number(value) if self.is_share else number(value), self.digits)
-
-    def show_spread(self, estimate: SeedEstimate) -> str:
-        """Return the spread of an estimate with a digit more, as it is small beside the value."""
-        spread = number(estimate.spread)
-        return show_fixed(100 * spread if self.is_share else spread, self.digits + self.is_share)
-
-    def show_signed(self, value: float | None) -> str:
-        """Return a difference with its sign."""
-        text = self.show(value)
-        return text if text.startswith(("–", "−")) else f"+{text}"
-
-    def interval(self, estimate: Estimate) -> str:
-        """Return 'low to high', a dash where an estimate has no interval."""
-        low, high = self.show(estimate.low), self.show(estimate.high)
-        return "–" if "–" in (low, high) else f"{low} to {high}"
-
-    @property
-    def heading(self) -> str:
-        """The title with its unit, as a table wants it."""
-        return f"{self.title}, {self.unit}" if self.unit else self.title
-
-    @property
-    def unit_of_difference(self) -> str:
-        """The unit of a difference: two percentages differ by points."""
-        return "points" if self.is_share else self.unit
-
-
-def _years(name: str, title: str, **options: Any) -> Measure:
-    return Measure(name, title, 2, "years", **options)
-
-
-def _share(name: str, title: str) -> Measure:
-    return Measure(name, title, 1, "%", is_share=True, higher_is_better=True)
-
-
-#: All metrics of a row, in the order of the tables.
-MEASURES = {
-    measure.name: measure
-    for measure in (
-        Measure("score", "score", 3),
-        _years("age_mae", "age MAE"),
-        _years("age_rmse", "age RMSE"),
-        Measure("age_r2", "age R²", 3, higher_is_better=True),
-        _years("age_median_error", "median age error"),
-        _years("age_bias", "age bias (read minus true)"),
-        _share("age_within_5", "age within 5 years"),
-        _share("age_within_10", "age within 10 years"),
-        _share("gender_accuracy", "gender accuracy"),
-        _share("gender_precision", "gender precision (female)"),
-        _share("gender_recall", "gender recall (female)"),
-        _share("gender_f1", "gender F1 (female)"),
-        Measure("gender_roc_auc", "gender ROC-AUC", 4, higher_is_better=True),
-        Measure("gender_pr_auc", "gender PR-AUC", 4, higher_is_better=True),
-        Measure("gender_log_loss", "gender log-loss", 4),
-        Measure("gender_ece", "gender calibration error (ECE)", 4),
-    )
-}
 
 #: What a subgroup can be called after.
 ATTRIBUTES = {

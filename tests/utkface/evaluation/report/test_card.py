@@ -1,8 +1,8 @@
 import re
 
+from utkface.evaluation.measures import MEASURES
 from utkface.evaluation.records import Row
 from utkface.evaluation.report.card import write_model_card
-from utkface.evaluation.report.text import MEASURES
 
 SECTIONS = [
     "Model details", "Data and licence", "Protocol", "Numbers", "Groups", "Gaps", "Limits",

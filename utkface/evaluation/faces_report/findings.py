@@ -1,0 +1,318 @@
+"""What there is to know of a set of faces: who is in it, how good the photographs are, copies."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from utkface.data.duplicates import conflicting_labels
+from utkface.data.labels import GENDERS, RACES, age_bin, bin_labels
+from utkface.data.splits import PARTS, PROTOCOLS, make_split
+from utkface.evaluation.subgroups import SMALL_GROUP_FACES
+
+LABELS = ("age", "gender", "race")
+AGE_GROUPS = bin_labels()
+GREY_BELOW = 1.0  # squared levels
+_NUM_AGES_NAMED = 5
+_PART_NAMES = dict(zip(PARTS, ("training", "validation", "test"), strict=True))
+
+
+@dataclass(frozen=True)
+class PhotoMeasure:
+    """How one of `QUALITY_COLUMNS` is shown."""
+
+    name: str
+    title: str
+    short: str  # title of a column
+    unit: str  # with what its ends mean
+    digits: int
+    is_skewed: bool = False  # drawn on a logarithmic axis
+
+
+PHOTO_MEASURES = (
+    PhotoMeasure("luminance", "Luminance of the face", "luminance", "0 dark to 255 light", 0),
+    PhotoMeasure("contrast", "Contrast", "contrast", "RMS, 0 flat to 0.5", 3),
+    PhotoMeasure("entropy", "Entropy of the greys", "entropy", "bits, 0 flat to 8", 2),
+    PhotoMeasure("colour_variance", "Colour variance", "colour", "squared levels, 0 grey", 0, True),
+    PhotoMeasure(
+        "laplacian_variance",
+        "Sharpness",
+        "Laplacian",
+        "variance of the Laplacian, low: blur",
+        1,
+        True,
+    ),
+    PhotoMeasure(
+        "high_frequency_energy",
+        "Fine detail",
+        "FFT",
+        "share of the FFT's energy, low: blur",
+        4,
+        True,
+    ),
+    PhotoMeasure("brisque", "BRISQUE", "BRISQUE", "about 0 to 100, high: worse", 1),
+)
+
+
+@dataclass(frozen=True)
+class Extreme:
+    """Faces at one end of a measure."""
+
+    title: str
+    measure: PhotoMeasure
+    rows: NDArray[np.int64]  # the most extreme first
+
+
+_MEASURE = {measure.name: measure for measure in PHOTO_MEASURES}
+#: Title, measure, and whether its highest values are meant.
+_EXTREMES = (
+    ("Blurriest", "laplacian_variance", False),
+    ("Darkest", "luminance", False),
+    ("Lightest", "luminance", True),
+    ("Least contrast", "contrast", False),
+    ("Fewest greys", "entropy", False),
+    ("Worst score", "brisque", True),
+)
+
+
+def is_grey(quality: pd.DataFrame) -> NDArray[np.bool_]:
+    """Tell which photographs are grey, (N,): all but what saving as a JPEG may have added."""
+    return quality["colour_variance"].to_numpy() < GREY_BELOW
+
+
+def is_measured(quality: pd.DataFrame, measure: PhotoMeasure) -> bool:
+    """Tell whether there is any value of a measure: BRISQUE needs an extra."""
+    return bool(quality[measure.name].notna().any())
+
+
+def find_extremes(table: pd.DataFrame, quality: pd.DataFrame, num: int) -> list[Extreme]:
+    """Return the faces at the bad end of each measure, one of each group of copies."""
+    found = []
+    for title, name, is_highest in _EXTREMES:
+        if is_measured(quality, _MEASURE[name]):
+            order = quality[name].dropna().sort_values(ascending=not is_highest, kind="stable")
+            is_copy = table["group"].loc[order.index].duplicated()
+            found.append(Extreme(title, _MEASURE[name], order.index[~is_copy].to_numpy()[:num]))
+    return found
+
+
+def draw_samples(table: pd.DataFrame, num: int, seed: int = 0) -> dict[str, NDArray[np.int64]]:
+    """Return for each age group the rows of some faces drawn at random."""
+    rng = np.random.default_rng(seed)
+    groups = age_bin(table["age"])
+    samples = {}
+    for number, label in enumerate(AGE_GROUPS):
+        rows = np.flatnonzero(groups == number)
+        samples[label] = np.sort(rng.choice(rows, min(num, len(rows)), replace=False))
+    return {label: rows for label, rows in samples.items() if len(rows)}
+
+
+def count_crossings(table: pd.DataFrame) -> NDArray[np.int64]:
+    """Return how many faces there are by age group, race and gender: (10, 5, 2)."""
+    shape = (len(AGE_GROUPS), len(RACES), len(GENDERS))
+    counts = np.zeros(shape, np.int64)
+    np.add.at(counts, (age_bin(table["age"]), table["race"], table["gender"]), 1)
+    return counts
+
+
+@dataclass(frozen=True)
+class GroupMedians:
+    """The median of each measure over the faces of one group."""
+
+    title: str
+    num_faces: int
+    medians: dict[str, float]
+
+
+def find_medians(table: pd.DataFrame, quality: pd.DataFrame) -> list[GroupMedians]:
+    """Return the medians of all measures over all faces, then by gender, race and age group."""
+    columns = {
+        "gender": (table["gender"].to_numpy(), GENDERS),
+        "race": (table["race"].to_numpy(), RACES),
+        "age": (age_bin(table["age"]), AGE_GROUPS),
+    }
+    members = {"all faces": np.ones(len(table), bool)}
+    for name, (codes, labels) in columns.items():
+        members |= {f"{name} {label}": codes == code for code, label in enumerate(labels)}
+    return [
+        GroupMedians(
+            title,
+            int(inside.sum()),
+            {name: float(quality.loc[inside, name].median()) for name in _MEASURE},
+        )
+        for title, inside in members.items()
+        if inside.any()
+    ]
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """Copies of one photograph whose labels disagree."""
+
+    rows: NDArray[np.int64]
+    age_spread_years: int
+
+
+@dataclass(frozen=True)
+class Copies:
+    """What copies of one photograph say of the labels."""
+
+    num_groups: int  # of two and more
+    num_faces: int  # in them
+    num_identical: int  # faces whose file is another's, byte by byte
+    largest: int
+    num_conflicts: int  # groups whose labels disagree
+    num_conflicts_by: dict[str, int]  # by label
+    age_spreads_years: NDArray[np.int64]  # of each group, oldest minus youngest label
+    mean_age_difference_years: float  # over all pairs of copies
+    share_gender_differs: float
+    share_race_differs: float
+    conflicts: list[Conflict]  # the widest spread of ages first
+
+
+def find_copies(table: pd.DataFrame) -> Copies | None:
+    """Return what is known of copies; None where every photograph is there once."""
+    together = table[table.duplicated("group", keep=False)]
+    if together.empty:
+        return None
+    labels = together.groupby("group")[list(LABELS)]
+    ranges = labels.max() - labels.min()
+    spreads, disagree = ranges["age"], ranges > 0
+    pairs = np.concatenate([_pair_differences(group) for _, group in labels])
+    worst = spreads[disagree.any(axis=1)].sort_values(ascending=False, kind="stable")
+    return Copies(
+        num_groups=len(spreads),
+        num_faces=len(together),
+        num_identical=int(table.duplicated("sha256", keep=False).sum()),
+        largest=int(together["group"].value_counts().max()),
+        num_conflicts=conflicting_labels(table)["group"].nunique(),
+        num_conflicts_by={name: int(disagree[name].sum()) for name in LABELS},
+        age_spreads_years=spreads.to_numpy(),
+        mean_age_difference_years=float(pairs[:, 0].mean()),
+        share_gender_differs=float((pairs[:, 1] > 0).mean()),
+        share_race_differs=float((pairs[:, 2] > 0).mean()),
+        conflicts=[
+            Conflict(np.flatnonzero(table["group"] == group), int(years))
+            for group, years in worst.items()
+        ],
+    )
+
+
+def _pair_differences(group: pd.DataFrame) -> NDArray[np.int64]:
+    """Return how far the labels of each pair of faces are apart, (pairs, 3)."""
+    values = group.to_numpy()
+    first, second = np.triu_indices(len(values), k=1)
+    return np.abs(values[first] - values[second])
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Files refused for one kind of reason."""
+
+    kind: str
+    files: list[tuple[str, str]]  # name and full reason
+
+
+def group_refused(rejected: pd.DataFrame) -> list[Refused]:
+    """Return the refused files by the kind of their reason."""
+    kinds = rejected["reason"].str.split(":").str[0]
+    return [
+        Refused(str(kind), list(files.itertuples(index=False, name=None)))
+        for kind, files in rejected.groupby(kinds)
+    ]
+
+
+@dataclass(frozen=True)
+class PartBalance:
+    """Who is in one part of a split; shares are of the part's faces."""
+
+    protocol: str
+    part: str
+    num_faces: int
+    share_of_all: float
+    mean_age_years: float
+    share_female: float
+    race_shares: NDArray[np.float64]  # (5,)
+    age_shares: NDArray[np.float64]  # (10,)
+    num_leaked: int  # faces with a copy in the training part
+
+
+def find_balance(table: pd.DataFrame) -> list[PartBalance]:
+    """Return every part of every split; none where there are too few faces to split."""
+    return [part for protocol in PROTOCOLS for part in _parts(table, protocol)]
+
+
+def _parts(table: pd.DataFrame, protocol: str) -> Iterator[PartBalance]:
+    split = make_split(table, protocol)
+    group = table["group"].to_numpy()
+    for part, name in _PART_NAMES.items():
+        rows = getattr(split, part)
+        faces = table.iloc[rows]
+        is_leaked = np.isin(group[rows], group[split.train]) & (part != "train")
+        yield PartBalance(
+            protocol=protocol,
+            part=name,
+            num_faces=len(faces),
+            share_of_all=len(faces) / len(table),
+            mean_age_years=float(faces["age"].mean()),
+            share_female=float((faces["gender"] == 1).mean()),
+            race_shares=_shares(faces["race"].to_numpy(), len(RACES)),
+            age_shares=_shares(age_bin(faces["age"]), len(AGE_GROUPS)),
+            num_leaked=int(is_leaked.sum()),
+        )
+
+
+def _shares(codes: NDArray[np.int64], num: int) -> NDArray[np.float64]:
+    return np.bincount(codes, minlength=num) / len(codes)
+
+
+def say_what_matters(
+    table: pd.DataFrame, quality: pd.DataFrame, copies: Copies | None, balance: list[PartBalance]
+) -> list[str]:
+    """Return the findings that whoever trains on these faces should know, as sentences."""
+    counts = table["age"].value_counts()
+    first = counts.head(_NUM_AGES_NAMED)
+    said = [
+        f"Ages are heaped: age {first.index[0]} alone has {first.iloc[0]:,} faces, and "
+        f"{len(first)} of the {len(counts)} ages hold {_percent(first.sum() / len(table))} of all."
+    ]
+    crossings = count_crossings(table)
+    num_small = int((crossings < SMALL_GROUP_FACES).sum())
+    said.append(
+        f"{num_small} of the {crossings.size} crossings of age group, race and gender have fewer "
+        f"than {SMALL_GROUP_FACES} faces: too few to judge a model by."
+    )
+    races = np.array(RACES)[table["race"]]
+    by_race = quality["luminance"].groupby(races).median().sort_values()
+    if len(by_race) > 1:
+        said.append(
+            "Light and label go together: the median luminance of faces labelled "
+            f"{by_race.index[-1]} is {by_race.iloc[-1]:.0f}, of those labelled {by_race.index[0]} "
+            f"{by_race.iloc[0]:.0f}."
+        )
+    return said + _say_of_copies(copies, balance)
+
+
+def _say_of_copies(copies: Copies | None, balance: list[PartBalance]) -> list[str]:
+    if copies is None:
+        return []
+    said = [
+        "Labels are uncertain: two of one photograph differ by "
+        f"{copies.mean_age_difference_years:.1f} years on average, in gender in "
+        f"{_percent(copies.share_gender_differs)} and in race in "
+        f"{_percent(copies.share_race_differs)} of the pairs."
+    ]
+    random = [part for part in balance if part.protocol == "random" and part.part == "test"]
+    said += [
+        f"A random split leaks: {part.num_leaked:,} of its {part.num_faces:,} test faces have a "
+        "copy in the training part. A grouped split has none."
+        for part in random
+        if part.num_leaked
+    ]
+    return said
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
