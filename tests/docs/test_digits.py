@@ -11,7 +11,7 @@ import optuna
 import pytest
 
 from tune.study.journal import read_storage
-from tune.study.store import STUDY_NAME, study_records
+from tune.study.store import SEARCH_STUDY, study_name, study_records
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NUM_TRIALS = 6
@@ -30,9 +30,10 @@ def start(folder):
 def ended(folder):
     """Return how each ended trial went, without touching what another process may be writing."""
     storage = read_storage(folder / "study.journal")
-    if not storage.get_all_studies():
+    name = study_name(storage, SEARCH_STUDY)
+    if name is None:
         return {}
-    records = study_records(optuna.load_study(study_name=STUDY_NAME, storage=storage))
+    records = study_records(optuna.load_study(study_name=name, storage=storage))
     return {r.number: (r.state, r.epochs, r.params) for r in records if r.state != "RUNNING"}
 
 

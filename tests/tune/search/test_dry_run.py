@@ -3,8 +3,8 @@
 import re
 
 import pytest
-from tune.search.options import SearchOptions
 
+from tune.options.search import SearchOptions
 from tune.run_search import main
 from tune.search.dry_run import expected_epochs
 from tune.spaces.file import list_spaces
