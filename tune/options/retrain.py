@@ -15,7 +15,11 @@ class RetrainOptions(Options):
     """What is to be retrained and how; None means that the search or the machine decides."""
 
     search: str | None = option(
-        "", "name or folder (default: the newest finished search)", None, same=True, metavar="RUN"
+        "",
+        "name or folder (default: your newest with a complete trial)",
+        None,
+        same=True,
+        metavar="RUN",
     )
     config: list[str] | None = option(
         "",

@@ -141,7 +141,7 @@ class _Sorted:
         if self._constants:
             num, names = self._num_with_constants, _some(self._constants)
             lines.append(
-                f"{num} of its trials had other constants, so their scores do not count: {names}"
+                f"other constants in {num} of its trials, whose scores do not count: {names}"
             )
         return [f"{self.run.name}: {lines[0] if lines else 'it holds no trial'}", *lines[1:]]
 

@@ -52,7 +52,8 @@ def compare_models(a: StoredPredictions, b: StoredPredictions) -> list[str]:
     _check_same_faces(a, b)
     difference = paired_difference(a.faces, a.predicted, b.predicted)
     lines = [
-        f"{model.label}, {model.protocol} split of {model.folder}: {len(model.age_years)} seeds"
+        f"{model.label}, {model.protocol} split of {model.folder}: "
+        f"{len(model.age_years)} seed{'s' * (len(model.age_years) != 1)}"
         for model in (a, b)
     ]
     lines.append(f"on {len(a.faces):,} {a.part} faces, {a.protocol} split, the first is")
@@ -138,15 +139,16 @@ def _show_groups(
 
 
 def _print_groups(table: pd.DataFrame) -> None:
-    print(f"{'':22} {'faces':>6}  {'age MAE, years':^36}  {'gender accuracy, %':^36}")
+    print(f"{'':22} {'faces':>6}  {'age MAE, years':^38}  {'gender accuracy, %':^38}")
     for row in table.to_dict("records"):
         cells = [
             f"{row[f'{name}_before'] * unit:6.2f} → {row[f'{name}_after'] * unit:5.2f} "
             f"{row[f'{name}_change'] * unit:+6.2f} "
-            f"[{row[f'{name}_low'] * unit:+.2f}, {row[f'{name}_high'] * unit:+.2f}]"
+            f"[{row[f'{name}_low'] * unit:+6.2f}, {row[f'{name}_high'] * unit:+6.2f}]"
             for name, unit in (("age_mae", 1), ("gender_accuracy", 100))
         ]
-        print(f"{row['group']:22} {row['num_faces']:6,}  {cells[0]:36}  {cells[1]:36}".rstrip())
+        ages, genders = (cell.replace("-", "−") for cell in cells)
+        print(f"{row['group']:22} {row['num_faces']:6,}  {ages:38}  {genders:38}".rstrip())
 
 
 def _parser() -> argparse.ArgumentParser:

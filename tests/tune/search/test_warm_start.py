@@ -201,7 +201,7 @@ def test_another_constant_makes_scores_meaningless_and_is_named(earlier, make_pr
     assert warm.known == []
     assert len(warm.points) == 3
     assert warm.notes[-1].endswith(
-        "6 of its trials had other constants, so their scores do not count: weight_decay"
+        "other constants in 6 of its trials, whose scores do not count: weight_decay"
     )
 
 
