@@ -54,19 +54,19 @@ def shared(tmp_path_factory):
 def test_a_search_leaves_a_folder_that_a_person_can_read(shared):
     folder, process, _ = shared
     search = folder.record
-    assert (search["status"], search["space"], search["num_trials"]) == ("finished", "dropout", 3)
-    assert search["data"]["is_demo"] is True
+    assert (search.status, search.space, search.num_trials) == ("finished", "dropout", 3)
+    assert search.data.is_demo is True
     assert (folder.path / "space.py").read_text() == SPACE
     with (folder.path / "trials.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["number"] for row in rows] == ["0", "1", "2"]
     best = json.loads((folder.path / "best.json").read_text())
     # What was trained again decides: each such trial with two fresh seeds beside its own.
-    confirmed = search["confirmation"]["trials"]
-    assert (best["trial"], best["score"]) == (confirmed[0]["trial"], confirmed[0]["score"])
-    assert [trial["seeds"][-2:] for trial in confirmed] == [[1000, 1001]] * len(confirmed)
+    confirmed = search.confirmation.trials
+    assert (best["trial"], best["score"]) == (confirmed[0].trial, confirmed[0].score)
+    assert [trial.seeds[-2:] for trial in confirmed] == [[1000, 1001]] * len(confirmed)
     complete = {int(row["number"]) for row in rows if row["state"] == "COMPLETE"}
-    assert {trial["trial"] for trial in confirmed if len(trial["seeds"]) == 3} <= complete
+    assert {trial.trial for trial in confirmed if len(trial.seeds) == 3} <= complete
     assert "confirmed  trial " in process.stdout
     report = (folder.path / "report.html").read_text()
     assert "Does dropout help?" in report
@@ -117,8 +117,8 @@ def test_the_space_that_checkpoints_take_is_bounded_and_told(shared):
     folder, process, _ = shared
     sizes = [path.stat().st_size for path in (folder.path / "checkpoints").glob("trial_*")]
     search = folder.record
-    assert search["checkpoints"] == {
-        "num": len(sizes), "bytes": sum(sizes), "at_most": search["concurrency"] + 3
+    assert search.checkpoints.model_dump() == {
+        "num": len(sizes), "bytes": sum(sizes), "at_most": search.concurrency + 3
     }  # fmt: skip
     assert f"{sum(sizes) / 1e6:.1f} MB (never more than" in process.stdout
 
@@ -154,7 +154,7 @@ def test_a_finished_search_is_extended(shared):
     assert after[:3] == before
     assert [record.number for record in after] == [0, 1, 2, 3, 4]
     search = folder.record
-    assert (search["status"], search["num_trials"]) == ("finished", 5)
+    assert (search.status, search.num_trials) == ("finished", 5)
     with (folder.path / "trials.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(int(row["number"]), row["state"]) for row in rows] == [
