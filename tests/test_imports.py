@@ -128,14 +128,14 @@ def longest_chains(names):
 
 
 #: Rooms whose house is built; a room joins the list when its own is.
-BUILT = [name for name in within("utkface") if not name.startswith("utkface.evaluation")]
+BUILT = within("utkface")
 #: What every folder of utkface may import, as it imports nothing of the project itself.
 GROUND = {"utkface.io", "utkface.config"}
 
 
 def test_imports_run_in_no_circle_and_no_long_chain():
     longest = max(longest_chains(BUILT).values(), key=len)
-    assert len(longest) <= 7, " -> ".join(longest)
+    assert len(longest) <= 8, " -> ".join(longest)
 
 
 def test_no_folder_imports_a_folder_that_imports_it():
