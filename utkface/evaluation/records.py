@@ -14,6 +14,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from utkface.intervals import AgeIntervals
 from utkface.io import UserError
 
+#: With fewer faces a group is shown, size and interval, but not called the worst or the best.
+SMALL_GROUP_FACES = 30
+
 _DIGITS = 5  # significant: more than any interval here can tell apart
 #: Settings are kept to the last digit, as training is repeated from them.
 _EXACT = {"config", "data", "versions"}

@@ -17,14 +17,11 @@ import pandas as pd
 from utkface.data.labels import GENDERS, RACES, age_bin, bin_labels
 from utkface.evaluation.bootstrap import Bootstrap, estimate
 from utkface.evaluation.metrics import MEAN_METRICS, FloatArray, IntArray, weighted_mean
-from utkface.evaluation.records import Estimate, Gap, Group
+from utkface.evaluation.records import SMALL_GROUP_FACES, Estimate, Gap, Group
 
 SUBGROUP_METRICS = ("age_mae", "age_bias", "gender_accuracy")
 #: Metrics that groups are compared by, and the end of the scale where the worst group is.
 WORST_OF = {"age_mae": max, "gender_accuracy": min}
-
-#: With fewer faces a group is shown, size and interval, but not called the worst or the best.
-SMALL_GROUP_FACES = 30
 
 NOT_MEASURED = "not measured"
 

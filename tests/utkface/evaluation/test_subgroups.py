@@ -6,10 +6,9 @@ import pytest
 
 from utkface.evaluation.bootstrap import Bootstrap
 from utkface.evaluation.metrics import per_face_terms
-from utkface.evaluation.records import Estimate, Group
+from utkface.evaluation.records import SMALL_GROUP_FACES, Estimate, Group
 from utkface.evaluation.subgroups import (
     NOT_MEASURED,
-    SMALL_GROUP_FACES,
     assign_subgroups,
     evaluate_subgroups,
     interval_labels,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from utkface.data.duplicates import conflicting_labels
 from utkface.data.labels import GENDERS, RACES, age_bin, bin_labels
 from utkface.data.splits import PARTS, PROTOCOLS, make_split
-from utkface.evaluation.subgroups import SMALL_GROUP_FACES
+from utkface.evaluation.records import SMALL_GROUP_FACES
 
 LABELS = ("age", "gender", "race")
 AGE_GROUPS = bin_labels()

@@ -21,9 +21,9 @@ from utkface.data.sources import SourceName
 from utkface.evaluation.brisque import NOT_INSTALLED
 from utkface.evaluation.faces_report import figures, findings
 from utkface.evaluation.quality import IMAGE_SIZE, measure_quality
+from utkface.evaluation.records import SMALL_GROUP_FACES
 from utkface.evaluation.report.svg import drawing_style
 from utkface.evaluation.report.text import write_page
-from utkface.evaluation.subgroups import SMALL_GROUP_FACES
 from utkface.io import UserError, progress_bar
 
 _TEMPLATE = Path(__file__).parent / "faces.html.j2"
