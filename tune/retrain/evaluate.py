@@ -57,8 +57,8 @@ def evaluate(
     with replacing(folder.path / "predictions.parquet") as temporary:
         predictions.to_parquet(temporary, index=False)
 
-    faces = _with_quality(plan)
     groups = _by_row(judged)
+    faces = _with_quality(plan, np.unique(np.concatenate([of[0].rows for of in groups])))
     rows = [_row(plan, faces, models, groups[0][0].job.label) for models in groups]
     baselines = list(_baselines(plan, faces)) if plan.options.baselines else []
     explanation, sheets = _explain(plan, faces, groups[0], folder)
@@ -116,9 +116,9 @@ def _by_row(judged: Sequence[JudgedModel]) -> list[list[JudgedModel]]:
     return list(groups.values())
 
 
-def _with_quality(plan: Plan) -> pd.DataFrame:
-    """Return the table of all faces with the quality of their photographs."""
-    quality = measure_quality(plan.faces, plan.options.data or find_source())
+def _with_quality(plan: Plan, rows: np.ndarray) -> pd.DataFrame:
+    """Return the table of all faces, some rows with the quality of their photographs."""
+    quality = measure_quality(plan.faces, plan.options.data or find_source(), rows=rows)
     return pd.concat([plan.faces.table, quality.drop(columns="file")], axis=1)
 
 

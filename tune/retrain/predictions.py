@@ -11,6 +11,7 @@ from tune.execution.checkpoints import CheckpointStore
 from tune.records.retrain import INTERVAL, Job
 from tune.retrain.models import JobRecord, judged_rows
 from tune.retrain.plan import Plan
+from utkface.batches import map_on_cores
 from utkface.config import TrainConfig
 from utkface.evaluation.records import FittedIntervals
 from utkface.intervals import AgeIntervals, apply_intervals, check_coverage, fit_intervals
@@ -135,9 +136,12 @@ def _predict(
     )
     rows = judged_rows(plan.splits[job.protocol], job.part)
     predictor = Predictor(trained, flip=plan.options.flip)
-    batches = [
-        predictor.predict_pixels(np.take(plan.faces.images, rows[start : start + _BATCH_SIZE], 0))
-        for start in range(0, len(rows), _BATCH_SIZE)
-    ]
+    batches = map_on_cores(
+        lambda start: predictor.predict_pixels(
+            np.take(plan.faces.images, rows[start : start + _BATCH_SIZE], 0)
+        ),
+        range(0, len(rows), _BATCH_SIZE),
+        predictor.device,
+    )
     ages, genders = (np.concatenate(part) for part in zip(*batches, strict=True))
     return JudgedModel(record, models / f"{job.file_stem}.pt", trained, rows, ages, genders)
