@@ -61,25 +61,25 @@ def test_equal_seeds_predict_equally(problem, baselines, tmp_path, monkeypatch):
         np.testing.assert_array_equal(again.gender_probability, first.gender_probability)
 
 
-class ComputedAgain(Exception):
+class ComputedAgainError(Exception):
     pass
 
 
 def test_what_was_trained_and_asked_before_is_read_back(problem, baselines, monkeypatch):
     def compute(*_):
-        raise ComputedAgain
+        raise ComputedAgainError
 
     monkeypatch.setattr(module, "_fit", compute)
     again = baseline_predictions(*problem, seed=1)
     assert [baseline.seconds for baseline in again] == [b.seconds for b in baselines.values()]
     features, table, train, test = problem
-    with pytest.raises(ComputedAgain):
+    with pytest.raises(ComputedAgainError):
         baseline_predictions(features, table, train[:-1], test, seed=1)
     images = np.random.default_rng(1).integers(0, 256, (3, 32, 32, 3)).astype(np.uint8)
     first = backbone_features(images, "none")
     monkeypatch.setattr(module, "_features", compute)
     np.testing.assert_array_equal(backbone_features(images, "none"), first)
-    with pytest.raises(ComputedAgain):
+    with pytest.raises(ComputedAgainError):
         backbone_features(images[:2], "none")
 
 
