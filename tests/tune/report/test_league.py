@@ -140,12 +140,13 @@ def test_a_label_cannot_break_the_table(tmp_path, save):
 
 def test_the_committed_table_is_what_its_summaries_make(tmp_path):
     repository = Path(__file__).resolve().parents[3]
-    command = ["git", "-C", str(repository), "ls-files", "results/*/evaluation.json"]
+    files = [f"results/*/{name}.json" for name in ("evaluation", "search", "best")]
+    command = ["git", "-C", str(repository), "ls-files", *files]
     listed = subprocess.run(command, capture_output=True, text=True, check=False)
     if listed.returncode != 0:
         pytest.skip("not a git checkout: which summaries are committed cannot be told")
     for name in listed.stdout.split():  # a user's own runs are in results/ too
-        (tmp_path / Path(name).parent.name).mkdir()
+        (tmp_path / Path(name).parent.name).mkdir(exist_ok=True)
         shutil.copy(repository / name, tmp_path / Path(name).parent.name)
     assert write_league(tmp_path) == (repository / "results/README.md").read_text()
 

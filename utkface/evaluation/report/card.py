@@ -3,13 +3,10 @@
 Sections after Mitchell et al., *Model Cards for Model Reporting* (2019).
 """
 
-from collections.abc import Sequence
-from typing import Any
-
 from utkface.evaluation.measures import MEASURES
 from utkface.evaluation.records import Evaluation, Row
 from utkface.evaluation.report import findings
-from utkface.evaluation.report.text import attribute_title, show, show_duration
+from utkface.evaluation.report.text import attribute_title, escape, show, show_duration, table
 
 _CARD_GROUPS = ("age", "gender", "race", "luminance")
 
@@ -66,20 +63,6 @@ def write_model_card(evaluation: Evaluation, row: Row) -> str:
     parts = [title, *([_DEMO] if is_demo else []), escape(findings.headline_sentence(row))]
     parts += [f"## {name}\n\n{text}" for name, text in sections.items() if text]
     return "\n\n".join(parts) + "\n"
-
-
-def escape(text: Any) -> str:
-    """Return a text that stays one line, one cell and plain in Markdown."""
-    plain = " ".join(show(text).split())
-    for character in "\\|`*_<>[]":
-        plain = plain.replace(character, "\\" + character)
-    return plain
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], num_texts: int = 1) -> str:
-    """Return a Markdown table of escaped cells; columns after ``num_texts`` are aligned right."""
-    lines = [list(head), ["---" if i < num_texts else "---:" for i in range(len(head))], *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def _details(evaluation: Evaluation, row: Row) -> str:

@@ -5,15 +5,13 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader
 
-from utkface.evaluation.measures import MEASURES as MEASURES
-from utkface.evaluation.measures import Measure as Measure
 from utkface.evaluation.measures import number, show_fixed
 from utkface.io import replacing
 
@@ -101,3 +99,17 @@ def write_page(path: Path, template: Path, context: Mapping[str, Any]) -> Path:
     with replacing(path) as temporary:
         temporary.write_text(html, encoding="utf-8")
     return path
+
+
+def escape(text: Any) -> str:
+    """Return a text that stays one line, one cell and plain in Markdown."""
+    plain = " ".join(show(text).split())
+    for character in "\\|`*_<>[]":
+        plain = plain.replace(character, "\\" + character)
+    return plain
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], num_texts: int = 1) -> str:
+    """Return a Markdown table of escaped cells; columns after ``num_texts`` are aligned right."""
+    lines = [list(head), ["---" if i < num_texts else "---:" for i in range(len(head))], *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

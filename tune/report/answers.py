@@ -1,0 +1,96 @@
+"""What each question was answered with: the confirmed searches of a folder as a table.
+
+A row is made from a run's ``search.json`` and ``best.json``, never by hand. Searches of demo faces,
+those that were not confirmed, and all but the newest of a space at the same pixels and epochs stay
+out.
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+from tune.records.retrain import BestRecord
+from tune.records.search import Confirmation, SearchRecord
+from utkface.config import TrainConfig
+from utkface.evaluation.report.text import escape, show, show_fixed, table
+from utkface.io import UserError
+
+_HEAD = [
+    "question", "answer", "what won", "score", "age MAE, years", "gender accuracy, %", "pixels",
+    "epochs", "trials", "run",
+]  # fmt: skip
+_INTRODUCTION = """\
+## Answers
+
+Each search trained its three best trials and its space's best starting point again with fresh
+seeds; the best by the mean of all its seeds has won. Leads are in score, with 95 % intervals over
+faces and seeds, paired, on validation faces: the test part was not looked at."""
+
+
+def describe_answers(results: Path) -> list[str]:
+    """Return the paragraphs about the confirmed searches of a folder, none where there is none.
+
+    A record that cannot be read is left out with one line on standard error.
+    """
+    newest: dict[tuple[str, int, int], tuple[Path, SearchRecord, Confirmation]] = {}
+    for path, search, confirmation in sorted(_read(results), key=lambda item: item[1].created):
+        newest[search.space, search.image_size, search.max_epochs] = path, search, confirmation
+    if not newest:
+        return []
+    rows = [_row(*newest[key]) for key in sorted(newest)]
+    return [_INTRODUCTION, table(_HEAD, rows)]
+
+
+def describe_commands(results: Path) -> list[str]:
+    """Return a paragraph for each confirmed search: its command, its commit, when it was begun."""
+    paragraphs = []
+    for path, search, _ in sorted(_read(results), key=lambda item: item[1].name):
+        facts = {"command": search.command, "commit": search.commit, "begun": search.created}
+        lines = [f"- {what}: {escape(str(value))}" for what, value in facts.items()]
+        paragraphs.append("\n".join([f"### {escape(path.name)}", "", *lines]))
+    return paragraphs
+
+
+def _read(results: Path) -> Iterator[tuple[Path, SearchRecord, Confirmation]]:
+    for path in results.glob("*/search.json"):
+        try:
+            search = SearchRecord.read(path)
+        except UserError as error:
+            print(f"league: left out: {error}", file=sys.stderr)
+            continue
+        if search.confirmation is not None and not search.data.is_demo:
+            yield path.parent, search, search.confirmation
+
+
+def _row(path: Path, search: SearchRecord, confirmation: Confirmation) -> list[str]:
+    winner = confirmation.winner
+    return [
+        escape(search.question),
+        escape(confirmation.sentence()),
+        escape(_what_won(path, search)),
+        show_fixed(winner.score, 3),
+        show_fixed(winner.age_mae, 2),
+        show_fixed(100 * winner.gender_accuracy, 1),
+        show(search.image_size),
+        show(search.max_epochs),
+        show(search.num_trials),
+        f"[{escape(path.name)}]({quote(path.name)}/)",
+    ]
+
+
+def _what_won(path: Path, search: SearchRecord) -> str:
+    """Return the winner's values of what was searched, where ``best.json`` is there to say so."""
+    try:
+        config = BestRecord.read(path / "best.json").config
+    except UserError:
+        return "–"
+    defaults = TrainConfig().to_dict()
+    parameters = search.space_signature.parameters
+    most = max((parameter.num_draws for parameter in parameters.values()), default=0)
+    return ", ".join(
+        f"{name} {show(config[name])}"
+        for name, parameter in parameters.items()
+        # One that only some trials have is at its default where the winner had it not.
+        if name in config and (parameter.num_draws == most or config[name] != defaults[name])
+    )
