@@ -8,6 +8,8 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from tune.console import labelled
+from tune.options import check_paths
 from tune.options.retrain import RetrainOptions, build_parser
 from utkface.io import run_command
 
@@ -18,12 +20,17 @@ def main(arguments: list[str] | None = None) -> int:
     # Ray and torch take seconds to import: a wrong command line is told before.
     if "resume" in given:
         from tune.records.run_folder import RetrainFolder
-        from tune.retrain.run import resume
 
         name = vars(given).pop("resume")
-        results = getattr(given, "results", RetrainOptions.results)
-        return resume(RetrainFolder.find(results, name), given)
+        folder = RetrainFolder.find(getattr(given, "results", RetrainOptions.results), name)
+        print(labelled("resume", folder.path.name), flush=True)
+        from tune.retrain.run import resume
+
+        return resume(folder, given)
     options = RetrainOptions(**vars(given))
+    check_paths(options.data, options.weights)
+    what = " ".join(options.config or [options.search or "the best of your newest search"])
+    print(labelled("begin", f"training {what} again"), flush=True)
     from tune.retrain.run import start
 
     return start(options)

@@ -10,8 +10,10 @@ from typing import Any
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from tune.console import labelled
+from tune.options import check_paths
 from tune.options.search import SearchOptions, build_parser
-from tune.spaces.file import list_spaces
+from tune.spaces.file import find_space, list_spaces
 from utkface.config import describe_parameters
 from utkface.io import UserError, run_command
 
@@ -37,6 +39,10 @@ def main(arguments: list[str] | None = None) -> int:
     if "space" not in given:
         raise UserError(f"--space is missing; one of: {', '.join(list_spaces())}, or a .py file")
     options = SearchOptions(**vars(given))
+    find_space(options.space)
+    check_paths(options.data, options.weights)
+    budget = f"{options.num_trials} trials of up to {options.max_epochs} epochs"
+    print(labelled("begin", f"{options.space}, {budget} at {options.image_size} px"), flush=True)
     if dry_run:
         from tune.search.dry_run import explain
 
@@ -64,10 +70,12 @@ def _compare(given: Namespace) -> int:
 
 def _resume(given: Namespace, *, anyway: bool) -> int:
     from tune.records.run_folder import SearchFolder
-    from tune.search.run import resume
 
     name = _take(given, "resume")
     folder = SearchFolder.find(getattr(given, "results", SearchOptions.results), name)
+    print(labelled("resume", folder.path.name), flush=True)
+    from tune.search.run import resume
+
     return resume(folder, given, anyway=anyway)
 
 

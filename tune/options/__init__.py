@@ -147,6 +147,24 @@ class Options:
         return dataclasses.replace(self, **changes)
 
 
+def check_paths(data: Iterable[str] | None, weights: str | None) -> None:
+    """Raise `UserError` for faces or weights that are not there.
+
+    Loading them would say so too, but after seconds of imports.
+    """
+    for name in data or ():
+        if name not in ("demo", "kaggle") and not Path(name).expanduser().exists():
+            raise UserError(
+                f"no such data: {name}; give the folder or archives of UTKFace with --data, or "
+                "try it with --data demo"
+            )
+    if weights not in (None, "imagenet", "none") and not Path(weights).is_file():
+        raise UserError(
+            f"there is no weights file {weights}; give the state dict of a torchvision backbone's "
+            "features, imagenet, or none"
+        )
+
+
 def declared_by(kind: type[Options]) -> dict[str, Declared]:
     """Return what the options of a command declare, by name."""
     return {field.name: field.metadata[_DECLARED] for field in dataclasses.fields(kind)}
