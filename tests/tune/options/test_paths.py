@@ -1,3 +1,12 @@
+import subprocess
+import sys
+
+import pytest
+
+from tune.options import REPOSITORY, check_paths
+from utkface.io import UserError
+
+
 @pytest.mark.parametrize(
     ("data", "weights", "message"),
     [
