@@ -126,7 +126,7 @@ def refused(search):
             search.results = results
         process = search.new("--num-trials", 1, *arguments, env=env)
         assert search.wait(process) == 2, search.log.read_text()
-        (line,) = search.log.read_text().splitlines()
+        _begun, line = search.log.read_text().splitlines()
         assert line.startswith("error: ")
         assert not list(search.results.glob("*/search.json"))
         return line

@@ -38,7 +38,8 @@ def test_two_searches_at_once_and_a_second_resume_of_one_of_them(tmp_path):
     name = SearchFolder.names(results)[0]
     refused = start("--resume", name, "--results", results, log=logs[2])
     assert refused.wait(300) == 2
-    (line,) = logs[2].read_text().splitlines()
+    begun, line = logs[2].read_text().splitlines()
+    assert begun.split() == ["resume", name]
     assert line.startswith(f"error: {name} is in use by process ")
     assert line.split("process ")[1].split(";")[0] in {str(search.pid) for search in searches}
 
