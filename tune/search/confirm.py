@@ -20,10 +20,8 @@ from tune.execution.ray_adapter import run_trials
 from tune.execution.reporting import Callback
 from tune.execution.session import SearchSession, interruptible
 from tune.execution.trainable import TrialJob, face_trainable
-from tune.records.run_folder import SearchFolder
 from tune.records.search import Confirmation, Confirmed, Lead
 from tune.records.trials import TrialRecord, objective_values, pareto_front, rank_complete
-from tune.search.prepare import Prepared
 from tune.spaces.objectives import Metrics
 from tune.study.store import enqueued_points
 from tune.study.study import GivenTrial, GivenTrials, SearchStudy
@@ -237,50 +235,23 @@ def _face_scores(
 
 
 def train_again(
-    prepared: Prepared,
-    folder: SearchFolder,
-    study: SearchStudy,
+    confirmation: ConfirmationStudy,
+    folder: Path,
     job: TrialJob,
     resources: cluster.Resources,
     say: Callable[[str], None],
-) -> SearchSession | None:
-    """Train the best trials again with fresh seeds; return the session, None without any trial."""
-    confirmation = _open_confirmation(prepared, folder, study)
-    if confirmation is None:
-        return None
-    points = confirmation.points
+) -> SearchSession:
+    """Train what is not trained yet, in the search's run folder; return the session that did."""
+    study, points = confirmation.study, confirmation.points
     store = confirmation_store(job.checkpoints)
     told = ConfirmationLines(say, points)
-    session = SearchSession(confirmation.study, len(points), [told], store, replace_failed=False)
+    session = SearchSession(study, len(points), [told], store, replace_failed=False)
     if session.has_more:
         trials = ", ".join(str(number) for number in dict.fromkeys(point.trial for point in points))
-        seeds = " and ".join(str(seed) for seed in fresh_seeds(study.fixed["seed"]))
+        seeds = " and ".join(str(seed) for seed in sorted({point.seed for point in points}))
         say(f"trained again with seeds {seeds} (--no-confirm skips it): trial {trials}")
         with interruptible(session, None):
             job = dataclasses.replace(job, checkpoints=store)
-            run_trials(face_trainable(job), folder.path, session, resources, name="ray-confirm")
+            run_trials(face_trainable(job), folder, session, resources, name="ray-confirm")
     store.keep_only(set(), set(range(len(points))))
     return session
-
-
-def conclude(
-    prepared: Prepared, folder: SearchFolder, study: SearchStudy, checkpoints: CheckpointStore
-) -> Confirmation | None:
-    """Return what training again showed."""
-    confirmation = _open_confirmation(prepared, folder, study)
-    if confirmation is None:
-        return None
-    table = prepared.faces.table.iloc[prepared.split.val]
-    age, gender, group = (table[name].to_numpy() for name in ("age", "gender", "group"))
-    chosen = choose(study.records(), study.objectives)
-    return compare(chosen, confirmation, checkpoints, (age, gender, group))
-
-
-def _open_confirmation(
-    prepared: Prepared, folder: SearchFolder, study: SearchStudy
-) -> ConfirmationStudy | None:
-    chosen = choose(study.records(), study.objectives)
-    if not chosen:
-        return None
-    fixed = prepared.options.fixed
-    return open_confirmation(folder.journal, chosen, fixed, study.objectives)

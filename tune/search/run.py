@@ -7,7 +7,7 @@ import contextlib
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -90,7 +90,7 @@ def _is_done(
     Raises `UserError` for fewer trials than it has.
     """
     study = _open_study(prepared, folder, search.warm_start)
-    num_results = study.num_started() - study.num_unfinished() - study.num_failed()
+    num_results = study.num_results()
     if options.num_trials < num_results:
         raise UserError(
             f"--num-trials {options.num_trials} counts the trials of all sessions, and "
@@ -157,26 +157,47 @@ def _run(
         num=len(sizes), bytes=sum(sizes.values()), at_most=at_most
     )
     status = _status(session)
-    if status == FINISHED and options.confirm and session.interrupted:
-        status = INTERRUPTED  # at the last trial's end: what is trained again is yet to come
-    elif status == FINISHED and options.confirm:
-        with writer.kept_if_the_disk_is_full():
-            session = (
-                confirm.train_again(prepared, folder, study, job, resources, screen.say) or session
-            )
-        if session.interrupted:
-            status = INTERRUPTED
-        else:
-            confirmation = confirm.conclude(prepared, folder, study, checkpoints)
-            if confirmation is not None:
-                search.confirmation = confirmation
-                for callback in callbacks:
-                    callback.search_confirmed(confirmation)
+    if status == FINISHED and options.confirm:
+        if not session.interrupted:  # else what is trained again is yet to come
+            with writer.kept_if_the_disk_is_full():
+                args = (prepared, folder, search, session, job, resources, screen.say)
+                session = _confirm(*args) or session
+        status = INTERRUPTED if session.interrupted else FINISHED
     report = writer.finish(status)
     for callback in callbacks:
         callback.search_ended(study.records(), report)
     screen.say(disk_line(search.checkpoints))
     return _exit_status(study, session, status)
+
+
+def _confirm(
+    prepared: Prepared,
+    folder: SearchFolder,
+    search: SearchRecord,
+    session: SearchSession,
+    job: TrialJob,
+    resources: cluster.Resources,
+    say: Callable[[str], None],
+) -> SearchSession | None:
+    """Train the best again, and record and tell what that shows; return the session that did it.
+
+    None where no trial is complete.
+    """
+    study = session.study
+    chosen = confirm.choose(study.records(), study.objectives)
+    if not chosen:
+        return None
+    confirmation = confirm.open_confirmation(folder.journal, chosen, study.fixed, study.objectives)
+    again = confirm.train_again(confirmation, folder.path, job, resources, say)
+    if not again.interrupted:
+        table = prepared.faces.table.iloc[prepared.split.val]
+        labels = (table["age"].to_numpy(), table["gender"].to_numpy(), table["group"].to_numpy())
+        found = confirm.compare(chosen, confirmation, job.checkpoints, labels)
+        if found is not None:
+            search.confirmation = found
+            for callback in session.callbacks:
+                callback.search_confirmed(found)
+    return again
 
 
 def search_job(
@@ -246,8 +267,7 @@ def _refuse_another_device(
 def _status(session: SearchSession) -> Status:
     if session.hopeless:
         return FAILED
-    ended = [record for record in session.study.records() if record.state != "RUNNING"]
-    return FINISHED if len(ended) >= session.num_trials else INTERRUPTED
+    return FINISHED if session.study.num_results() >= session.num_trials else INTERRUPTED
 
 
 def _exit_status(study: SearchStudy, session: SearchSession, status: Status) -> int:

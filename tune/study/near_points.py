@@ -18,7 +18,7 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.samplers import BaseSampler
+from optuna.samplers import RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
@@ -29,35 +29,17 @@ WIDTH = 0.2
 KEPT = 0.6
 
 
-class NearPoints(BaseSampler):
-    """Draws the first ``num_trials`` trials of a study near ``points``; ``then`` draws the others.
+class NearPoints(RandomSampler):
+    """Draws trials near ``points``: each trial has one of them as its centre.
 
-    Each trial has one point as its centre. A parameter that the point does not name is left to
-    ``then``'s independent sampling. Made anew for each suggestion, with a ``seed`` of its own.
+    What the point does not name is drawn at random. Made anew for each suggestion, with a ``seed``
+    of its own.
     """
 
-    def __init__(
-        self, points: Sequence[Mapping[str, Any]], then: BaseSampler, num_trials: int, seed: int
-    ) -> None:
-        self._then, self._num_trials = then, num_trials
-        self._rng = np.random.default_rng(seed)
-        self._centre = points[int(self._rng.integers(len(points)))] if points else {}
-
-    def infer_relative_search_space(
-        self, study: Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        """Return what is sampled together: nothing near a point."""
-        if trial.number < self._num_trials:
-            return {}
-        return self._then.infer_relative_search_space(study, trial)
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """Sample parameters together."""
-        if trial.number < self._num_trials:
-            return {}
-        return self._then.sample_relative(study, trial, search_space)
+    def __init__(self, points: Sequence[Mapping[str, Any]], seed: int) -> None:
+        super().__init__(seed)
+        self._rng_near = np.random.default_rng(seed)
+        self._centre = points[int(self._rng_near.integers(len(points)))] if points else {}
 
     def sample_independent(
         self,
@@ -66,15 +48,15 @@ class NearPoints(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """Sample one parameter."""
-        if trial.number < self._num_trials and param_name in self._centre:
+        """Sample one parameter; a random sampler samples none together."""
+        if param_name in self._centre:
             centre = self._centre[param_name]
             if not isinstance(param_distribution, CategoricalDistribution):
                 assert isinstance(param_distribution, (FloatDistribution, IntDistribution))
                 return self._near(centre, param_distribution)
-            if centre in param_distribution.choices and self._rng.random() < KEPT:
+            if centre in param_distribution.choices and self._rng_near.random() < KEPT:
                 return centre
-        return self._then.sample_independent(study, trial, param_name, param_distribution)
+        return super().sample_independent(study, trial, param_name, param_distribution)
 
     def _near(self, centre: float, distribution: FloatDistribution | IntDistribution) -> float:
         """Draw a number that the distribution can have, near one that may lie outside."""
@@ -82,10 +64,10 @@ class NearPoints(BaseSampler):
         centre = min(max(centre, low), high)
         if distribution.log:
             ends = math.log(low), math.log(high)
-            drawn = self._rng.normal(math.log(centre), WIDTH * (ends[1] - ends[0]))
+            drawn = self._rng_near.normal(math.log(centre), WIDTH * (ends[1] - ends[0]))
             value = math.exp(min(max(drawn, ends[0]), ends[1]))
         else:
-            value = self._rng.normal(centre, WIDTH * (high - low))
+            value = self._rng_near.normal(centre, WIDTH * (high - low))
         value = min(max(value, low), high)
         if distribution.step is not None:
             value = low + round((value - low) / distribution.step) * distribution.step

@@ -238,6 +238,10 @@ class SearchStudy:
         """Return how many trials have been handed out, finished or not, in all sessions."""
         return len(self._trials()) - len(self._trials(TrialState.WAITING))
 
+    def num_results(self) -> int:
+        """Return how many of them ended and were not failures."""
+        return len(self._trials(TrialState.COMPLETE, TrialState.PRUNED))
+
     def num_failed(self) -> int:
         """Return how many of them failed, and so say nothing."""
         return len(self._trials(TrialState.FAIL))
@@ -277,9 +281,9 @@ class SearchStudy:
         num_trials = len(self._known) + len(self.study.get_trials(deepcopy=False))
         seed = (self.fixed["seed"] * 1_000_003 + num_trials) % 2**31
         sampler = make_sampler(self._sampler_name, seed, self._num_startup_trials)
-        if self._sampler_name == "tpe":
-            num_near = max(0, self._num_startup_trials - len(self._known))
-            sampler = NearPoints(self._centres, sampler, num_near, seed)
+        num_before = len(self._known) + self.num_started()
+        if self._sampler_name == "tpe" and num_before < self._num_startup_trials:
+            sampler = NearPoints(self._centres, seed)  # there is too little to model yet
         diverged = {t.number for t in self._trials() if DIVERGED in t.user_attrs}
         if self._known or diverged:
             return InformedSampler(sampler, self._known, diverged)

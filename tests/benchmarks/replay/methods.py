@@ -160,8 +160,9 @@ class Bench:
 
         def make(seed: int, num_trials: int) -> optuna.samplers.BaseSampler:
             inner_seed = (seed * 1_000_003 + num_trials) % 2**31
-            inner = make_sampler(sampler, inner_seed, NUM_STARTUP_TRIALS)
-            return inner if near is None else NearPoints(self.points, inner, near, inner_seed)
+            if near is not None and num_trials < near:
+                return NearPoints(self.points, inner_seed)
+            return make_sampler(sampler, inner_seed, NUM_STARTUP_TRIALS)
 
         return lambda seed: (
             Study(

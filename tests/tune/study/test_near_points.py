@@ -3,9 +3,11 @@ import math
 import numpy as np
 import optuna
 import pytest
-from optuna.samplers import RandomSampler, TPESampler
+from optuna.samplers import RandomSampler
 
+from tune.spaces.space import load_space
 from tune.study.near_points import KEPT, WIDTH, NearPoints
+from tune.study.study import SearchStudy
 
 POINT = {"rate": 1e-3, "width": 64, "loss": "l1", "share": 0.5}
 
@@ -20,11 +22,11 @@ def suggest(trial):
     }
 
 
-def draw(points, num_trials, near=10**9, then=None):
+def draw(points, num_trials):
     """Return the trials of a study whose sampler is made anew for each, as a search does."""
     study = optuna.create_study()
     for number in range(num_trials):
-        study.sampler = NearPoints(points, then or RandomSampler(seed=number), near, seed=number)
+        study.sampler = NearPoints(points, seed=number)
         trial = study.ask()
         study.tell(trial, suggest(trial)["rate"])
     return study.trials
@@ -68,22 +70,43 @@ def test_each_trial_has_one_centre():
     assert shares[near_high].mean() - shares[~near_high].mean() > 0.5
 
 
-def test_after_the_first_trials_the_other_sampler_draws_alone():
-    beyond = draw([POINT], 1, near=0)[0]
-    expected = optuna.create_study(sampler=RandomSampler(seed=0)).ask()
-    suggest(expected)
-    assert beyond.params == expected.params
+SPACE = '''"""Does the learning rate matter?"""
+
+POINTS = [{"max_lr": 0.001}]
 
 
-def test_a_model_suggests_after_the_first_trials_together_and_from_what_they_showed():
-    study = optuna.create_study()
-    for number in range(40):
-        tpe = TPESampler(seed=number, n_startup_trials=8, multivariate=True)
-        study.sampler = NearPoints([POINT], tpe, 8, seed=number)
-        trial = study.ask()
-        study.tell(trial, suggest(trial)["rate"])  # the lower the better, away from the point
-    rates = [t.params["rate"] for t in study.trials]
-    assert np.median(rates[-10:]) < 0.5 * np.median(rates[:8])
+def suggest(trial):
+    trial.suggest_float("max_lr", 1e-5, 1e-1, log=True)
+    return {}
+'''
+
+
+def suggested_rates(folder, num_trials, **options):
+    """Return the rates that a search suggests where the lowest are the best."""
+    path = folder / "rate.py"
+    path.write_text(SPACE)
+    fixed = {"epochs": 1, "image_size": 32, "seed": 0}
+    study = SearchStudy(folder / "study.journal", load_space(path), fixed, **options)
+    rates = []
+    for _ in range(num_trials):
+        trial = study.next_trial()
+        rates.append(trial.config["max_lr"])
+        study.report(trial.number, {"epoch": 1, "smooth_score": rates[-1]})
+    return rates
+
+
+def test_a_search_begins_near_its_points_and_then_follows_what_it_saw(tmp_path):
+    rates = suggested_rates(tmp_path, 40, num_startup_trials=10)
+    assert rates[0] == 0.001
+    logs = np.log10(rates[1:10])
+    assert abs(np.mean(logs) + 3) < 1  # the range's other ends are two decades away
+    assert np.median(rates[-10:]) < 0.1 * np.median(rates[1:10])
+
+
+def test_the_random_sampler_is_left_as_it_is(tmp_path):
+    rates = suggested_rates(tmp_path, 60, sampler="random")
+    shares = np.histogram(np.log10(rates[1:]), bins=4, range=(-5, -1))[0] / 59
+    assert shares.min() > 0.1
 
 
 def test_the_same_seed_draws_the_same():
