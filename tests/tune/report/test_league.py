@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -196,3 +197,17 @@ def test_a_command_names_no_folder_outside_the_project(save, tmp_path):
     assert "w.pth --data faces --seeds 3" in text.replace("\\", "")
     assert "elsewhere" not in text
     assert "/home" not in text
+
+
+def test_committed_records_point_to_nothing_outside_the_project():
+    repository = Path(__file__).resolve().parents[3]
+    command = ["git", "-C", str(repository), "ls-files", "results"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False)
+    if listed.returncode != 0:
+        pytest.skip("not a git checkout: which records are committed cannot be told")
+    outside = re.compile(
+        r"""(?:^|[\s"'>=])(?:\.\./\w|~/|/(?:home|root|tmp|var|work|Users)/)""", re.M
+    )
+    texts = [repository / n for n in listed.stdout.split() if n.endswith((".json", ".html"))]
+    assert texts
+    assert [path.name for path in texts if outside.search(path.read_text("utf-8"))] == []
