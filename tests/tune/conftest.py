@@ -1,7 +1,9 @@
 """Sets what Ray reads when it is imported, before any test file imports it."""
 
 import copy
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 
 import tune  # noqa: F401
 from tune.execution.reporting import RunStart
+from tune.options import REPOSITORY
 from tune.records.retrain import RetrainRecord
 from tune.records.search import SearchRecord
 
@@ -89,3 +92,24 @@ def start_of(search_record: Callable[..., SearchRecord]) -> Callable[..., RunSta
     """Return the start of a search, with some fields of its record changed."""
     folder, dashboard = Path("/runs/oversampling-1"), "http://127.0.0.1:8265"
     return lambda **changes: RunStart(search_record(**changes), folder, dashboard)
+
+
+@pytest.fixture
+def start_search() -> Iterator[Callable[..., subprocess.Popen]]:
+    """Start ``tune/run_search.py`` as a process that writes to a log; none outlives its test."""
+    processes = []
+
+    def start(*arguments: object, log: Path) -> subprocess.Popen:
+        command = [sys.executable, "tune/run_search.py", *map(str, arguments)]
+        with log.open("w") as output:
+            process = subprocess.Popen(
+                command, cwd=REPOSITORY, stdout=output, stderr=subprocess.STDOUT
+            )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        if process.poll() is None:
+            process.kill()
+            process.wait()

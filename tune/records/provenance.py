@@ -7,14 +7,13 @@ import subprocess
 import sys
 from datetime import datetime
 from importlib import metadata
-from pathlib import Path
 
+from tune.options import REPOSITORY
 from tune.records.search import FacesRecord, RunRecord
 from utkface.config import TRAINING_VERSION
 from utkface.data import Faces
 from utkface.io import UserError
 
-_REPOSITORY = Path(__file__).resolve().parents[2]
 #: Versions that decide which numbers come out.
 _DECISIVE = ("torch", "ray", "optuna")
 _PACKAGES = ("ray", "optuna", "torch", "torchvision", "wandb", "numpy", "pandas", "pillow")
@@ -70,7 +69,7 @@ def refuse_other_training(record: RunRecord, what_to_do: str) -> None:
 
 def commit() -> str | None:
     """Return the code's git commit, marked where it was edited since; None outside a checkout."""
-    command = ["git", "-C", str(_REPOSITORY), "describe", "--always", "--dirty", "--abbrev=12"]
+    command = ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):

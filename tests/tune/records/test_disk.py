@@ -2,11 +2,8 @@
 
 import contextlib
 import errno
-import os
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -14,8 +11,6 @@ from tune.records.files import told_in_one_line
 from tune.records.run_folder import FINISHED, SearchFolder
 from tune.study.store import open_study, study_records
 from utkface.io import UserError
-
-REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 def test_what_stands_behind_an_exception_of_rays_is_told(tmp_path):
@@ -49,16 +44,6 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "--lazy", disk], check=True)
 
 
-def run_search(*arguments, log):
-    """Start the search command."""
-    command = [sys.executable, "tune/run_search.py", *map(str, arguments)]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with log.open("w") as output:
-        return subprocess.Popen(
-            command, cwd=REPOSITORY, env=env, stdout=output, stderr=subprocess.STDOUT
-        )
-
-
 def fill(disk):
     """Take what space there is; return the file that holds it."""
     filler = disk / "filler"
@@ -79,10 +64,10 @@ def told(log):
 
 @pytest.mark.slow
 def test_a_full_disk_ends_a_search_in_one_line_and_it_goes_on_when_there_is_space(
-    small_disk, tmp_path
+    small_disk, tmp_path, start_search
 ):
     results, log = small_disk / "results", tmp_path / "log.txt"
-    process = run_search(
+    process = start_search(
         "--space", "quick", "--data", "demo", "--weights", "none",
         "--no-confirm", "--image-size", 32,
         "--num-trials", 4, "--max-epochs", 3, "--wandb", "disabled", "--results", results, log=log,
@@ -95,12 +80,12 @@ def test_a_full_disk_ends_a_search_in_one_line_and_it_goes_on_when_there_is_spac
     assert "--resume" in told(log)
 
     resume = ["--resume", "--results", results]
-    assert run_search(*resume, log=log).wait(120) == 2  # the disk is still full
+    assert start_search(*resume, log=log).wait(120) == 2  # the disk is still full
     assert "No space left on device" in told(log)
     filler.unlink()
     folder = SearchFolder.find(results)
     before = study_records(open_study(folder.journal))
-    assert run_search(*resume, log=log).wait(180) == 0, log.read_text()
+    assert start_search(*resume, log=log).wait(180) == 0, log.read_text()
     after = study_records(open_study(folder.journal))
     assert folder.record.status == FINISHED
     assert {record.state for record in after} <= {"COMPLETE", "PRUNED"}  # no trial was to blame

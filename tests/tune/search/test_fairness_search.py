@@ -1,11 +1,7 @@
 """A search of several objectives as a user runs it: killed, resumed, and read at its end."""
 
 import json
-import os
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -15,18 +11,8 @@ from tune.records.trials import pareto_front
 from tune.retrain.plan import find_finalists, find_search
 from tune.study.store import open_study, study_records
 
-REPOSITORY = Path(__file__).resolve().parents[3]
 OBJECTIVES = ("age_mae", "gender_error", "worst_group_mae")
 TIMEOUT_S = 400
-
-
-def start(*arguments, log):
-    command = [sys.executable, "tune/run_search.py", *map(str, arguments)]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with log.open("a") as output:
-        return subprocess.Popen(
-            command, cwd=REPOSITORY, env=env, stdout=output, stderr=subprocess.STDOUT
-        )
 
 
 def wait_for_a_complete_trial(process, log):
@@ -37,9 +23,9 @@ def wait_for_a_complete_trial(process, log):
 
 
 @pytest.mark.slow
-def test_fairness_ends_with_a_front_in_its_report_and_on_the_screen(tmp_path):
+def test_fairness_ends_with_a_front_in_its_report_and_on_the_screen(tmp_path, start_search):
     results, log = tmp_path / "results", tmp_path / "log.txt"
-    process = start(
+    process = start_search(
         "--space", "fairness", "--data", "demo", "--weights", "none", "--image-size", 32,
         "--fraction", 0.5, "--num-trials", 8, "--max-epochs", 2, "--scheduler", "hyperband",
         "--wandb", "disabled", "--results", results, log=log,
@@ -47,7 +33,7 @@ def test_fairness_ends_with_a_front_in_its_report_and_on_the_screen(tmp_path):
     wait_for_a_complete_trial(process, log)
     process.kill()
     process.wait()
-    process = start("--resume", "--results", results, log=log)
+    process = start_search("--resume", "--results", results, log=log)
     assert process.wait(TIMEOUT_S) == 0, log.read_text()
 
     folder = SearchFolder.find(results)

@@ -1,39 +1,28 @@
 """A search whose driver is killed with -9 at random moments, and resumed each time."""
 
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from tune.records.run_folder import FINISHED, SearchFolder
 from tune.study.store import open_study, study_records
 
-REPOSITORY = Path(__file__).resolve().parents[3]
 NUM_TRIALS, MAX_EPOCHS = 10, 4
 
 
-def start(*arguments, log):
-    """Start ``tune/run_search.py`` as a process of its own."""
-    command = [sys.executable, "tune/run_search.py", *map(str, arguments)]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with log.open("a") as output:
-        return subprocess.Popen(
-            command, cwd=REPOSITORY, env=env, stdout=output, stderr=subprocess.STDOUT
-        )
+@pytest.fixture
+def new_search(start_search):
+    def new_search_(results, log, *more):
+        return start_search(
+            "--space", "quick", "--data", "demo", "--weights", "none",
+            "--no-confirm", "--image-size", 32,
+            "--num-trials", NUM_TRIALS, "--max-epochs", MAX_EPOCHS, "--wandb", "disabled",
+            "--results", results, *more, log=log,
+        )  # fmt: skip
 
-
-def new_search(results, log, *more):
-    return start(
-        "--space", "quick", "--data", "demo", "--weights", "none",
-        "--no-confirm", "--image-size", 32,
-        "--num-trials", NUM_TRIALS, "--max-epochs", MAX_EPOCHS, "--wandb", "disabled",
-        "--results", results, *more, log=log,
-    )  # fmt: skip
+    return new_search_
 
 
 def num_journal_lines(results):
@@ -54,7 +43,7 @@ def ended(records):
 
 
 @pytest.mark.slow
-def test_kill_9_loses_no_finished_trial_and_repeats_none(tmp_path):
+def test_kill_9_loses_no_finished_trial_and_repeats_none(tmp_path, start_search, new_search):
     chance = random.Random(20261123)
     results, log = tmp_path / "results", tmp_path / "log.txt"
     process = new_search(results, log)
@@ -72,7 +61,7 @@ def test_kill_9_loses_no_finished_trial_and_repeats_none(tmp_path):
         num_lost += len(known.keys() - now.keys())
         num_repeated += sum(now[number] != known[number] for number in known.keys() & now.keys())
         known = now
-        process = start("--resume", "--results", results, log=log)
+        process = start_search("--resume", "--results", results, log=log)
     assert process.returncode == 0, log.read_text()
 
     folder = SearchFolder.find(results)
@@ -90,7 +79,7 @@ def test_kill_9_loses_no_finished_trial_and_repeats_none(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_resumed_trial_ends_as_if_it_had_never_stopped(tmp_path):
+def test_a_resumed_trial_ends_as_if_it_had_never_stopped(tmp_path, start_search):
     """The first point alone: its numbers are those of an uninterrupted run."""
     outcomes = []
     for kill in (False, True):
@@ -100,7 +89,7 @@ def test_a_resumed_trial_ends_as_if_it_had_never_stopped(tmp_path):
             "--no-confirm", "--image-size", 32,
             "--num-trials", 1, "--max-epochs", 5, "--wandb", "disabled", "--results", results,
         ]  # fmt: skip
-        process = start(*arguments, log=log)
+        process = start_search(*arguments, log=log)
         if kill:
             while process.poll() is None and not any(
                 b"intermediate_value" in path.read_bytes()
@@ -109,7 +98,7 @@ def test_a_resumed_trial_ends_as_if_it_had_never_stopped(tmp_path):
                 time.sleep(0.01)
             process.kill()
             process.wait()
-            process = start("--resume", "--results", results, log=log)
+            process = start_search("--resume", "--results", results, log=log)
         assert process.wait(180) == 0, log.read_text()
         (record,) = study_records(open_study(SearchFolder.find(results).journal))
         outcomes.append([epoch["score"] for epoch in record.epochs])
@@ -118,7 +107,9 @@ def test_a_resumed_trial_ends_as_if_it_had_never_stopped(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_search_ends_in_order_with_the_best_so_far(tmp_path, number):
+def test_an_interrupted_search_ends_in_order_with_the_best_so_far(
+    tmp_path, start_search, new_search, number
+):
     results, log = tmp_path / "results", tmp_path / "log.txt"
     process = new_search(results, log)
     while process.poll() is None and "complete after" not in log.read_text():
@@ -131,19 +122,19 @@ def test_an_interrupted_search_ends_in_order_with_the_best_so_far(tmp_path, numb
     assert (folder.path / "report.html").exists()
     assert "Traceback" not in log.read_text()
 
-    process = start("--resume", "--results", results, log=log)
+    process = start_search("--resume", "--results", results, log=log)
     assert process.wait(180) == 0, log.read_text()
     assert SearchFolder.find(results).record.status == FINISHED
 
 
 @pytest.mark.slow
-def test_a_search_whose_time_is_up_can_go_on(tmp_path):
+def test_a_search_whose_time_is_up_can_go_on(tmp_path, start_search, new_search):
     results, log = tmp_path / "results", tmp_path / "log.txt"
     process = new_search(results, log, "--time-budget", 6)
     assert process.wait(180) in (0, 1), log.read_text()  # 1: not even one trial came to its end
     folder = SearchFolder.find(results)
     assert folder.record.status == "interrupted"
     assert len(ended(study_records(open_study(folder.journal)))) < NUM_TRIALS
-    process = start("--resume", "--results", results, "--time-budget", 600, log=log)
+    process = start_search("--resume", "--results", results, "--time-budget", 600, log=log)
     assert process.wait(300) == 0, log.read_text()
     assert SearchFolder.find(results).record.status == FINISHED

@@ -1,42 +1,26 @@
 """Searches that run side by side, and two processes that want the same one."""
 
-import os
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from tune.records.run_folder import INTERRUPTED, SearchFolder
 from tune.study.store import open_study
 
-REPOSITORY = Path(__file__).resolve().parents[3]
-
-
-def start(*arguments, log):
-    """Start the search command."""
-    command = [sys.executable, "tune/run_search.py", *map(str, arguments)]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with log.open("w") as output:
-        return subprocess.Popen(
-            command, cwd=REPOSITORY, env=env, stdout=output, stderr=subprocess.STDOUT
-        )
-
 
 @pytest.mark.slow
-def test_two_searches_at_once_and_a_second_resume_of_one_of_them(tmp_path):
+def test_two_searches_at_once_and_a_second_resume_of_one_of_them(tmp_path, start_search):
     results, logs = tmp_path / "results", [tmp_path / f"log-{i}.txt" for i in range(3)]
     budget = ["--num-trials", 999, "--max-epochs", 2, "--concurrency", 1, "--wandb", "disabled"]
     faces = ["--data", "demo", "--weights", "none", "--image-size", 32, "--results", results]
-    searches = [start("--space", "quick", *faces, *budget, log=log) for log in logs[:2]]
+    searches = [start_search("--space", "quick", *faces, *budget, log=log) for log in logs[:2]]
     while len(SearchFolder.names(results)) < 2:
         assert all(search.poll() is None for search in searches), logs[0].read_text()
         time.sleep(0.05)
 
     name = SearchFolder.names(results)[0]
-    refused = start("--resume", name, "--results", results, log=logs[2])
+    refused = start_search("--resume", name, "--results", results, log=logs[2])
     assert refused.wait(300) == 2
     begun, line = logs[2].read_text().splitlines()
     assert begun.split() == ["resume", name]
