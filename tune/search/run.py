@@ -160,8 +160,8 @@ def _run(
     if status == FINISHED and options.confirm:
         if not session.interrupted:  # else what is trained again is yet to come
             with writer.kept_if_the_disk_is_full():
-                args = (prepared, folder, search, session, job, resources, screen.say)
-                session = _confirm(*args) or session
+                again = _confirm(prepared, folder, search, session, job, resources, screen.say)
+            session = again or session
         status = INTERRUPTED if session.interrupted else FINISHED
     report = writer.finish(status)
     for callback in callbacks:
