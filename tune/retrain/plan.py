@@ -18,10 +18,11 @@ from tune.records.retrain import INTERVAL, RETRAIN, BestRecord, Job, RetrainReco
 from tune.records.run_folder import FINISHED, SearchFolder
 from utkface.config import TrainConfig
 from utkface.data import Faces, Split, find_source, load_faces, make_split
-from utkface.io import UserError
+from utkface.io import UV_RUN, UserError
 from utkface.model import build_model
 
 _REFERENCE = "reference:"
+_SEARCH = f"{UV_RUN}python tune/run_search.py"
 
 
 @dataclass(frozen=True)
@@ -215,7 +216,7 @@ def find_search(options: RetrainOptions) -> SearchFolder | None:
         if not folder.best.is_file():
             raise UserError(
                 f"no trial of {folder.path.name} has run all its epochs, so it has no best "
-                f"configuration; let it go on with python tune/run_search.py --resume "
+                f"configuration; let it go on with {_SEARCH} --resume "
                 f"{folder.path.name}, or give a configuration with --config"
             )
         return folder
@@ -226,13 +227,13 @@ def find_search(options: RetrainOptions) -> SearchFolder | None:
     if own:
         raise UserError(
             f"no trial of your searches in {options.results} has run all its epochs yet; let the "
-            "newest go on with python tune/run_search.py --resume"
+            f"newest go on with {_SEARCH} --resume"
         )
     examples = SearchFolder.names(options.results)
     hint = f" ({len(examples)} came with the code: --search {examples[-1]})" if examples else ""
     raise UserError(
         f"there is no search of yours in {options.results}{hint}; run this first: "
-        "python tune/run_search.py --space oversampling"
+        f"{_SEARCH} --space oversampling"
     )
 
 
@@ -247,7 +248,7 @@ def describe_search(folder: SearchFolder) -> str:
         return f"{folder.path.name}, finished: {how_far}"
     return (
         f"{folder.path.name}, {record.status}: {how_far}; its best may be yet to come "
-        "(python tune/run_search.py --resume)"
+        f"({_SEARCH} --resume)"
     )
 
 

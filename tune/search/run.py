@@ -35,7 +35,7 @@ from tune.spaces.space import describe_change
 from tune.study.study import SEARCH_ROWS, SearchStudy
 from tune.tracking.wandb_logger import WandbLogger, resolve_mode
 from utkface.data.faces import write_data_tables
-from utkface.io import UserError
+from utkface.io import UV_RUN, UserError
 
 
 def start(options: SearchOptions) -> int:
@@ -105,7 +105,8 @@ def _is_done(
     report = write_report(search, records, study.study, folder.path / "report.html")
     print(labelled("finished", f"all {num_results} trials, so nothing is left to do"))
     print(labelled("report", report))
-    print(labelled("more", f"--resume {folder.path.name} --num-trials {num_results + 8}"))
+    more = f"--resume {folder.path.name} --num-trials {num_results + 8}"
+    print(labelled("more", f"{UV_RUN}python tune/run_search.py {more}"))
     return True
 
 
