@@ -42,8 +42,8 @@ def gender_log_losses(gender: IntArray, gender_probability: FloatArray) -> Float
     return -np.log(np.clip(of_truth.astype(np.float64), 1e-7, 1 - 1e-7))
 
 
-def calibrated_gender_log_loss(gender: IntArray, gender_probability: FloatArray) -> float:
-    """Return the log loss in nats that is left when confidence is right on the whole.
+def calibrated_gender_log_losses(gender: IntArray, gender_probability: FloatArray) -> FloatArray:
+    """Return each face's log loss (N,) in nats that is left when confidence is right on the whole.
 
     One temperature for all faces, the best one, comes between logits and probabilities ("On
     Calibration of Modern Neural Networks", https://arxiv.org/abs/1706.04599). So a model is not
@@ -59,7 +59,12 @@ def calibrated_gender_log_loss(gender: IntArray, gender_probability: FloatArray)
         scaled = margins * 10**middle
         slope = -(margins / (1 + np.exp(np.minimum(scaled, 700)))).mean()
         low, high = (middle, high) if slope < 0 else (low, middle)
-    return float(np.logaddexp(0, -margins * 10**low).mean())
+    return np.logaddexp(0, -margins * 10**low)
+
+
+def calibrated_gender_log_loss(gender: IntArray, gender_probability: FloatArray) -> float:
+    """Return the mean of `calibrated_gender_log_losses`, in nats."""
+    return float(calibrated_gender_log_losses(gender, gender_probability).mean())
 
 
 def worst_group_mae(
@@ -109,4 +114,24 @@ def face_metrics(
         "gender_log_loss": gender_log_loss(gender, gender_probability),
         "calibrated_gender_log_loss": calibrated_log_loss,
         "worst_group_mae": worst_group_mae(age, age_years),
+    }
+
+
+def face_losses(
+    age: IntArray, gender: IntArray, age_years: FloatArray, gender_probability: FloatArray
+) -> dict[str, FloatArray]:
+    """Return those metrics of `face_metrics` that are means over faces, as a number per face (N,).
+
+    With them two models can be compared face by face.
+    """
+    years = np.abs(age_years - age)
+    wrong = ((gender_probability > 0.5) != (gender == 1)).astype(np.float64)
+    calibrated = calibrated_gender_log_losses(gender, gender_probability)
+    return {
+        "score": (years / REFERENCE_AGE_MAE + wrong / REFERENCE_GENDER_ERROR) / 2,
+        "smooth_score": (years / REFERENCE_AGE_MAE + calibrated / REFERENCE_GENDER_LOG_LOSS) / 2,
+        "age_mae": years,
+        "gender_error": wrong,
+        "gender_log_loss": gender_log_losses(gender, gender_probability),
+        "calibrated_gender_log_loss": calibrated,
     }

@@ -78,3 +78,15 @@ def test_all_metrics_are_plain_numbers_and_agree_with_each_other() -> None:
     assert result["gender_accuracy"] + result["gender_error"] == pytest.approx(1.0)
     assert result["worst_group_mae"] >= result["age_mae"]
     assert result["score"] == metrics.score(result["age_mae"], result["gender_error"])
+
+
+def test_what_is_a_mean_over_faces_is_known_face_by_face() -> None:
+    rng = np.random.default_rng(0)
+    age, gender = rng.integers(0, 100, 40), rng.integers(0, 2, 40)
+    years, probability = age + rng.normal(0, 5, 40), rng.uniform(0, 1, 40)
+    of_all = metrics.face_metrics(age, gender, years, probability)
+    losses = metrics.face_losses(age, gender, years, probability)
+    assert set(of_all) - set(losses) == {"gender_accuracy", "worst_group_mae"}
+    for name, of_faces in losses.items():
+        assert of_faces.shape == (40,)
+        assert of_faces.mean() == pytest.approx(of_all[name])

@@ -89,10 +89,11 @@ class CheckpointsRecord(Record):
 
 
 class Lead(Record):
-    """By how much lower the winner's score is than another's, with its 95 % interval."""
+    """By how much lower the winner's metric is than another trial's, with its 95 % interval."""
 
     over: int  # the other trial's number
-    score: float
+    metric: str = "score"
+    value: float = Field(validation_alias=AliasChoices("value", "score"))  # older: only the score
     low: float
     high: float
 
@@ -102,9 +103,8 @@ class Lead(Record):
         return self.low > 0
 
     def __str__(self) -> str:
-        return (
-            f"trial {self.over}: {self.score:+.3f} in score ({self.low:+.3f} to {self.high:+.3f})"
-        )
+        words, interval = self.metric.replace("_", " "), f"({self.low:+.3f} to {self.high:+.3f})"
+        return f"trial {self.over}: {self.value:+.3f} in {words} {interval}"
 
 
 class Confirmed(Record):
@@ -123,16 +123,27 @@ class Confirmation(Record):
     """What training again showed: the trials, best first, and the first one's leads."""
 
     trials: list[Confirmed]
-    leads: list[Lead]
+    leads: list[Lead]  # first those in what was minimised, if it is a mean over faces
 
     @property
     def winner(self) -> Confirmed:
         """The trial with the best mean over its seeds."""
         return self.trials[0]
 
+    @property
+    def deciding_leads(self) -> dict[int, Lead]:
+        """The leads in what was minimised, by trial; in the score where that has none."""
+        metric = self.leads[0].metric if self.leads else None
+        return {lead.over: lead for lead in self.leads if lead.metric == metric}
+
+    def lead(self, over: int, metric: str) -> Lead | None:
+        """Return the lead over a trial in a metric, if it is known."""
+        same = (lead for lead in self.leads if (lead.over, lead.metric) == (over, metric))
+        return next(same, None)
+
     def sentence(self) -> str:
         """Say what may be claimed, in one sentence or two."""
-        leads = {lead.over: lead for lead in self.leads}
+        leads = self.deciding_leads
         start = next((trial.trial for trial in self.trials if trial.is_starting_point), None)
         runner_up = next((t.trial for t in self.trials[1:] if t.trial in leads), None)
         parts = []

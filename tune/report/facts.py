@@ -106,7 +106,10 @@ def list_commands(folder: Path) -> list[tuple[str, str]]:
             f"tensorboard --logdir {shlex.quote(str(folder / 'ray'))}",
         ),
         ("This search beside another:", f"{UV_RUN}python tune/run_search.py --compare {run} OTHER"),
-        ("Go on with what is unfinished:", f"{UV_RUN}python tune/run_search.py --resume {run}"),
+        (
+            "Go on with what is unfinished; with --num-trials N, add trials:",
+            f"{UV_RUN}python tune/run_search.py --resume {run}",
+        ),
     ]
 
 

@@ -95,6 +95,7 @@ def _context(
         "retrain": retrain_command(folder),
         **(_winner(best, [r for r in complete if r is not best], search) if best else {}),
         "confirmation": search.confirmation,
+        "metrics": [Metric(name) for name in dict.fromkeys([by.name, "score"])],
         "points": list_points(search, records, best, by.name),
         **_course(search, records, complete, front, marked),
         **_comparison(search, records, study, marked),

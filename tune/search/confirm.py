@@ -22,11 +22,11 @@ from tune.execution.session import SearchSession, interruptible
 from tune.execution.trainable import TrialJob, face_trainable
 from tune.records.search import Confirmation, Confirmed, Lead
 from tune.records.trials import TrialRecord, objective_values, pareto_front, rank_complete
-from tune.spaces.objectives import Metrics
+from tune.spaces.objectives import Metrics, judged_metric
 from tune.study.store import enqueued_points
 from tune.study.study import GivenTrial, GivenTrials, SearchStudy
 from utkface.evaluation.bootstrap import Bootstrap, percentile_interval
-from utkface.metrics import score
+from utkface.metrics import face_losses
 
 STUDY = "confirm"
 NUM_FINALISTS = 3
@@ -127,6 +127,10 @@ def confirmation_store(checkpoints: CheckpointStore) -> CheckpointStore:
     return CheckpointStore(f"{checkpoints.uri}/{STUDY}")
 
 
+#: A number per face (N,) of each metric that is a mean over faces; see `face_losses`.
+_FaceLosses = Mapping[str, np.ndarray]
+
+
 @dataclass(frozen=True)
 class _Run:
     """One training of a configuration: its last metrics, and its predictions if they are here."""
@@ -167,15 +171,22 @@ def compare(
     # Of several objectives none comes first; people compare by the score.
     several = len(study.objectives) > 1
     trials.sort(key=lambda t: (t.score if several else t.values[study.objectives[0]], t.trial))
-    fresh = {
-        number: {r.seed: r.predictions for r in of if r.seed != study.fixed["seed"]}
+    losses = {
+        number: {
+            r.seed: face_losses(*labels[:2], *r.predictions)
+            for r in of
+            if r.seed != study.fixed["seed"] and r.predictions is not None
+        }
         for number, of in runs.items()
     }
-    leads = []
-    for trial in trials[1:]:
-        lead = _paired_lead(fresh[trials[0].trial], fresh[trial.trial], labels)
-        if lead is not None:
-            leads.append(Lead(over=trial.trial, score=lead[0], low=lead[1], high=lead[2]))
+    # What decided, if it is a mean over faces, and what people read.
+    deciding = judged_metric(study.objectives)
+    leads = [
+        Lead(over=trial.trial, metric=metric, value=lead[0], low=lead[1], high=lead[2])
+        for metric in dict.fromkeys([deciding, "score"])
+        for trial in trials[1:]
+        if (lead := _paired_lead(losses[trials[0].trial], losses[trial.trial], metric, labels[2]))
+    ]
     return Confirmation(trials=trials, leads=leads)
 
 
@@ -197,41 +208,32 @@ def _summarise(
 
 
 def _paired_lead(
-    winner: Mapping[int, tuple[np.ndarray, np.ndarray] | None],
-    other: Mapping[int, tuple[np.ndarray, np.ndarray] | None],
-    labels: tuple[np.ndarray, np.ndarray, np.ndarray],
+    winner: Mapping[int, _FaceLosses],
+    other: Mapping[int, _FaceLosses],
+    metric: str,
+    groups: np.ndarray,
     num_resamples: int = 2000,
 ) -> tuple[float, float, float] | None:
-    """Return by how much lower the winner's score is, and the ends of the interval.
+    """Return by how much lower the winner's metric is, and the ends of the interval.
 
     Resampled are groups of copies of the faces, and the seeds, the same for both: what is hard
-    about a face, and what is lucky about a seed, is so for both of them.
+    about a face, and what is lucky about a seed, is so for both of them. ``winner``, ``other``: by
+    seed. None where they share no seed, or the metric is no mean over faces.
     """
-    age, gender, groups = labels
-    seeds = [seed for seed in winner if winner[seed] is not None and other.get(seed) is not None]
-    if not seeds:
-        return None
-    both = [(other[seed], winner[seed]) for seed in seeds]
     differences = np.array(
         [
-            _face_scores(age, gender, *theirs) - _face_scores(age, gender, *ours)
-            for theirs, ours in both
-            if theirs is not None and ours is not None
+            other[seed][metric] - winner[seed][metric]
+            for seed in winner
+            if seed in other and metric in winner[seed]
         ]
     )  # (seeds, N)
+    if not len(differences):
+        return None
     means = Bootstrap(groups, num_resamples).sample_means(differences)  # (seeds, resamples)
     rng = np.random.default_rng(0)
-    drawn = rng.integers(len(seeds), size=means.shape)
+    drawn = rng.integers(len(differences), size=means.shape)
     low, high = percentile_interval(np.take_along_axis(means, drawn, axis=0).mean(axis=0))
     return float(differences.mean()), float(low), float(high)
-
-
-def _face_scores(
-    age: np.ndarray, gender: np.ndarray, age_years: np.ndarray, probability: np.ndarray
-) -> np.ndarray:
-    """Return one number per face, whose mean is the score: it is a weighted sum of both errors."""
-    is_wrong = (probability > 0.5) != (gender == 1)
-    return score(1.0, 0.0) * np.abs(age_years - age) + score(0.0, 1.0) * is_wrong
 
 
 def train_again(

@@ -118,13 +118,17 @@ def test_the_winner_has_the_best_mean_and_its_lead_is_that_of_the_fresh_seeds(re
     leads = {lead.over: lead for lead in found.leads}
     # One year more on every face: no chance in it, so the interval has no width.
     one_year = 1 / 4.731 / 2
-    for lead in (leads[3].score, leads[3].low, leads[3].high):
+    for lead in (leads[3].value, leads[3].low, leads[3].high):
         assert lead == pytest.approx(one_year)
-    assert leads[0].score == pytest.approx(3 * one_year)
+    assert leads[0].value == pytest.approx(3 * one_year)
     assert found.sentence() == (
-        "trial 2 is the best; its lead over the runner-up, trial 3: +0.106 in score (+0.106 to "
-        "+0.106), and over the starting point, trial 0: +0.317 in score (+0.317 to +0.317)"
+        "trial 2 is the best; its lead over the runner-up, trial 3: +0.106 in smooth score (+0.106 "
+        "to +0.106), and over the starting point, trial 0: +0.317 in smooth score (+0.317 to "
+        "+0.317)"
     )
+    # Every face's gender is right, so what is counted leads by as much as what is smooth.
+    assert [lead.metric for lead in found.leads] == ["smooth_score"] * 3 + ["score"] * 3
+    assert str(found.lead(3, "score")) == "trial 3: +0.106 in score (+0.106 to +0.106)"
     assert Confirmation.model_validate_json(found.model_dump_json()) == found
 
 
