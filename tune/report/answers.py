@@ -25,7 +25,7 @@ _INTRODUCTION = """\
 
 Each search trained its three best trials and its space's best starting point again with fresh
 seeds; the best by the mean of all its seeds has won. Leads are in what the search minimised, with
-95 % intervals over faces and seeds, paired, on validation faces. The test part was not looked at.
+95 % intervals over faces and seeds, paired, on validation faces. The test part was not looked at.\
 """
 
 
