@@ -11,6 +11,8 @@ import pytest
 #: The tests run in as many processes as there are cores; threads would wait for each other.
 for library in ("OMP", "MKL", "OPENBLAS"):
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+#: Ray's workers step back for everything else, which beside busy tests is for minutes.
+os.environ.setdefault("RAY_worker_niceness", "0")
 os.environ.pop("UV", None)  # under `uv run`, commands are printed in another way (utkface.io)
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
