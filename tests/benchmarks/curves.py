@@ -49,20 +49,21 @@ def make_table(runs: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
         if any(record.state == "PRUNED" for record in run.records):
             raise UserError(f"{run.name} stopped trials early; give one of --scheduler none")
         search, data = run.search, run.search.data
+        again = [record for record in run.trained_again if record.state == "COMPLETE"]
         about = {name: getattr(search, name) for name in ("space", "max_epochs", "image_size")}
         abouts.append(
             {
                 "run": run.name, **about, "seed": search.seed,
                 "faces": data.num_train, "validation": data.num_val, "trials": len(finished),
-                "of": search.num_trials,
+                "of": search.num_trials, "trained again": len(again),
             }
         )  # fmt: skip
-        for record in finished:
+        for record in [*finished, *again]:
             config = {name: record.config.get(name) for name in CONFIG}
             is_point = any(point.items() <= config.items() for point in search.points)
             trial = {
-                "run": run.name, "trial": record.number, "state": record.state,
-                "is_point": is_point,
+                "run": run.name, "again": record in again, "trial": record.number,
+                "state": record.state, "is_point": is_point,
             }  # fmt: skip
             for metrics in record.epochs or [{"epoch": 0}]:
                 measured = {name: metrics.get(name) for name in METRICS}
@@ -74,13 +75,19 @@ def make_table(runs: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def by_epoch(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return one metric of the complete trials, one row per (run, trial), one column per epoch."""
-    complete = table[table["state"] == "COMPLETE"]
-    return complete.pivot_table(index=["run", "trial"], columns="epoch", values=metric)
+    searched = table[(table["state"] == "COMPLETE") & ~table["again"]]
+    return searched.pivot_table(index=["run", "trial"], columns="epoch", values=metric)
+
+
+def ends(table: pd.DataFrame, again: bool = False) -> pd.DataFrame:
+    """Return the last row of each complete trial of a search, or of each that was trained again."""
+    complete = table[(table["state"] == "COMPLETE") & (table["again"] == again)]
+    return complete.groupby(["run", "trial"]).last()
 
 
 def kinds(table: pd.DataFrame) -> dict[str, pd.Index]:
     """Return the complete trials of each kind by name: by schedule, freezing, and how they end."""
-    trials = table[table["state"] == "COMPLETE"].groupby(["run", "trial"]).last()
+    trials = ends(table)
     one_cycle, late = trials["schedule"] == "one_cycle", trials["pct_start"] >= 0.3
     return {
         "all": trials.index,
@@ -105,14 +112,14 @@ def spearman_interval(one: np.ndarray, other: np.ndarray) -> tuple[float, float,
 
 def rank_correlations(table: pd.DataFrame, metric: str, end: str) -> pd.DataFrame:
     """Return how well ``metric`` at each epoch ranks trials of a kind as ``end`` does at last."""
-    values, ends = by_epoch(table, metric), by_epoch(table, end).iloc[:, -1]
+    values, last = by_epoch(table, metric), by_epoch(table, end).iloc[:, -1]
     lines = {}
     for name, trials in kinds(table).items():
         if len(trials) < 5:
             continue
         cells = {
             f"epoch {epoch}": "{:.2f} ({:.2f} to {:.2f})".format(
-                *spearman_interval(values.loc[trials, epoch].to_numpy(), ends[trials].to_numpy())
+                *spearman_interval(values.loc[trials, epoch].to_numpy(), last[trials].to_numpy())
             )
             for epoch in values.columns[: len(values.columns) - (metric == end)]
         }
@@ -125,23 +132,21 @@ def seed_noise(table: pd.DataFrame) -> pd.DataFrame | None:
 
     It is pooled over the configurations: the root of their mean variance.
     """
-    last = table[table["state"] == "COMPLETE"].groupby(["run", "trial"]).last()
-    same = last.groupby([name for name in CONFIG if name != "seed"], dropna=False)
+    searched = ends(table)
+    same = [name for name in CONFIG if name != "seed"]
     metrics = ["score", "smooth_score", "age_mae", "gender_error"]
-    several = same.filter(lambda group: len(group) > 1)
-    if several.empty:
+    groups = pd.concat([searched, ends(table, again=True)]).groupby(same, dropna=False)[metrics]
+    variances = groups.var()[groups.size() > 1]
+    if variances.empty:
         return None
-    groups = several.groupby([name for name in CONFIG if name != "seed"], dropna=False)[metrics]
-    variances = groups.var()
-    return pd.DataFrame(
-        {"noise of a seed": variances.mean() ** 0.5, "between configurations": last[metrics].std()}
-    ).assign(configurations=len(variances))
+    spread = searched[metrics].std()
+    noise = pd.DataFrame({"noise of a seed": variances.mean() ** 0.5, "between trials": spread})
+    return noise.assign(configurations=len(variances))
 
 
 def describe(table: pd.DataFrame, abouts: pd.DataFrame) -> str:
     """Return the README of the folder."""
-    complete = table[table["state"] == "COMPLETE"]
-    last = complete.groupby(["run", "trial"]).last()
+    last = ends(table)
     costs = by_epoch(table, "cpu_time_s").sum(axis=1)
     varied = [name for name in CONFIG if name != "seed" and len(last[name].unique()) > 1]
     ranges = pd.DataFrame({"values": {name: _range(last[name]) for name in varied}})
@@ -162,7 +167,8 @@ def describe(table: pd.DataFrame, abouts: pd.DataFrame) -> str:
         "second place. `cpu_time_s` is what the epoch cost a worker of one thread; `time_s` passed "
         "on the clock, with neighbours on the machine. All other columns are the configuration "
         "(`utkface.config.TrainConfig`); a parameter that another one switches off has its "
-        "default. `is_point` marks the space's starting points, which are no random draws.",
+        "default. `is_point` marks the space's starting points, which are no random draws; `again` "
+        "the best trials once more with fresh seeds (`--finalists`), with numbers of their own.",
         "Made by `python tests/benchmarks/curves.py RUN [RUN ...]`; this file as well. Read it "
         "with `pandas.read_parquet`.",
         "## Runs",
@@ -172,7 +178,8 @@ def describe(table: pd.DataFrame, abouts: pd.DataFrame) -> str:
         f"A trial took {costs.median():.0f} s of one core (median; {costs.min():.0f} to "
         f"{costs.max():.0f}).",
         "## Noise of a seed",
-        markdown(noise.round(4), "metric")
+        "Standard deviations at the last epoch; that of a seed is pooled over configurations.\n\n"
+        + markdown(noise.round(4), "metric")
         if noise is not None
         else "No configuration was trained with several seeds yet.",
         "## How well an epoch ranks the trials",

@@ -7,7 +7,7 @@ import optuna
 import pandas as pd
 import pytest
 import search_efficiency
-from curves import make_table, rank_correlations, seed_noise, spearman_interval
+from curves import by_epoch, make_table, rank_correlations, seed_noise, spearman_interval
 from replay.policies import Asking, Extrapolation, Pasha, Percentile, Promotion, Rounds, Stopping
 from replay.simulator import Curve, History, Policy, simulate
 from replay.sources import StockRay, Study, Table
@@ -208,13 +208,15 @@ def record(number: int, ends: list[float], seed: int = 0, state: str = "COMPLETE
 def read(monkeypatch):
     """Make a run of some records be the one that is read."""
 
-    def give(*records: TrialRecord) -> None:
+    def give(*records: TrialRecord, again: tuple[TrialRecord, ...] = ()) -> None:
         search = SearchRecord.model_construct(
             space="s", max_epochs=2, image_size=64, seed=0, num_trials=9,
             data=DataRecord.model_construct(num_train=5, num_val=5), points=[{"dropout": 0.1}],
         )  # fmt: skip
         monkeypatch.setattr(
-            curves_module, "read_run", lambda results, name: PastRun("run", search, list(records))
+            curves_module,
+            "read_run",
+            lambda results, name: PastRun("run", search, [*records], [*again]),
         )
 
     return give
@@ -238,9 +240,12 @@ def test_a_run_that_stopped_trials_is_refused(read):
 
 
 def test_the_noise_of_a_seed_is_pooled_over_configurations(read):
-    read(record(0, [2, 1]), record(1, [2, 3], seed=1))
-    noise = seed_noise(make_table(["run"])[0])
-    assert noise.loc["score", "noise of a seed"] == pytest.approx(2**0.5)
+    read(record(0, [2, 1]), again=(record(0, [2, 3], seed=1),))
+    table, abouts = make_table(["run"])
+    assert seed_noise(table).loc["score", "noise of a seed"] == pytest.approx(2**0.5)
+    # A curve that was trained again is no further trial of the search.
+    assert by_epoch(table, "score").to_numpy().tolist() == [[2, 1]]
+    assert abouts[["trials", "trained again"]].to_numpy().tolist() == [[1, 1]]
     read(record(0, [2, 1]))
     assert seed_noise(make_table(["run"])[0]) is None
 

@@ -51,8 +51,11 @@ class SearchOptions(Options):
     num_trials: int = option("search", "all trials, of all sessions of this search", 24, at_least=1)
     confirm: bool = option(  # see `tune.search.confirm`
         "search",
-        "do not train the three best and the best starting point again with two fresh seeds",
+        "do not train the best and the best starting point again with two fresh seeds",
         True,
+    )
+    finalists: int = option(
+        "search", "so many of the best are trained again at the end", 3, at_least=1
     )
     time_budget: float | None = option(
         "search", "seconds to search; can be resumed", None, above=0, metavar="S"

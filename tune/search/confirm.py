@@ -23,13 +23,11 @@ from tune.execution.trainable import TrialJob, face_trainable
 from tune.records.search import Confirmation, Confirmed, Lead
 from tune.records.trials import TrialRecord, objective_values, pareto_front, rank_complete
 from tune.spaces.objectives import Metrics, judged_metric
-from tune.study.store import enqueued_points
+from tune.study.store import CONFIRM_STUDY, enqueued_points
 from tune.study.study import GivenTrial, GivenTrials, SearchStudy
 from utkface.evaluation.bootstrap import Bootstrap, percentile_interval
 from utkface.metrics import face_losses
 
-STUDY = "confirm"
-NUM_FINALISTS = 3
 NUM_SEEDS = 2
 
 #: Fresh seeds are so far from the search's own.
@@ -70,7 +68,9 @@ class ConfirmationLines(Callback):
         return f"trial {point.trial} with seed {point.seed}"
 
 
-def choose(records: Sequence[TrialRecord], objectives: tuple[str, ...]) -> list[TrialRecord]:
+def choose(
+    records: Sequence[TrialRecord], objectives: tuple[str, ...], num_finalists: int
+) -> list[TrialRecord]:
     """Return the trials to train again: the best few, and the best starting point of the space.
 
     Of several objectives, the first few of the Pareto front. A starting point that was stopped
@@ -80,7 +80,7 @@ def choose(records: Sequence[TrialRecord], objectives: tuple[str, ...]) -> list[
     if not ranked:
         return []
     front = pareto_front(records, objectives) if len(objectives) > 1 else ranked
-    finalists = front[:NUM_FINALISTS]
+    finalists = front[:num_finalists]
     starts = [record for record in records if record.is_starting_point and record.epochs]
     if starts:
         best = min(starts, key=lambda r: (-len(r.epochs), objective_values(r, objectives)))
@@ -103,7 +103,7 @@ def open_confirmation(
     objectives: tuple[str, ...],
 ) -> ConfirmationStudy:
     """Open the study of the trials that are trained again; it may hold some of them already."""
-    points = [FreshSeed.parse(p, str(journal)) for p in enqueued_points(journal, STUDY)]
+    points = [FreshSeed.parse(p, str(journal)) for p in enqueued_points(journal, CONFIRM_STUDY)]
     known = {(point.trial, point.seed) for point in points}
     for record in chosen:
         for seed in fresh_seeds(fixed["seed"]):
@@ -111,7 +111,7 @@ def open_confirmation(
                 config = {**record.config, "seed": seed}
                 points.append(FreshSeed(trial=record.number, seed=seed, config=config))
     study = SearchStudy(
-        journal, GivenTrials(points), fixed, kind=STUDY, objectives=objectives,
+        journal, GivenTrials(points), fixed, kind=CONFIRM_STUDY, objectives=objectives,
         sampler="random", scheduler="none",
     )  # fmt: skip
     return ConfirmationStudy(study, points)
@@ -124,7 +124,7 @@ def fresh_seeds(seed: int) -> list[int]:
 
 def confirmation_store(checkpoints: CheckpointStore) -> CheckpointStore:
     """Return where the trials that are trained again keep their states: they have own numbers."""
-    return CheckpointStore(f"{checkpoints.uri}/{STUDY}")
+    return CheckpointStore(f"{checkpoints.uri}/{CONFIRM_STUDY}")
 
 
 #: A number per face (N,) of each metric that is a mean over faces; see `face_losses`.

@@ -117,13 +117,13 @@ def _print_plan(console: Console, prepared: Prepared, resources: cluster.Resourc
     if resources.memory_per_trial:
         each.append(f"up to {resources.memory_per_trial / 2**30:.1f} GiB of memory")
     console.print(f"\nworkers: {resources.concurrency} trials at a time, {', '.join(each)} each")
-    num_kept = resources.concurrency + (confirm.NUM_FINALISTS if options.confirm else 1)
+    num_kept = resources.concurrency + (options.finalists if options.confirm else 1)
     if resources.gpus_per_trial or options.address:
         console.print("time: known after the first trials; this machine is not what trains")
         return
     epoch_s, checkpoint_bytes = _time_epoch(prepared, config)
     num_epochs, most = expected_epochs(options), options.num_trials * options.max_epochs
-    again = (confirm.NUM_FINALISTS + 1) * confirm.NUM_SEEDS * options.max_epochs
+    again = (options.finalists + 1) * confirm.NUM_SEEDS * options.max_epochs
     again = again if options.confirm else 0
     about, longest = (
         show_duration((n + again) * epoch_s / resources.concurrency) for n in (num_epochs, most)

@@ -96,9 +96,9 @@ def _is_done(
             f"--num-trials {options.num_trials} counts the trials of all sessions, and "
             f"{num_results} have ended already; allowed: {num_results} or more"
         )
-    is_confirmed = search.confirmation is not None or not options.confirm
+    is_confirmed = search.confirmation is not None and search.options.finalists >= options.finalists
     unfinished = study.num_unfinished() or options.num_trials > num_results
-    if search.status != FINISHED or unfinished or not is_confirmed:
+    if search.status != FINISHED or unfinished or (options.confirm and not is_confirmed):
         return False
     records = study.records()
     folder.write_tables(records, study.objectives, search.confirmation)
@@ -146,7 +146,7 @@ def _run(
         callback.search_started(begun)
 
     job = search_job(prepared, checkpoints, resources, joined.images_ref)
-    num_best = confirm.NUM_FINALISTS if options.confirm else 1
+    num_best = options.finalists if options.confirm else 1
     session = SearchSession(study, options.num_trials, callbacks, checkpoints, num_best=num_best)
     with interruptible(session, options.time_budget), writer.kept_if_the_disk_is_full():
         if session.has_more:  # not so where a finished search is resumed, or one killed at its end
@@ -185,7 +185,8 @@ def _confirm(
     None where no trial is complete.
     """
     study = session.study
-    chosen = confirm.choose(study.records(), study.objectives)
+    finalists = prepared.options.finalists
+    chosen = confirm.choose(study.records(), study.objectives, finalists)
     if not chosen:
         return None
     confirmation = confirm.open_confirmation(folder.journal, chosen, study.fixed, study.objectives)

@@ -12,6 +12,7 @@ from typing import Any
 
 import optuna
 import pandas as pd
+from optuna.storages import BaseStorage
 
 from tune.records.files import Measured
 from tune.records.retrain import Best, BestRecord
@@ -20,7 +21,7 @@ from tune.records.search import SearchRecord
 from tune.records.trials import METRIC_COLUMNS, TrialRecord
 from tune.spaces.objectives import Metrics
 from tune.study.journal import read_storage
-from tune.study.store import SEARCH_STUDY, study_name, study_records
+from tune.study.store import CONFIRM_STUDY, SEARCH_STUDY, study_name, study_records
 from utkface.io import UserError
 
 
@@ -35,6 +36,7 @@ class PastRun:
     name: str
     search: SearchRecord
     records: list[TrialRecord]
+    trained_again: list[TrialRecord]  # with fresh seeds, to confirm; numbers of their own
 
 
 def read_run(results: Path, name: str) -> PastRun:
@@ -46,21 +48,21 @@ def read_run(results: Path, name: str) -> PastRun:
     search = folder.record
     try:
         if folder.journal.is_file():
-            records = _read_journal(folder.journal)
+            storage = read_storage(folder.journal)
+            records, again = (_read_study(storage, kind) for kind in (SEARCH_STUDY, CONFIRM_STUDY))
         else:
-            records = _read_tables(folder.path)
+            records, again = _read_tables(folder.path), []
     except Exception as error:  # a damaged file surfaces as whatever its parser trips over
         raise UserError(
             f"the search {folder.path} cannot be read ({type(error).__name__}: {error}); "
             "was it copied whole?"
         ) from error
-    return PastRun(folder.path.name, search, records)
+    return PastRun(folder.path.name, search, records, again)
 
 
-def _read_journal(journal: Path) -> list[TrialRecord]:
-    storage = read_storage(journal)
-    name = study_name(storage, SEARCH_STUDY)
-    if name is None:  # killed before its study was on disk
+def _read_study(storage: BaseStorage, kind: str) -> list[TrialRecord]:
+    name = study_name(storage, kind)
+    if name is None:  # killed before the study was on disk
         return []
     return study_records(optuna.load_study(study_name=name, storage=storage))
 

@@ -19,8 +19,9 @@ from tune.spaces.objectives import DEFAULT_OBJECTIVES, Metrics
 from tune.study.journal import open_storage
 from tune.study.stopping import VectorCurves
 
-#: What the study of a journal is that a search has; `study_name` puts the run's name before it.
-SEARCH_STUDY = "search"
+#: The studies of a search's journal, that of its trials and that of the best, trained again;
+#: `study_name` puts the run's name before it.
+SEARCH_STUDY, CONFIRM_STUDY = "search", "confirm"
 OVERRIDES = "overrides"  # user attribute: what an enqueued point sets beyond the space
 OWN_POINT = "own_point"  # user attribute of such a trial: whether the space itself has the point
 CONFIG = "config"  # user attribute: the whole TrainConfig

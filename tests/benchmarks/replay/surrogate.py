@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pandas as pd
-from curves import CONFIG, by_epoch
+from curves import CONFIG, by_epoch, ends
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import FixedTrial
 from sklearn.base import clone
@@ -41,10 +41,9 @@ class Measured:
 
     @classmethod
     def of(cls, table: pd.DataFrame, metric: str) -> "Measured":
-        """Read a table of `curves`, one seed of each configuration."""
-        keys = [name for name in CONFIG if name != "seed"]
-        last = table[table["state"] == "COMPLETE"].groupby(["run", "trial"]).last()
-        index = last.drop_duplicates(keys).index
+        """Read a table of `curves`, each configuration once."""
+        last = ends(table)
+        index = last.drop_duplicates([name for name in CONFIG if name != "seed"]).index
         columns = (by_epoch(table, m).loc[index] for m in (metric, "score", "cpu_time_s"))
         rows = last.loc[index, list(CONFIG)].to_numpy()
         configs = [dict(zip(CONFIG, row, strict=True)) for row in rows]

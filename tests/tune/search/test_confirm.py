@@ -64,7 +64,7 @@ def reopen(search, tmp_path):
     """Choose, and open the study of what is trained again; called again, it is a next session."""
 
     def open_():
-        chosen = confirm.choose(search.records(), OBJECTIVES)
+        chosen = confirm.choose(search.records(), OBJECTIVES, 3)
         return chosen, confirm.open_confirmation(
             tmp_path / "study.journal", chosen, FIXED, OBJECTIVES
         )
@@ -73,15 +73,17 @@ def reopen(search, tmp_path):
 
 
 def test_the_three_best_and_the_best_starting_point_take_part(search):
-    chosen = confirm.choose(search.records(), OBJECTIVES)
+    chosen = confirm.choose(search.records(), OBJECTIVES, 3)
     # Of the starting points, the one that came furthest, although it is worse.
     assert [record.number for record in chosen] == [4, 2, 3, 0]
     assert [record.is_starting_point for record in chosen] == [False, False, False, True]
+    fewer = confirm.choose(search.records(), OBJECTIVES, 1)
+    assert [record.number for record in fewer] == [4, 0]
 
 
 def test_a_search_without_a_complete_trial_has_nothing_to_confirm(search):
     pruned = [record for record in search.records() if record.state == "PRUNED"]
-    assert confirm.choose(pruned, OBJECTIVES) == []
+    assert confirm.choose(pruned, OBJECTIVES, 3) == []
 
 
 def test_each_is_given_fresh_seeds_once_however_often_it_is_begun(reopen, search):
