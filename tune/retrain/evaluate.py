@@ -147,6 +147,7 @@ def _row(plan: Plan, faces: pd.DataFrame, models: Sequence[JudgedModel], first_l
         num_train=len(train),
         config=Settings.model_validate(job.config),
         train_seconds=[round(model.record.train_seconds, 1) for model in models],
+        train_losses=[[e["train_loss"] for e in model.record.epochs] for model in models],
         model_files=[f"models/{model.path.name}" for model in models],
         **dict(judge(faces.iloc[models[0].rows], *_stacked(models), interval=intervals)),
     )

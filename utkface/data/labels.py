@@ -64,6 +64,8 @@ def parse_name(name: str) -> Labels:
 
 
 AGE_BINS = (0, 4, 14, 24, 30, 40, 50, 60, 70, 80, np.inf)
+#: The same as the reference's code cuts them: each edge belongs to the bin below it.
+REFERENCE_AGE_BINS = (0, *(edge + 1 for edge in AGE_BINS[1:-1]), np.inf)
 DECADE_BINS = (0, 10, 20, 30, 40, 50, 60, 70, 80, np.inf)
 
 

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from utkface.data.labels import age_bin, bin_labels
 from utkface.evaluation.bootstrap import Bootstrap, estimate, number_or_none
+from utkface.evaluation.classes import age_confusion
 from utkface.evaluation.metrics import (
     MEAN_METRICS,
     METRICS,
@@ -66,6 +67,7 @@ def judge(
         gaps=subgroup_gaps(tables, overall),
         calibration=calibration_table(gender, probability),
         confusion=_confusion(age, gender, probability),
+        age_confusion=age_confusion(age, years).tolist(),
         interval=coverage,
     )
 

@@ -76,6 +76,7 @@ MEASURES = {
     for measure in (
         Measure("score", "score", 3),
         _years("age_mae", "age MAE"),
+        Measure("age_mape", "mean age error, share of the age (MAPE)", 1, "%", is_share=True),
         _years("age_rmse", "age RMSE"),
         Measure("age_r2", "age R²", 3, higher_is_better=True),
         _years("age_median_error", "median age error"),
@@ -89,6 +90,7 @@ MEASURES = {
         Measure("gender_roc_auc", "gender ROC-AUC", 4, higher_is_better=True),
         Measure("gender_pr_auc", "gender PR-AUC", 4, higher_is_better=True),
         Measure("gender_log_loss", "gender log-loss", 4),
+        Measure("gender_brier", "gender Brier score", 4),
         Measure("gender_ece", "gender calibration error (ECE)", 4),
     )
 }

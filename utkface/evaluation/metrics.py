@@ -19,11 +19,13 @@ from utkface.metrics import gender_log_losses, score
 #: Metrics that are a plain mean of one number per face, in the order of `per_face_terms`.
 MEAN_METRICS = (
     "age_mae",
+    "age_mape",
     "age_bias",
     "age_within_5",
     "age_within_10",
     "gender_accuracy",
     "gender_log_loss",
+    "gender_brier",
     "score",
 )
 METRICS = (
@@ -60,11 +62,13 @@ def per_face_terms(
     face_score = score(1.0, 0.0) * distance + score(0.0, 1.0) * ~is_correct
     terms = {
         "age_mae": distance,
+        "age_mape": distance / np.maximum(age, 1),  # of the youngest, as of one year
         "age_bias": error,
         "age_within_5": distance <= 5,
         "age_within_10": distance <= 10,
         "gender_accuracy": is_correct,
         "gender_log_loss": gender_log_losses(gender, gender_probability),
+        "gender_brier": (gender_probability - gender) ** 2,
         "score": face_score,
     }
     return np.stack([terms[name].astype(np.float64) for name in MEAN_METRICS])
@@ -79,7 +83,7 @@ def point_metrics(
 
 
 class WeightedMetrics:
-    """The metrics of one seed's predictions as a function of weights: (N, R) -> (16, R).
+    """The metrics of one seed's predictions as a function of weights: (N, R) -> (18, R).
 
     Rows are in the order of `METRICS`. All arrays of the constructor are (N,).
 

@@ -109,6 +109,7 @@ class Judgement(Scores):
     gaps: dict[str, dict[str, Gap]] = {}  # by attribute and metric
     calibration: list[CalibrationBin] = []
     confusion: dict[str, list[list[float]]] = {}  # by age: true × predicted (male, female)
+    age_confusion: list[list[float]] = []  # true × predicted age bin
     interval: Coverage | None = None
 
 
@@ -134,6 +135,7 @@ class Row(Judgement, Subject):
     num_train: int | None = None
     config: Settings = Settings()
     train_seconds: list[float] = []
+    train_losses: list[list[float]] = []  # after each epoch, by seed
     model_files: list[str] = []
 
     @property

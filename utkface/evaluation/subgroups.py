@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from utkface.data.labels import GENDERS, RACES, age_bin, bin_labels
+from utkface.data.labels import GENDERS, RACES, REFERENCE_AGE_BINS, age_bin, bin_labels
 from utkface.evaluation.bootstrap import Bootstrap, estimate
 from utkface.evaluation.metrics import MEAN_METRICS, FloatArray, IntArray, weighted_mean
 from utkface.evaluation.records import SMALL_GROUP_FACES, Estimate, Gap, Group
@@ -30,7 +30,16 @@ LUMINANCE_EDGES = (0, 85, 105, 120, 135, 150, np.inf)
 BRISQUE_EDGES = (-np.inf, 25, 35, 45, 55, np.inf)
 FIXED_EDGES = {"luminance": LUMINANCE_EDGES, "brisque": BRISQUE_EDGES}
 #: Measures without edges of their own are cut into fifths of the faces at hand.
-QUINTILE_MEASURES = ("laplacian_variance", "high_frequency_energy", "colour_variance", "contrast")
+QUINTILE_MEASURES = (
+    "laplacian_variance", "high_frequency_energy", "colour_variance", "contrast", "entropy",
+)  # fmt: skip
+#: The end of each measure where a photograph is poor, and in how many of them one can be.
+POOR_END = {
+    "brisque": 1, "laplacian_variance": -1, "high_frequency_energy": -1, "contrast": -1,
+    "entropy": -1,
+}  # fmt: skip
+_POOR_SHARE = 0.2
+_POOR_LABELS = ["in none", "in one", "in two", "in three or more"]
 
 
 class Assignment(NamedTuple):
@@ -49,15 +58,21 @@ def assign_subgroups(faces: pd.DataFrame) -> dict[str, Assignment]:
     age = Assignment(age_bin(faces["age"]), bin_labels())
     gender = Assignment(faces["gender"].to_numpy(np.int64), list(GENDERS))
     race = Assignment(faces["race"].to_numpy(np.int64), list(RACES))
+    reference_age = age_bin(faces["age"], REFERENCE_AGE_BINS)
+    luminance = _measured(faces, "luminance")
     return {
         "age": age,
         "gender": gender,
         "race": race,
-        **_measured(faces, "luminance"),
+        **luminance,
         "age_gender": _product(age, gender),
         "race_gender": _product(race, gender),
+        **{f"{name}_gender": _product(by, gender) for name, by in luminance.items()},
+        **{f"{name}_age": _product(by, age) for name, by in luminance.items()},
+        "age_of_reference": Assignment(reference_age, bin_labels(REFERENCE_AGE_BINS)),
         **_measured(faces, "brisque"),
         **{name: a for column in QUINTILE_MEASURES for name, a in _measured(faces, column).items()},
+        **_poor(faces),
     }
 
 
@@ -78,6 +93,18 @@ def _measured(faces: pd.DataFrame, column: str) -> dict[str, Assignment]:
     codes = np.full(len(values), len(edges) - 1)
     codes[known] = np.searchsorted(edges[1:-1], values[known], side="right")
     return {column: Assignment(codes, [*interval_labels(edges), NOT_MEASURED])}
+
+
+def _poor(faces: pd.DataFrame) -> dict[str, Assignment]:
+    """Return by how many measures a photograph is among the poorest fifth of the faces at hand."""
+    signs = {name: sign for name, sign in POOR_END.items() if name in faces}
+    table = pd.DataFrame({name: sign * faces[name] for name, sign in signs.items()})
+    table = table.dropna(axis="columns", how="all")
+    if len(table.columns) < 2:
+        return {}
+    num_poor = (table > table.quantile(1 - _POOR_SHARE)).sum(axis=1).clip(upper=3)
+    codes = num_poor.where(table.notna().all(axis=1), len(_POOR_LABELS)).to_numpy(np.int64)
+    return {"poor_quality": Assignment(codes, [*_POOR_LABELS, NOT_MEASURED])}
 
 
 def _quintile_edges(values: FloatArray) -> tuple[float, ...]:
@@ -145,7 +172,7 @@ def subgroup_gaps(
     """
     gaps = {}
     for attribute, table in tables.items():
-        compared = [row for row in table if not row.small and row.group != NOT_MEASURED]
+        compared = [row for row in table if not row.small and NOT_MEASURED not in row.group]
         if len(compared) > 1:
             gaps[attribute] = {
                 metric: _gap(compared, metric, overall[metric].value) for metric in WORST_OF

@@ -17,7 +17,7 @@ from utkface.evaluation.records import BaselineRow, Evaluation, Pair, Row
 NUM_FACES = 700
 QUALITY = (
     "luminance", "brisque", "laplacian_variance", "high_frequency_energy", "colour_variance",
-    "contrast",
+    "contrast", "entropy",
 )  # fmt: skip
 HEADLINE, OTHER, BASELINE = "trial 9", "reference: basic augmentation", "SVC/SVR"
 
@@ -93,6 +93,7 @@ def _build(num_seeds: int = 3, with_quality: bool = True, is_demo: bool = False)
                 label=label, headline=label == HEADLINE, **where,
                 seeds=list(range(len(years))), num_train=18964,
                 config=TrainConfig().to_dict(), train_seconds=[2000.0] * len(years),
+                train_losses=[[2.0, 1.0, 0.5]] * len(years),
                 model_files=[], **judged,
             ))  # fmt: skip
             tables.append(_table(faces, predicted[label], label=label, **where))

@@ -29,6 +29,7 @@ def test_all_metrics_of_four_faces_by_hand() -> None:
     values = point_metrics(age, gender, age_years, probability)
     expected = {
         "age_mae": 7,
+        "age_mape": (2 / 10 + 0 + 6 / 30 + 20 / 40) / 4,
         "age_bias": 4,
         "age_within_5": 1 / 2,
         "age_within_10": 3 / 4,
@@ -42,6 +43,7 @@ def test_all_metrics_of_four_faces_by_hand() -> None:
         "gender_roc_auc": 1,
         "gender_pr_auc": 1,
         "gender_log_loss": -math.log(0.8 * 0.4 * 0.7 * 0.9) / 4,
+        "gender_brier": (0.04 + 0.36 + 0.09 + 0.01) / 4,
         "gender_ece": (0.2 + 0.6 + 0.3 + 0.1) / 4,
         "score": (7 / 4.731 + 0.25 / 0.061) / 2,
     }
@@ -129,6 +131,8 @@ def test_metrics_are_those_of_scikit_learn(predictions) -> None:
     called = probability > 0.5
     values = point_metrics(*predictions)
     expected = {
+        "age_mape": sklearn_metrics.mean_absolute_percentage_error(age, age_years),
+        "gender_brier": sklearn_metrics.brier_score_loss(gender, probability),
         "age_rmse": sklearn_metrics.root_mean_squared_error(age, age_years),
         "age_r2": sklearn_metrics.r2_score(age, age_years),
         "age_median_error": sklearn_metrics.median_absolute_error(age, age_years),

@@ -9,6 +9,7 @@ from utkface.evaluation.metrics import per_face_terms
 from utkface.evaluation.records import SMALL_GROUP_FACES, Estimate, Group
 from utkface.evaluation.subgroups import (
     NOT_MEASURED,
+    POOR_END,
     assign_subgroups,
     evaluate_subgroups,
     interval_labels,
@@ -58,12 +59,34 @@ def test_groups_are_named_and_ordered_for_a_reader(faces) -> None:
 def test_every_attribute_divides_all_faces(faces) -> None:
     faces.loc[:4, "contrast"] = np.nan
     tables = tables_of(faces, faces["age"].to_numpy() + 1.0, np.full(NUM_FACES, 0.7))
-    assert set(tables) == {"age", "gender", "race", "age_gender", "race_gender", *QUALITY}
+    assert set(tables) == {
+        "age", "gender", "race", "age_gender", "race_gender", "luminance_gender", "luminance_age",
+        "age_of_reference", "poor_quality", *QUALITY,
+    }  # fmt: skip
     for table in tables.values():
         assert sum(row.num_faces for row in table) == NUM_FACES
         assert all(row.num_faces > 0 for row in table)
     assert tables["contrast"][-1].group == NOT_MEASURED
     assert tables["contrast"][-1].num_faces == 5
+
+
+def test_the_reference_counts_an_age_at_an_edge_to_the_bin_below(faces) -> None:
+    faces.loc[:2, "age"] = [4, 14, 80]
+    codes, labels = assign_subgroups(faces)["age_of_reference"]
+    assert [labels[code] for code in codes[:3]] == ["0–4", "5–14", "71–80"]
+
+
+def test_poor_photographs_are_poor_by_several_measures(faces) -> None:
+    for column in ("laplacian_variance", "high_frequency_energy", "contrast", "entropy"):
+        faces[column] = np.arange(NUM_FACES)  # the lowest fifth is poor
+    faces["brisque"] = np.arange(NUM_FACES)  # the highest fifth is
+    faces.loc[200, "contrast"] = np.nan
+    codes, labels = assign_subgroups(faces)["poor_quality"]
+    assert [labels[codes[row]] for row in (0, 79, 150, 200, NUM_FACES - 1)] == [
+        "in three or more", "in three or more", "in none", NOT_MEASURED, "in one",
+    ]  # fmt: skip
+    known = [column for column in faces if column not in POOR_END or column == "contrast"]
+    assert "poor_quality" not in assign_subgroups(faces[known])
 
 
 def test_a_measure_that_nobody_has_is_left_out(faces) -> None:

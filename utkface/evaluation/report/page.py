@@ -10,14 +10,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from utkface.data.labels import GENDERS
+from utkface.data.labels import GENDERS, bin_labels
+from utkface.evaluation.classes import class_scores
 from utkface.evaluation.evaluate import describe_faces, find_hardest
 from utkface.evaluation.measures import COMPARED, MEASURES, compare
 from utkface.evaluation.records import BaselineRow, Evaluation, Row
-from utkface.evaluation.report import findings
+from utkface.evaluation.report import class_figures, findings
 from utkface.evaluation.report.figures import (
     draw_ages,
     draw_bias,
@@ -38,7 +40,7 @@ _NUM_HARDEST = 12
 #: These are drawn with the headline's groups; products of two attributes are tables only.
 _DRAWN_ATTRIBUTES = (
     "age", "gender", "race", "luminance", "brisque", "laplacian_variance",
-    "high_frequency_energy", "colour_variance", "contrast",
+    "high_frequency_energy", "colour_variance", "contrast", "entropy", "poor_quality",
 )  # fmt: skip
 
 
@@ -90,9 +92,16 @@ def _draw(row: Row, faces: pd.DataFrame) -> dict[str, Markup]:
     drawn = {
         "ages": draw_ages(faces),
         "errors": draw_errors(faces),
+        "error_shares": class_figures.draw_error_shares(faces),
+        "error_boxes": class_figures.draw_error_boxes(faces),
+        "error_quantiles": class_figures.draw_error_quantiles(faces),
+        "age_confusion": class_figures.draw_age_confusion(row.age_confusion),
         "bias": draw_bias(row),
         "confusion": draw_confusion(row.confusion),
         "calibration": draw_calibration(row.calibration),
+        "roc": class_figures.draw_roc(faces),
+        "precision_recall": class_figures.draw_precision_recall(faces),
+        "learning": class_figures.draw_learning(row.train_losses),
         **{f"groups_{name}": draw_groups(row, name) for name in _DRAWN_ATTRIBUTES},
     }
     return {name: svg for name, svg in drawn.items() if svg}
@@ -108,6 +117,7 @@ def _context(evaluation: Evaluation, headlines: list[Row], shown: Row | None) ->
         "headlines": headlines,
         "was_chosen": all(row.headline for row in headlines),
         "shown": shown,
+        **(_classes(shown) if shown else {}),
         "settings": shown.config.model_dump(exclude_unset=True) if shown else {},
         "tables": _tables(rows, findings.order_rows(evaluation.baselines)),
         "published": findings.PUBLISHED,
@@ -124,6 +134,16 @@ def _context(evaluation: Evaluation, headlines: list[Row], shown: Row | None) ->
         "genders": GENDERS,
         "attribute_title": attribute_title,
         "findings": findings,
+    }
+
+
+def _classes(row: Row) -> dict[str, Any]:
+    """Return how well each age bin and each gender is told from the others."""
+    by_gender = np.sum(list(row.confusion.values()), axis=0)
+    return {
+        "age_classes": class_scores(row.age_confusion, bin_labels()) if row.age_confusion else [],
+        "gender_classes": class_scores(by_gender, GENDERS) if row.confusion else [],
+        "gender_counts": by_gender.tolist() if row.confusion else [],
     }
 
 

@@ -67,8 +67,13 @@ ATTRIBUTES = {
     "high_frequency_energy": "fine detail (high-frequency energy)",
     "colour_variance": "colour variance",
     "contrast": "contrast",
+    "entropy": "entropy",
+    "poor_quality": "poor quality (among the poorest fifth by so many of five measures)",
     "age_gender": "age × gender",
     "race_gender": "race × gender",
+    "luminance_gender": "luminance × gender",
+    "luminance_age": "luminance × age",
+    "age_of_reference": "age, in the reference's bins",
 }
 
 

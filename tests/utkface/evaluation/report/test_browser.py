@@ -14,7 +14,7 @@ def test_an_evaluation_can_be_read(make_evaluation, look_at, tmp_path, name):
     write_evaluation_report(made.evaluation, made.predictions, tmp_path, made.sheets)
     seen = look_at(tmp_path / name)
     assert seen.problems == []
-    assert all(len(figures) == 14 for figures in seen.figures)
+    assert all(len(figures) == 23 for figures in seen.figures)
 
 
 def test_groups_with_long_names_can_be_read(make_evaluation, look_at, tmp_path):

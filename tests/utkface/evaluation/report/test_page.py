@@ -14,7 +14,9 @@ from utkface.evaluation.report.svg import COLOUR, ROLES
 EVERY_FIGURE = {
     "ages", "errors", "bias", "confusion", "calibration", "groups_age", "groups_gender",
     "groups_race", "groups_luminance", "groups_brisque", "groups_laplacian_variance",
-    "groups_high_frequency_energy", "groups_colour_variance", "groups_contrast",
+    "groups_high_frequency_energy", "groups_colour_variance", "groups_contrast", "groups_entropy",
+    "groups_poor_quality", "error_shares", "error_boxes", "error_quantiles", "age_confusion",
+    "roc", "precision_recall", "learning",
 }  # fmt: skip
 #: A picture of one pixel.
 PNG = base64.b64decode(
@@ -79,6 +81,7 @@ def test_every_row_and_figure_is_there(make_evaluation, write, tmp_path):
     for words in (
         "grouped split, 3 seeds", "random split, 3 seeds", "337 of the 700 test faces",
         "better by", "a difference", "SENet50_f", "Gaps", "eyes", "Every metric of every row",
+        "Age bins as classes", "are read as female",
         "The hardest faces", "Limits", "tune/retrain_best.py --seeds 3", "90 % interval",
     ):  # fmt: skip
         assert words in page.words, words
