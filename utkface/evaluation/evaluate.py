@@ -26,7 +26,7 @@ from utkface.evaluation.metrics import (
     point_metrics,
 )
 from utkface.evaluation.records import Coverage, Difference, ExplainedFace, Judgement, SeedEstimate
-from utkface.evaluation.subgroups import assign_subgroups, evaluate_subgroups, subgroup_gaps
+from utkface.evaluation.subgroups import assign_subgroups, evaluate_subgroups
 from utkface.intervals import LEVEL
 from utkface.io import UserError
 
@@ -57,14 +57,14 @@ def judge(
     coverage = None if interval is None else interval_coverage(age, *interval, bootstrap)
     overall = _overall(age, gender, years, probability, bootstrap)
     terms = per_face_terms(age, gender, years, probability).mean(axis=1)
-    tables = evaluate_subgroups(assign_subgroups(faces), terms, bootstrap)
+    evaluated = evaluate_subgroups(assign_subgroups(faces), terms, bootstrap)
     return Judgement(
         num_faces=len(faces),
         num_groups=len(np.unique(groups)),
         num_seeds=len(years),
         overall=overall,
-        subgroups=tables,
-        gaps=subgroup_gaps(tables, overall),
+        subgroups=evaluated.tables,
+        gaps=evaluated.gaps,
         calibration=calibration_table(gender, probability),
         confusion=_confusion(age, gender, probability),
         age_confusion=age_confusion(age, years).tolist(),

@@ -59,8 +59,13 @@ class Gap(Record):
 
     worst: str
     best: str
-    worst_minus_best: float
-    worst_minus_all: float
+    worst_minus_best: Estimate
+    worst_minus_all: Estimate
+
+    @field_validator("worst_minus_best", "worst_minus_all", mode="before")
+    @classmethod
+    def _without_interval(cls, value: object) -> object:
+        return {"value": value} if isinstance(value, float) else value  # of older evaluations
 
 
 class CalibrationBin(Record):
@@ -248,6 +253,12 @@ class Hardware(Record):
     gpus: float | None = None
     memory_gib: float | None = None
     accelerators: list[str] = []
+    gpus_per_trial: float | None = None
+
+    @property
+    def trains_on_gpu(self) -> bool:
+        """Whether a training had a GPU, or a part of one."""
+        return bool(self.gpus if self.gpus_per_trial is None else self.gpus_per_trial)
 
 
 class Evaluator(Record):

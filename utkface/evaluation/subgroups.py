@@ -8,7 +8,7 @@ resamples in one product per group.
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -129,66 +129,79 @@ def _short(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
+class Evaluated(NamedTuple):
+    """What is known of subgroups, by attribute: their tables, and by metric their widest gap."""
+
+    tables: dict[str, list[Group]]
+    gaps: dict[str, dict[str, Gap]]
+
+
 def evaluate_subgroups(
     subgroups: dict[str, Assignment], terms: FloatArray, bootstrap: Bootstrap
-) -> dict[str, list[Group]]:
-    """Return the metrics of every subgroup that has faces, with intervals, by attribute.
+) -> Evaluated:
+    """Return the metrics of every subgroup that has faces, and the gaps, with intervals.
 
     terms: (len(MEAN_METRICS), N) of `per_face_terms`, already averaged over seeds, which is the
     same as averaging the metrics: every seed has the same faces.
+
+    A gap is from the worst group to the best, and to all faces, in the metric's own sign: positive
+    for an error, negative for an accuracy. Small and unmeasured groups take no part; an attribute
+    with fewer than two others has no gap and is left out. Which group is the worst was found on the
+    same faces, so a gap looks a little wider than it is.
     """
     terms = terms[[MEAN_METRICS.index(name) for name in SUBGROUP_METRICS]]
+    everybody = np.arange(terms.shape[1])
     members = [
         (attribute, labels[code], np.flatnonzero(codes == code))
         for attribute, (codes, labels) in subgroups.items()
         for code in np.unique(codes)
     ]
+    parts = [*(faces for *_, faces in members), everybody]
 
     def means(weights: FloatArray) -> FloatArray:
-        return np.stack([weighted_mean(terms[:, faces], weights[faces]) for *_, faces in members])
+        return np.stack([weighted_mean(terms[:, faces], weights[faces]) for faces in parts])
 
+    values = np.stack([terms[:, faces].mean(axis=1) for faces in parts])  # (groups + 1, metrics)
+    samples = bootstrap.samples(means)  # (groups + 1, metrics, resamples)
     tables: dict[str, list[Group]] = {attribute: [] for attribute in subgroups}
-    for (attribute, label, faces), samples in zip(members, bootstrap.samples(means), strict=True):
-        values = terms[:, faces].mean(axis=1)
-        estimates = map(estimate, values, samples)
-        row = Group(
-            group=label,
-            num_faces=len(faces),
-            small=len(faces) < SMALL_GROUP_FACES,
-            **dict(zip(SUBGROUP_METRICS, estimates, strict=True)),
+    compared: dict[str, list[int]] = {attribute: [] for attribute in subgroups}
+    for place, (attribute, label, faces) in enumerate(members):
+        is_small = len(faces) < SMALL_GROUP_FACES
+        estimates = dict(
+            zip(SUBGROUP_METRICS, map(estimate, values[place], samples[place]), strict=True)
         )
+        row = Group(group=label, num_faces=len(faces), small=is_small, **estimates)
         tables[attribute].append(row)
-    return tables
+        if not is_small and NOT_MEASURED not in label:
+            compared[attribute].append(place)
+    names = [label for _, label, _ in members]
+    gaps = {
+        attribute: {metric: _gap(names, places, values, samples, metric) for metric in WORST_OF}
+        for attribute, places in compared.items()
+        if len(places) > 1
+    }
+    return Evaluated(tables, gaps)
 
 
-def subgroup_gaps(
-    tables: dict[str, list[Group]], overall: Mapping[str, Estimate]
-) -> dict[str, dict[str, Gap]]:
-    """Return by attribute how far the worst group is from the best, and from all faces.
+def _gap(
+    names: Sequence[str], places: list[int], values: FloatArray, samples: FloatArray, metric: str
+) -> Gap:
+    """Return one gap among the groups in some places; the last place is that of all faces."""
+    column = SUBGROUP_METRICS.index(metric)
+    of_groups = values[places, column]
+    worst, best = places[of_groups.argmax()], places[of_groups.argmin()]
+    if WORST_OF[metric] is min:
+        worst, best = best, worst
 
-    A gap keeps the metric's own sign: worst minus best is positive for an error, negative for an
-    accuracy. Small and unmeasured groups take no part; an attribute with fewer than two others has
-    no gap and is left out.
-    """
-    gaps = {}
-    for attribute, table in tables.items():
-        compared = [row for row in table if not row.small and NOT_MEASURED not in row.group]
-        if len(compared) > 1:
-            gaps[attribute] = {
-                metric: _gap(compared, metric, overall[metric].value) for metric in WORST_OF
-            }
-    return gaps
+    def difference(other: int) -> Estimate:
+        return estimate(
+            values[worst, column] - values[other, column],
+            samples[worst, column] - samples[other, column],
+        )
 
-
-def _gap(table: Sequence[Group], metric: str, value_of_all: float | None) -> Gap:
-    assert value_of_all is not None  # means over faces exist wherever there are faces
-    values = [getattr(group, metric).value for group in table]
-    pick_worst = WORST_OF[metric]
-    pick_best = min if pick_worst is max else max
-    worst, best = pick_worst(values), pick_best(values)
     return Gap(
-        worst=table[values.index(worst)].group,
-        best=table[values.index(best)].group,
-        worst_minus_best=worst - best,
-        worst_minus_all=worst - value_of_all,
+        worst=names[worst],
+        best=names[best],
+        worst_minus_best=difference(best),
+        worst_minus_all=difference(-1),
     )

@@ -5,15 +5,15 @@ import pandas as pd
 import pytest
 
 from utkface.evaluation.bootstrap import Bootstrap
-from utkface.evaluation.metrics import per_face_terms
-from utkface.evaluation.records import SMALL_GROUP_FACES, Estimate, Group
+from utkface.evaluation.metrics import MEAN_METRICS, per_face_terms
+from utkface.evaluation.records import SMALL_GROUP_FACES, Estimate, Gap
 from utkface.evaluation.subgroups import (
     NOT_MEASURED,
     POOR_END,
+    Assignment,
     assign_subgroups,
     evaluate_subgroups,
     interval_labels,
-    subgroup_gaps,
 )
 
 NUM_FACES = 400
@@ -41,7 +41,7 @@ def tables_of(faces: pd.DataFrame, age_years, probability) -> dict:
         faces["age"].to_numpy(), faces["gender"].to_numpy(), age_years, probability
     )
     bootstrap = Bootstrap(faces.group.to_numpy(), num_resamples=50)
-    return evaluate_subgroups(assign_subgroups(faces), terms, bootstrap)
+    return evaluate_subgroups(assign_subgroups(faces), terms, bootstrap).tables
 
 
 def test_groups_are_named_and_ordered_for_a_reader(faces) -> None:
@@ -152,7 +152,7 @@ def test_seeds_averaged_first_give_the_mean_of_each_seeds_metrics(faces) -> None
     age_years, probability = age + rng.normal(0, 5, (2, NUM_FACES)), rng.random((2, NUM_FACES))
     bootstrap = Bootstrap(faces.group.to_numpy(), num_resamples=50)
     terms = per_face_terms(age, gender, age_years, probability).mean(axis=1)
-    both = evaluate_subgroups(assign_subgroups(faces), terms, bootstrap)["race"][0]
+    both = evaluate_subgroups(assign_subgroups(faces), terms, bootstrap).tables["race"][0]
     single = [
         tables_of(faces, *predicted)["race"][0]
         for predicted in zip(age_years, probability, strict=True)
@@ -162,30 +162,31 @@ def test_seeds_averaged_first_give_the_mean_of_each_seeds_metrics(faces) -> None
         assert getattr(both, name).value == pytest.approx(mean)
 
 
-def row(group: str, num_faces: int, mae_years: float, accuracy: float) -> Group:
-    return Group(
-        group=group,
-        num_faces=num_faces,
-        small=num_faces < SMALL_GROUP_FACES,
-        age_mae=Estimate(value=mae_years),
-        age_bias=Estimate(),
-        gender_accuracy=Estimate(value=accuracy),
-    )
-
-
 def test_gaps_keep_their_sign_and_pass_over_small_and_unmeasured_groups() -> None:
-    table = [
-        row("a", 100, 4.0, 0.9),
-        row("b", SMALL_GROUP_FACES, 6.0, 0.95),
-        row("tiny", SMALL_GROUP_FACES - 1, 50.0, 0.1),
-        row(NOT_MEASURED, 100, 40.0, 0.2),
-    ]
-    overall = {"age_mae": Estimate(value=4.5), "gender_accuracy": Estimate(value=0.92)}
-    gaps = subgroup_gaps({"race": table, "gender": [table[0], table[2]]}, overall)
+    sizes = {"a": 100, "b": SMALL_GROUP_FACES, "tiny": SMALL_GROUP_FACES - 1, NOT_MEASURED: 100}
+    mae = {"a": 4.0, "b": 6.0, "tiny": 50.0, NOT_MEASURED: 40.0}
+    accuracy = {"a": 0.9, "b": 1.0, "tiny": 0.1, NOT_MEASURED: 0.2}
+    codes = np.repeat(np.arange(4), list(sizes.values()))
+    terms = np.zeros((len(MEAN_METRICS), len(codes)))
+    for metric, of_groups in (("age_mae", mae), ("gender_accuracy", accuracy)):
+        terms[MEAN_METRICS.index(metric)] = np.array(list(of_groups.values()))[codes]
+    groups = {"race": Assignment(codes, list(sizes))}
+    lone = {"gender": Assignment(np.where(codes == 2, 1, 0), ["all", "tiny"])}
+    bootstrap = Bootstrap(np.arange(len(codes)), num_resamples=50)
+    gaps = evaluate_subgroups(groups | lone, terms, bootstrap).gaps
     assert set(gaps) == {"race"}  # one comparable group is no comparison
     age_gap, gender_gap = gaps["race"]["age_mae"], gaps["race"]["gender_accuracy"]
     assert (age_gap.worst, age_gap.best) == ("b", "a")
-    assert (age_gap.worst_minus_best, age_gap.worst_minus_all) == (2.0, 1.5)
+    # Every face of a group is alike, so nothing is uncertain.
+    between = age_gap.worst_minus_best
+    assert (between.value, between.low, between.high) == pytest.approx((2.0, 2.0, 2.0))
+    of_all = terms[MEAN_METRICS.index("age_mae")].mean()
+    assert age_gap.worst_minus_all.value == pytest.approx(6.0 - of_all)
+    assert age_gap.worst_minus_all.low < age_gap.worst_minus_all.value
     assert (gender_gap.worst, gender_gap.best) == ("a", "b")
-    assert gender_gap.worst_minus_best == pytest.approx(-0.05)
-    assert gender_gap.worst_minus_all == pytest.approx(-0.02)
+    assert gender_gap.worst_minus_best.value == pytest.approx(-0.1)
+
+
+def test_a_gap_of_an_older_evaluation_has_no_interval() -> None:
+    older = {"worst": "b", "best": "a", "worst_minus_best": 2.0, "worst_minus_all": 1.5}
+    assert Gap.model_validate(older).worst_minus_best == Estimate(value=2.0)

@@ -9,6 +9,16 @@ from utkface.evaluation.report import findings
 from utkface.evaluation.report.text import attribute_title, escape, show, show_duration, table
 
 _CARD_GROUPS = ("age", "gender", "race", "luminance")
+#: What the tools of this project can do about a gap, by the attribute that groups differ in.
+_REMEDIES = {
+    "age": "draw rare ages more often: `--space oversampling`, or weights from validation errors: "
+    "`python -m utkface.evaluation.weak_groups`, then `--space weak_groups`",
+    "gender": "weights from validation errors; of small children no photograph may tell it",
+    "race": "weights from validation errors: `--space weak_groups`; more photographs help most",
+    "luminance": "vary brightness more in training: `--space augmentation`",
+    "brisque": "blur and noise in training: `--space augmentation`; refuse poor photographs",
+    "poor_quality": "refuse photographs that poor, or say how unsure the age is (its interval)",
+}
 
 _DATA = """\
 [UTKFace](https://susanqq.github.io/UTKFace/), aligned and cropped: photographs of people from 1 to
@@ -51,9 +61,9 @@ def write_model_card(evaluation: Evaluation, row: Row) -> str:
         "Model details": _details(evaluation, row),
         "Data and licence": _DEMO_DATA if is_demo else _DATA,
         "Protocol": _protocol(evaluation, row),
+        "The worst groups": _gaps(row, is_demo),
         "Numbers": _numbers(row, is_demo),
-        "Groups": _groups(row, is_demo),
-        "Gaps": _gaps(row, is_demo),
+        "All groups": _groups(row, is_demo),
         "Limits": "\n".join(f"- {text}" for text in findings.LIMITS),
         "Intended use": _INTENDED,
         "Unintended use": _UNINTENDED,
@@ -83,6 +93,8 @@ def _details(evaluation: Evaluation, row: Row) -> str:
     }
     lines = [f"- {name}: {escape(value)}" for name, value in facts.items()]
     known = config.model_dump(exclude_unset=True)
+    if "amp" in known and not evaluation.hardware.trains_on_gpu:
+        known["amp"] = "off (trained on CPUs)"
     settings = ", ".join(f"{name}: {show(value)}" for name, value in known.items())
     return "\n".join([*lines, f"- settings: {escape(settings or '–')}"])
 
@@ -133,10 +145,23 @@ def _gaps(row: Row, is_demo: bool) -> str:
                 escape(attribute_title(attribute)) + _demo(is_demo),
                 f"{measure.title}, {measure.unit_of_difference}",
                 escape(gap.worst), escape(gap.best),
-                measure.show_signed(gap.worst_minus_best), measure.show_signed(gap.worst_minus_all),
+                *(
+                    f"{measure.show_signed(gap.value)} ({measure.interval(gap)})"
+                    for gap in (gap.worst_minus_best, gap.worst_minus_all)
+                ),
             ])  # fmt: skip
+    if not lines:
+        return ""
     head = ["by", "metric", "worst group", "best group", "worst − best", "worst − all"]
-    return table(head, lines, num_texts=4) if lines else ""
+    actions = [
+        f"- {attribute_title(name)}: {remedy}."
+        for name, remedy in _REMEDIES.items()
+        if name in row.gaps
+    ]
+    note = "In brackets 95 % intervals. Which group is the worst was found on the same faces."
+    return "\n\n".join([
+        table(head, lines, num_texts=4), note, "What can be done about them:", "\n".join(actions),
+    ])  # fmt: skip
 
 
 def _demo(is_demo: bool) -> str:

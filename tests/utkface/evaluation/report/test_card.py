@@ -5,8 +5,8 @@ from utkface.evaluation.records import Row
 from utkface.evaluation.report.card import write_model_card
 
 SECTIONS = [
-    "Model details", "Data and licence", "Protocol", "Numbers", "Groups", "Gaps", "Limits",
-    "Intended use", "Unintended use", "Ethical notes", "How to use it",
+    "Model details", "Data and licence", "Protocol", "The worst groups", "Numbers", "All groups",
+    "Limits", "Intended use", "Unintended use", "Ethical notes", "How to use it",
 ]  # fmt: skip
 
 
@@ -21,6 +21,16 @@ def test_a_card_has_every_section_and_metric(make_evaluation):
     assert "337" not in card  # of the random split alone
     assert "337 of the 700" in write_model_card(made.evaluation, made.row(protocol="random"))
     assert "Predictor.load" in card
+    gap = made.row().gaps["race"]["age_mae"].worst_minus_best
+    assert f"+{gap.value:.2f} ({gap.low:.2f} to {gap.high:.2f})".replace("-", "−") in card
+    assert "- race: weights from validation errors" in card
+
+
+def test_precision_is_the_one_that_training_ran_in(make_evaluation):
+    made = make_evaluation()
+    assert "amp: off (trained on CPUs)" in write_model_card(made.evaluation, made.row())
+    made.evaluation.hardware.gpus_per_trial = 0.5
+    assert "amp: fp16" in write_model_card(made.evaluation, made.row())
 
 
 def test_tables_have_as_many_cells_as_their_head(make_evaluation):
@@ -57,5 +67,5 @@ def test_a_row_of_which_little_is_known(make_evaluation):
     )  # fmt: skip
     card = write_model_card(make_evaluation().evaluation, row)
     assert "| age MAE, years | – | – | – |" in card
-    assert "## Groups" not in card
+    assert "## All groups" not in card and "## The worst groups" not in card
     assert "nan" not in card
