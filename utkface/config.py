@@ -24,6 +24,13 @@ SET_BY_COMMAND = {"epochs": "--max-epochs", "image_size": "--image-size", "seed"
 #: oversampled.
 TRAINING_VERSION = 2
 
+BACKBONES = (
+    "mobilenet_v3_small mobilenet_v3_large mobilenet_v2 efficientnet_b0 efficientnet_b1 "
+    "efficientnet_b2 efficientnet_b3 efficientnet_v2_s convnext_tiny convnext_small resnet18 "
+    "resnet34 resnet50 resnet101 resnext50_32x4d wide_resnet50_2 vgg11_bn vgg16 vgg16_bn"
+)
+TIMM = "timm:"  # before the name of a backbone of that package
+
 #: One part of `TrainConfig.group_weights`, which `utkface.sampling` reads.
 _GROUP_WEIGHT = (
     r"(?:\d{1,3}-\d{1,3}|\d{1,3}\+|all)(?: (?:male|female))?"
@@ -53,6 +60,17 @@ def _one_of(default: str, options: str, meaning: str) -> Any:
     return field(default=default, metadata={"options": options.split(), "meaning": meaning})
 
 
+def _backbone(default: str) -> Any:
+    """Declare the network: one of torchvision's that are named here, or any of timm's."""
+    metadata = {
+        "options": BACKBONES.split(),
+        "pattern": TIMM + r"[a-z0-9_.]+",
+        "allowed": f"{TIMM}NAME",
+        "meaning": "the network without its classifier, torchvision's or with the extra timm's",
+    }
+    return field(default=default, metadata=metadata)
+
+
 def _text(default: str, pattern: str, allowed: str, meaning: str) -> Any:
     """Declare a text that a regular expression describes, and how to say so to a person."""
     metadata = {"pattern": pattern, "allowed": allowed, "meaning": meaning}
@@ -80,11 +98,7 @@ class TrainConfig:
     )
     seed: int = _between(0, 0, 2**31 - 1, "of weights, order and augmentation")
 
-    backbone: str = _one_of(
-        "mobilenet_v3_small",
-        "mobilenet_v3_small mobilenet_v3_large efficientnet_b0",
-        "torchvision's network without its classifier",
-    )
+    backbone: str = _backbone("mobilenet_v3_small")
     pretrained: bool = _whether(True, "False: train from scratch, whatever --weights says")
     dropout: float = _between(0.2, 0.0, 0.9, "before the two heads")
 
@@ -216,12 +230,18 @@ def describe_parameters() -> list[str]:
         if "low" in about:
             allowed = f"{_short(about['low'])} to {_short(about['high'])}"
         else:
-            allowed = ", ".join(about.get("options", ()))
+            allowed = ", ".join([*about.get("options", ()), *_also(spec)])
         meaning = f"{about['meaning']} ({allowed})" if allowed else about["meaning"]
         if spec.name in SET_BY_COMMAND:
             meaning += f"; set by {SET_BY_COMMAND[spec.name]}, never suggested"
         lines.append(f"  {spec.name:<24}{_short(spec.default) or '(empty)':<20}{meaning}")
     return lines[1:]
+
+
+def _also(spec: dataclasses.Field) -> list[str]:
+    """Return what a choice may be beyond its options."""
+    both = "options" in spec.metadata and "pattern" in spec.metadata
+    return [spec.metadata["allowed"]] if both else []
 
 
 def _short(value: object) -> str:
@@ -236,11 +256,12 @@ def _checked(spec: dataclasses.Field, kind: Any, value: Any) -> Any:
         raise UserError(
             f"{spec.name}={value!r} is {type(value).__name__}; allowed: {kind.__name__}"
         )
-    options = spec.metadata.get("options")
-    if options and value not in options:
-        raise UserError(f"{spec.name}={value!r} is unknown; allowed: {', '.join(options)}")
-    pattern = spec.metadata.get("pattern")
-    if pattern is not None and not re.fullmatch(pattern, value):
+    options, pattern = (spec.metadata.get(name) for name in ("options", "pattern"))
+    fits = pattern is not None and re.fullmatch(pattern, value) is not None
+    if options and value not in options and not fits:
+        allowed = ", ".join([*options, *_also(spec)])
+        raise UserError(f"{spec.name}={value!r} is unknown; allowed: {allowed}")
+    if pattern is not None and not options and not fits:
         raise UserError(f"{spec.name}={value!r} is malformed; allowed: {spec.metadata['allowed']}")
     if "low" in spec.metadata:
         low, high = spec.metadata["low"], spec.metadata["high"]

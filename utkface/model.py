@@ -1,23 +1,20 @@
 """The network, the one way to predict with it, and the file that holds a trained one.
 
-A torchvision backbone, average pooling, a linear head for age and one for gender.
-Backbones: MobileNetV3 (https://arxiv.org/abs/1905.02244) and EfficientNet-B0
-(https://arxiv.org/abs/1905.11946), of which only the convolutional ``features`` are used.
+A convolutional backbone (`utkface.backbones`), average pooling, a linear head for age and one for
+gender.
 """
 
-import pickle
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import torchvision
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.fx.experimental.optimization import fuse
 
 from utkface.augment.ops import normalise
+from utkface.backbones import fused, load_weights, make_features, num_channels
 from utkface.batches import ImageStore
 from utkface.config import TrainConfig
 from utkface.intervals import AgeIntervals
@@ -27,12 +24,6 @@ NUM_AGES = 117  # ages 0 to 116, the oldest face of UTKFace
 MEAN_AGE_YEARS = 33.0  # of UTKFace; an untrained head predicts about this
 SPREAD_AGE_YEARS = 20.0
 
-BACKBONES = {
-    "mobilenet_v3_small": torchvision.models.mobilenet_v3_small,
-    "mobilenet_v3_large": torchvision.models.mobilenet_v3_large,
-    "efficientnet_b0": torchvision.models.efficientnet_b0,
-}
-_PREFIX = "features."
 BATCH_SIZE = 256  # faces predicted together
 _KIND = "face model"  # in a file, where a checkpoint of training has none
 
@@ -47,14 +38,13 @@ class FaceOutputs(NamedTuple):
 class FaceModel(nn.Module):
     """A backbone with an age head and a gender head."""
 
-    def __init__(self, config: TrainConfig, features: nn.Sequential) -> None:
+    def __init__(self, config: TrainConfig, features: nn.Module) -> None:
         super().__init__()
-        num_channels = features[-1].out_channels
-        assert isinstance(num_channels, int)
+        width = num_channels(features)
         self.features = features
         self.dropout = nn.Dropout(config.dropout)
-        self.age_head = nn.Linear(num_channels, NUM_AGES if config.age_loss == "dldl" else 1)
-        self.gender_head = nn.Linear(num_channels, 2)
+        self.age_head = nn.Linear(width, NUM_AGES if config.age_loss == "dldl" else 1)
+        self.gender_head = nn.Linear(width, 2)
         _start_at_mean_age(self.age_head)
 
     def forward(self, images: Tensor) -> FaceOutputs:
@@ -93,18 +83,13 @@ def expected_age(age_logits: Tensor) -> Tensor:
 def build_model(config: TrainConfig, weights: str | Path = "imagenet") -> FaceModel:
     """Build the network with fresh heads, drawn from torch's global generator.
 
-    ``weights`` is ``imagenet`` (torchvision's, downloaded once), ``none``, or the path of a file
+    ``weights`` is ``imagenet`` (downloaded once), ``none``, or the path of a file
     with the state dict of the backbone's features. With ``config.pretrained`` False it is not
     looked at. Raises `UserError` where the weights cannot be had or do not fit.
     """
-    features = BACKBONES[config.backbone](weights=None).features
+    features = make_features(config.backbone)
     if config.pretrained and str(weights) != "none":
-        downloaded = str(weights) == "imagenet"
-        state = _download(config.backbone) if downloaded else _read(Path(weights))
-        _load(features, state, config.backbone, weights)
-    for module in features.modules():
-        if isinstance(module, nn.Hardswish):
-            module.inplace = False  # in place it copies its input for the backward pass: 3 % slower
+        load_weights(features, config.backbone, weights)
     return FaceModel(config, features)
 
 
@@ -116,51 +101,6 @@ def _start_at_mean_age(head: nn.Linear) -> None:
         else:
             distance = torch.arange(NUM_AGES) - MEAN_AGE_YEARS
             head.bias.copy_(-(distance**2) / (2 * SPREAD_AGE_YEARS**2))
-
-
-def _download(backbone: str) -> dict[str, Tensor]:
-    """Return torchvision's ImageNet weights of a backbone, from its cache or the network."""
-    weights = torchvision.models.get_model_weights(backbone)["IMAGENET1K_V1"]
-    try:
-        return weights.get_state_dict(progress=False, check_hash=True)
-    except (OSError, RuntimeError) as error:
-        raise UserError(
-            f"cannot download the ImageNet weights of {backbone} ({error}); "
-            f"give a file with --weights path/to/{backbone}_features.pth, or --weights none"
-        ) from error
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    """Return the state dict in a file, without running any code that it may hold."""
-    advice = "give the state dict of a torchvision backbone's features, or --weights none"
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise UserError(f"there is no weights file {path}; {advice}") from error
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise UserError(f"{path} is not a readable weights file; {advice}") from error
-    if not isinstance(state, dict) or not all(torch.is_tensor(value) for value in state.values()):
-        raise UserError(f"{path} does not hold a dictionary of tensors; {advice}")
-    return state
-
-
-def _load(
-    features: nn.Module, state: dict[str, Tensor], backbone: str, weights: str | Path
-) -> None:
-    """Load weights into the features, whether or not their names begin with ``features.``."""
-    if any(name.startswith(_PREFIX) for name in state):
-        state = {
-            name.removeprefix(_PREFIX): value
-            for name, value in state.items()
-            if name.startswith(_PREFIX)  # leaves out the ImageNet classifier
-        }
-    try:
-        features.load_state_dict(state, strict=True)
-    except RuntimeError as error:
-        raise UserError(
-            f"the weights {weights} do not fit the features of backbone={backbone}; "
-            f"give that backbone's own, or --weights none"
-        ) from error
 
 
 class PixelModel(nn.Module):
@@ -177,7 +117,7 @@ class PixelModel(nn.Module):
     ) -> None:
         super().__init__()
         self.model = model
-        self.features = fuse(model.eval().features)
+        self.features = fused(model.eval().features)
         self.flip = flip
         self.amp_dtype = amp_dtype
         self.eval()

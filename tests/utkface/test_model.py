@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from utkface.config import TrainConfig
+from utkface.config import BACKBONES, TrainConfig
 from utkface.intervals import fit_intervals
 from utkface.io import UserError, dump_checkpoint, load_checkpoint, save_checkpoint
 from utkface.model import (
-    BACKBONES,
     NUM_AGES,
     FaceOutputs,
     TrainedModel,
@@ -26,13 +25,27 @@ def config(**values: object) -> TrainConfig:
     return TrainConfig.from_dict({"image_size": 32, **values})
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("backbone", [*BACKBONES.split(), "timm:mobilenetv3_small_050"])
 def test_every_backbone_gives_one_age_and_one_gender_per_face(backbone: str) -> None:
+    if backbone.startswith("timm:"):
+        pytest.importorskip("timm", reason="timm's backbones are an extra")
     model = build_model(config(backbone=backbone), "none").eval()
     outputs = model(torch.randn(3, 3, 32, 32))
     assert outputs.age_output.shape == (3, NUM_AGES)
     assert outputs.gender_logits.shape == (3, 2)
     assert model.ages(outputs).shape == model.gender_probability(outputs).shape == (3,)
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "timm:mobilenetv3_small_050"])
+def test_a_model_of_any_backbone_answers_from_its_file_as_before(tmp_path, backbone: str) -> None:
+    if backbone.startswith("timm:"):
+        pytest.importorskip("timm", reason="timm's backbones are an extra")
+    model = build_model(config(backbone=backbone), "none").eval()
+    save_model(tmp_path / "model.pt", TrainedModel(model, config(backbone=backbone)))
+    read = load_model(tmp_path / "model.pt")
+    images = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(read.model(images).age_output, model(images).age_output)
 
 
 @pytest.mark.parametrize("age_loss", ["l1", "huber", "dldl"])

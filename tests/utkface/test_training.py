@@ -170,6 +170,8 @@ def test_a_frozen_backbone_does_not_move_and_a_thawed_one_does() -> None:
     [
         {"backbone": "mobilenet_v3_large", "schedule": "step", "age_loss": "huber"},
         {"backbone": "efficientnet_b0", "schedule": "constant", "age_loss": "l1"},
+        {"backbone": "resnet18", "freeze_epochs": 1},
+        {"backbone": "timm:mobilenetv3_small_050", "ema_decay": 0.0},
         {"schedule": "plateau", "clip_norm": 0.1, "head_l1": 1e-4, "ema_decay": 0.0},
         {"schedule": "one_cycle", "batch_size": 4096, "oversample_by": "age_race"},
     ],

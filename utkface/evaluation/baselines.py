@@ -27,9 +27,9 @@ from sklearn.model_selection import StratifiedShuffleSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR
-from torch.fx.experimental.optimization import fuse
 
 from utkface.augment import normalise
+from utkface.backbones import fused
 from utkface.batches import ImageStore, map_on_cores
 from utkface.config import TrainConfig
 from utkface.evaluation.cache import Arrays, computed_once, content_digest
@@ -72,7 +72,7 @@ def backbone_features(
 
 
 def _features(model: FaceModel, images: np.ndarray, device: str) -> Features:
-    backbone = fuse(model.features).to(device)
+    backbone = fused(model.features).to(device)
     store = ImageStore(images, torch.device(device))
 
     @torch.inference_mode()
