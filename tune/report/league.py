@@ -60,7 +60,7 @@ without intervals. **Measured** rows are this project's: means over seeds, each 
 averaging; in brackets the 95 % interval for want of faces (bootstrap over groups of copies); after
 ± the standard deviation between seeds; bold, a run's headline, which was settled before
 its test faces were looked at: what a search chose on validation faces, or the only one there was.
-Baselines are scikit-learn on features of the frozen backbone, or no model at all."""
+Baselines are scikit-learn on features of a backbone, frozen or trained, or no model at all."""
 
 
 @dataclass(frozen=True, order=True)

@@ -18,7 +18,12 @@ from tune.retrain.models import JobRecord, judged_rows, training_rows
 from tune.retrain.plan import Plan
 from tune.retrain.predictions import JudgedModel, interval_of, judge_models, prediction_table
 from utkface.data import find_source
-from utkface.evaluation.baselines import backbone_features, baseline_predictions
+from utkface.evaluation.baselines import (
+    TRAINED_MODELS,
+    backbone_features,
+    baseline_predictions,
+    frozen_model,
+)
 from utkface.evaluation.brisque import NOT_INSTALLED, load_regressor
 from utkface.evaluation.evaluate import judge, paired_difference
 from utkface.evaluation.explain import write_explanations
@@ -60,7 +65,7 @@ def evaluate(
     groups = _by_row(judged)
     faces = _with_quality(plan, np.unique(np.concatenate([of[0].rows for of in groups])))
     rows = [_row(plan, faces, models, groups[0][0].job.label) for models in groups]
-    baselines = list(_baselines(plan, faces)) if plan.options.baselines else []
+    baselines = list(_baselines(plan, faces, groups)) if plan.options.baselines else []
     explanation, sheets = _explain(plan, faces, groups[0], folder)
     evaluation = Evaluation(
         name=record.name,
@@ -159,13 +164,21 @@ def _stacked(models: Sequence[JudgedModel]) -> tuple[np.ndarray, np.ndarray]:
     return ages, np.stack([model.gender_probability for model in models])
 
 
-def _baselines(plan: Plan, faces: pd.DataFrame) -> Iterator[tuple[BaselineRow, Predicted]]:
+def _baselines(
+    plan: Plan, faces: pd.DataFrame, groups: Sequence[Sequence[JudgedModel]]
+) -> Iterator[tuple[BaselineRow, Predicted]]:
     """Yield a row, and its predictions, for each baseline under each protocol."""
-    features = backbone_features(plan.faces.images, plan.weights)
+    frozen = backbone_features(frozen_model(plan.weights), plan.faces.images)
+    first = groups[0][0].job.label
     for protocol, split in plan.splits.items():
         train, _ = training_rows(split, plan.options.part)
         test = judged_rows(split, plan.options.part)
-        for label, ages, genders, seconds in baseline_predictions(features, faces, train, test):
+        found = baseline_predictions(frozen, faces, train, test)
+        for models in groups:  # the headline's own network, of its first seed
+            if (models[0].job.label, models[0].job.protocol) == (first, protocol):
+                trained = backbone_features(models[0].trained.model, plan.faces.images)
+                found += baseline_predictions(trained, faces, train, test, models=TRAINED_MODELS)
+        for label, ages, genders, seconds in found:
             judged = judge(faces.iloc[test], ages[None], genders[None])
             row = BaselineRow(
                 label=label,

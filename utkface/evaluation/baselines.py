@@ -1,15 +1,16 @@
-"""What a table of models has to beat: no model at all, and scikit-learn on a frozen backbone.
+"""What a table of models has to beat: no model at all, and scikit-learn on a network's features.
 
-The features are the 576 pooled channels of an ImageNet MobileNetV3-Small that never saw a face; SVM
-and boosted trees on features are the simple baselines of Sheoran et al. (arXiv 2110.12633), whose
-features came from networks for faces.
+The features are a backbone's pooled channels: of an ImageNet MobileNetV3-Small that never saw a
+face, and of the trained network itself, whose heads they tell from its features. SVM and boosted
+trees on features are the simple baselines of Sheoran et al. (arXiv 2110.12633), whose features came
+from networks for faces. The trees are scikit-learn's, the same algorithm as XGBoost's histograms.
 """
 
 import functools
 import inspect
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,20 +55,23 @@ class Baseline(NamedTuple):
     seconds: float  # of training and prediction, without the features
 
 
-def backbone_features(
-    images: np.ndarray, weights: str | Path = "imagenet", device: str = "cpu"
-) -> Features:
-    """Return the pooled features (N, 576) of a backbone that was not trained on faces.
-
-    images: (N, S, S, 3) uint8; weights: as of `build_model`, which raises `UserError` where they
-    cannot be had. Kept in the cache: the same images and weights are not asked about twice.
-    """
+def frozen_model(weights: str | Path = "imagenet") -> FaceModel:
+    """Return a network that was not trained on faces; ``weights`` are as of `build_model`."""
     with torch.random.fork_rng(devices=[]):  # with weights="none" they are drawn
         torch.manual_seed(0)
-        model = build_model(TrainConfig(), weights).eval()
+        return build_model(TrainConfig(), weights).eval()
+
+
+def backbone_features(model: FaceModel, images: np.ndarray, device: str = "cpu") -> Features:
+    """Return the pooled features (N, C) of a network's backbone, left in evaluation mode.
+
+    images: (N, S, S, 3) uint8. Kept in the cache: the same images and weights are not asked about
+    twice.
+    """
     parts = [tensor.cpu().numpy() for tensor in model.features.state_dict().values()]
     key = content_digest(_CODE, torch.__version__, device, images, *parts)
-    cached = computed_once("features", key, lambda: {"features": _features(model, images, device)})
+    compute = functools.partial(_features, model.eval(), images, device)
+    cached = computed_once("features", key, lambda: {"features": compute()})
     return cached["features"]
 
 
@@ -96,11 +100,13 @@ def baseline_predictions(
     train_rows: NDArray[np.integer],
     test_rows: NDArray[np.integer],
     *,
+    models: Mapping[str, Callable[[int], Models]] | None = None,
     seed: int = 0,
 ) -> list[Baseline]:
     """Train each baseline on some faces and predict others; the same for the same seed.
 
-    features: (faces, 576), row i being row i of ``table`` (age, gender are read). Predictions are
+    features: (faces, C), row i being row i of ``table`` (age, gender are read); models: by default
+    `MODELS`. Predictions are
     in the order of ``test_rows``. All training faces are used, none is drawn twice. Kept in the
     cache, with the seconds that it took: what did not change is not trained again.
     """
@@ -109,10 +115,11 @@ def baseline_predictions(
     gender = table["gender"].to_numpy(np.int64)[train_rows]
     key = content_digest(_CODE, sklearn.__version__, str(seed), train, test, age, gender)
     baselines = []
-    with progress_bar("Baselines", 2 * len(MODELS)) as advance:
-        for number, (label, build) in enumerate(MODELS.items()):
+    models = MODELS if models is None else models
+    with progress_bar("Baselines", 2 * len(models)) as advance:
+        for label, build in models.items():
             fit = functools.partial(_fit, build(seed), train, test, age, gender, advance)
-            found = computed_once(f"baseline-{number}", key, fit)
+            found = computed_once(f"baseline{build.__name__.replace('_', '-')}", key, fit)
             seconds = float(found["seconds"])
             baselines.append(
                 Baseline(label, found["age_years"], found["gender_probability"], seconds)
@@ -181,4 +188,9 @@ MODELS: dict[str, Callable[[int], Models]] = {
     "median age, most frequent gender": _guesses,
     "SVC/SVR on frozen features": _svm,
     "gradient boosting on frozen features": _boosting,
+}
+#: The same on the features of a network that was trained on the faces.
+TRAINED_MODELS = {
+    "SVC/SVR on trained features": _svm,
+    "gradient boosting on trained features": _boosting,
 }

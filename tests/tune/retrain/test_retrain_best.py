@@ -120,7 +120,7 @@ def test_the_evaluation_says_what_the_predictions_say(retrained, faces):
         assert row["interval"]["coverage"]["value"] > 0.7
         assert "brisque" in row["subgroups"]
     labels = {row["label"] for row in evaluation["baselines"]}
-    assert len(labels) == 3
+    assert len(labels) == 5  # no model, and two kinds on frozen and on trained features
     assert {pair["b"] for pair in evaluation["paired"]} == labels
     assert evaluation["leak"]["grouped"] == 0
 

@@ -8,7 +8,13 @@ import torch
 from utkface.augment import normalise
 from utkface.config import TrainConfig
 from utkface.evaluation import baselines as module
-from utkface.evaluation.baselines import MODELS, backbone_features, baseline_predictions
+from utkface.evaluation.baselines import (
+    MODELS,
+    TRAINED_MODELS,
+    backbone_features,
+    baseline_predictions,
+    frozen_model,
+)
 from utkface.model import build_model
 
 GUESS, SVM, BOOSTING = MODELS
@@ -76,11 +82,18 @@ def test_what_was_trained_and_asked_before_is_read_back(problem, baselines, monk
     with pytest.raises(ComputedAgainError):
         baseline_predictions(features, table, train[:-1], test, seed=1)
     images = np.random.default_rng(1).integers(0, 256, (3, 32, 32, 3)).astype(np.uint8)
-    first = backbone_features(images, "none")
+    first = backbone_features(frozen_model("none"), images)
     monkeypatch.setattr(module, "_features", compute)
-    np.testing.assert_array_equal(backbone_features(images, "none"), first)
+    np.testing.assert_array_equal(backbone_features(frozen_model("none"), images), first)
     with pytest.raises(ComputedAgainError):
-        backbone_features(images[:2], "none")
+        backbone_features(frozen_model("none"), images[:2])
+
+
+def test_on_a_trained_networks_features_the_machines_are_the_same(problem, baselines):
+    of_trained = baseline_predictions(*problem, models=TRAINED_MODELS, seed=1)
+    assert [baseline.label for baseline in of_trained] == list(TRAINED_MODELS)
+    for ours, label in zip(of_trained, (SVM, BOOSTING), strict=True):
+        np.testing.assert_array_equal(ours.age_years, baselines[label].age_years)
 
 
 def test_only_labels_of_training_faces_are_used(problem, baselines):
@@ -93,9 +106,9 @@ def test_only_labels_of_training_faces_are_used(problem, baselines):
 
 def test_features_are_the_backbones_pooled_channels():
     images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3)).astype(np.uint8)
-    features = backbone_features(images, "none")
+    features = backbone_features(frozen_model("none"), images)
     assert (features.shape, features.dtype) == ((5, 576), np.float32)
-    np.testing.assert_array_equal(features, backbone_features(images, "none"))
+    np.testing.assert_array_equal(features, backbone_features(frozen_model("none"), images))
     torch.manual_seed(0)
     model = build_model(TrainConfig(), "none").eval()
     with torch.inference_mode():
