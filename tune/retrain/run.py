@@ -19,6 +19,7 @@ from tune.execution.checkpoints import CheckpointStore
 from tune.execution.ray_adapter import run_trials
 from tune.execution.reporting import Callback, RunStart
 from tune.execution.session import SearchSession, interruptible
+from tune.execution.timing import time_epoch
 from tune.execution.trainable import face_trainable, trial_job
 from tune.options.retrain import RetrainOptions
 from tune.records.provenance import (
@@ -210,8 +211,27 @@ class Retraining(Callback):
             self.plan.faces, rows, self._weights, self.checkpoints, joined.resources,
             joined.images_ref,
         )  # fmt: skip
+        self._say_how_long(jobs, joined.resources, screen)
         with interruptible(session, None):
             run_trials(face_trainable(shared), self.folder.path, session, joined.resources)
+
+    def _say_how_long(
+        self, jobs: list[Job], resources: cluster.Resources, screen: RetrainScreen
+    ) -> None:
+        """Say how long training will take, where this machine's cores are what trains."""
+        if resources.gpus_per_trial or self.plan.options.address:
+            return
+        left = {
+            record.job.number: TrainConfig.from_dict(record.job.config).epochs - len(record.epochs)
+            for record in self.trained.records()
+            if record.state == "RUNNING"
+        }
+        rows = training_rows(self.plan.splits[jobs[0].protocol], jobs[0].part)
+        epoch_s, _ = time_epoch(self.plan.faces, rows, TrainConfig.from_dict(jobs[0].config))
+        workers = min(resources.concurrency, len(left))
+        about = show_duration(sum(left.values()) * epoch_s / workers)
+        models = f"{len(left)} model{'s' * (len(left) != 1)}"
+        screen.say(labelled("time", f"about {about} to train {models}, {workers} at a time"))
 
     def epoch_finished(self, number: int, metrics: Metrics) -> None:
         """Write ``retrain.json``, so that it can be read at any time."""

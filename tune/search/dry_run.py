@@ -6,12 +6,11 @@ Ray is started, or the cluster joined, as for a search: what trials would get th
 import math
 from contextlib import ExitStack
 
-import numpy as np
-import torch
 from rich.console import Console
 from rich.table import Table
 
 from tune import cluster
+from tune.execution.timing import time_epoch
 from tune.options.search import SearchOptions
 from tune.search import confirm
 from tune.search.prepare import Prepared, join, prepare
@@ -21,12 +20,7 @@ from tune.study.stopping import make_rule
 from tune.tracking.wandb_logger import resolve_mode
 from utkface.config import TrainConfig
 from utkface.evaluation.report.text import show_duration
-from utkface.io import dump_checkpoint
 from utkface.sampling import age_distribution
-from utkface.training import Training, TrainingData
-
-#: Steps of an epoch that is timed, after one that warms up, and a fourth as many of validation.
-_TIMED_STEPS = 4
 
 
 def explain(options: SearchOptions) -> int:
@@ -121,7 +115,8 @@ def _print_plan(console: Console, prepared: Prepared, resources: cluster.Resourc
     if resources.gpus_per_trial or options.address:
         console.print("time: known after the first trials; this machine is not what trains")
         return
-    epoch_s, checkpoint_bytes = _time_epoch(prepared, config)
+    rows = prepared.split.train, prepared.split.val
+    epoch_s, checkpoint_bytes = time_epoch(prepared.faces, rows, config)
     num_epochs, most = expected_epochs(options), options.num_trials * options.max_epochs
     again = (options.finalists + 1) * confirm.NUM_SEEDS * options.max_epochs
     again = again if options.confirm else 0
@@ -148,26 +143,3 @@ def expected_epochs(options: SearchOptions) -> int:
         epochs += share * (epoch - before)
         share, before = share / options.reduction_factor, epoch
     return math.ceil(options.num_trials * epochs)
-
-
-def _time_epoch(prepared: Prepared, config: TrainConfig) -> tuple[float, int]:
-    """Return the seconds of a whole epoch on one core, and the bytes of a checkpoint.
-
-    A few steps are trained, once to warm up and once on the clock.
-    """
-    split, faces = prepared.split, prepared.faces
-    num_train = min(_TIMED_STEPS * config.batch_size, len(split.train))
-    num_val = max(1, num_train * len(split.val) // len(split.train))
-    age, gender, race = (faces.table[name].to_numpy() for name in ("age", "gender", "race"))
-    rows = (split.train[:num_train], split.val[:num_val])
-    data = TrainingData(faces.images, age, gender, race, *map(np.asarray, rows))
-    num_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        training = Training(config.replace(freeze_epochs=0), data, weights="none")
-        training.run_epoch()
-        metrics = training.run_epoch()
-    finally:
-        torch.set_num_threads(num_threads)
-    epoch_s = metrics["time_s"] * len(split.train) / num_train
-    return epoch_s, len(dump_checkpoint(training.state_dict()))

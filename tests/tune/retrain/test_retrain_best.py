@@ -75,7 +75,8 @@ def retrained(results):
 
 
 def test_the_search_s_best_is_trained_with_every_seed_on_both_protocols(retrained):
-    folder, _ = retrained
+    folder, output = retrained
+    assert "to train 5 models, " in output  # the interval's among them
     record = folder.record
     assert (record.status, record.search) == (FINISHED, "quick-1")
     assert record.options.search == "quick-1"  # whatever is the newest when it is resumed
