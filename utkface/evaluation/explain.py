@@ -16,7 +16,10 @@ from utkface.model import TrainedModel
 
 HARDEST = ("Largest age errors", "Most confident wrong genders")  # titles, as in `HardestRows`
 REGIONS = "Which regions of the face matter"
-_READING = "A square's colour is what its detail does; pale all over: no one square matters."
+_READING = (
+    "What the detail of a square does: red older, blue younger; violet female, orange male. "
+    "Pale all over: no one square matters."
+)
 
 
 def write_explanations(

@@ -6,20 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from scipy.ndimage import distance_transform_edt
 
 from utkface.data.labels import GENDERS
-from utkface.evaluation.lime import Explanations, mean_map, region_of_pixels
+from utkface.evaluation.lime import Explanations, mean_map, region_of_pixels, superpixels
 from utkface.evaluation.records import ExplainedFace, RegionWeight
 from utkface.io import replacing
 
 _DPI = 110
-_FACES_PER_ROW = 2
+_NUM_STRONGEST = 6  # superpixels that are outlined, on each side
 _MAP_OPACITY = 0.6
 _AGE_LABEL = "years added to the predicted age"
 _GENDER_LABEL = "added to the probability of being female"
@@ -38,6 +40,25 @@ class _Scale:
         # Pale, so that what the scale shows white does not look dark.
         axes.imshow(photograph.mean(axis=-1), cmap="gray", vmin=-255, vmax=255)
         axes.imshow(weights, cmap=self.colours, norm=self._norm(), alpha=_MAP_OPACITY)
+
+    def draw_strongest(self, axes: Axes, photograph: np.ndarray, weights: np.ndarray) -> None:
+        """Outline the superpixels that weigh most, for and against, on the photograph itself."""
+        axes.imshow(photograph)
+        colours = colormaps[self.colours]
+        cells = superpixels(len(photograph))
+        _, first = np.unique(cells, return_index=True)
+        by_cell = weights.ravel()[first]  # equal at each pixel of a superpixel
+        order = np.argsort(by_cell)
+        for cell in (*order[:_NUM_STRONGEST], *order[-_NUM_STRONGEST:]):
+            if by_cell[cell] == 0:
+                continue
+            y, x = np.nonzero(cells == cell)
+            corner = (float(x.min()) - 0.5, float(y.min()) - 0.5)
+            width, height = float(np.ptp(x)) + 1, float(np.ptp(y)) + 1
+            colour = colours(0.85 if by_cell[cell] > 0 else 0.15)
+            axes.add_patch(
+                Rectangle(corner, width, height, fc=(*colour[:3], 0.3), ec=colour, lw=1.5)
+            )
 
     def draw_bar(self, figure: Figure | SubFigure, axes: Axes, **options: Any) -> None:
         """Draw the colour bar, opaque as the maps are not, below the axes."""
@@ -58,15 +79,18 @@ def draw_faces(
     faces: Sequence[ExplainedFace],
     explanations: Explanations,
 ) -> None:
-    """Write a PNG with photograph, age map and gender map of each face (n, S, S, 3) uint8."""
+    """Write a PNG with a row for each face (n, S, S, 3) uint8.
+
+    The photograph; then for age and for gender its strongest superpixels, for and against, and the
+    map of all.
+    """
     scales = _scales(explanations.age_maps, explanations.gender_maps, percentile=99.5)
-    num_rows = -(-len(images) // _FACES_PER_ROW)
-    heights = [0.9, 2.65 * num_rows, 1.0]  # inches
+    heights = [0.9, 3.1 * len(images), 1.0]  # inches
     figure = Figure(figsize=(13, sum(heights)), layout="constrained", dpi=_DPI)
     head, body, foot = figure.subfigures(3, 1, height_ratios=heights, squeeze=False).ravel()
     _write_head(head, title, subtitle)
-    cells = body.subfigures(num_rows, _FACES_PER_ROW, squeeze=False, wspace=0.03).ravel()
-    for row, (cell, face) in enumerate(zip(cells, faces, strict=False)):
+    cells = body.subfigures(len(images), 1, squeeze=False).ravel()
+    for row, (cell, face) in enumerate(zip(cells, faces, strict=True)):
         maps = explanations.age_maps[row], explanations.gender_maps[row]
         r2 = explanations.age_r2[row], explanations.gender_r2[row]
         _draw_face(cell, images[row], face, maps, r2, scales)
@@ -86,20 +110,24 @@ def _draw_face(
 ) -> None:
     """Draw one face in its part of the sheet."""
     said = (
-        f"labelled {GENDERS[face.gender]}, aged {face.age}\n"
+        f"labelled {GENDERS[face.gender]}, aged {face.age}; "
         f"predicted {face.age_years:.1f} years, P(female) {face.gender_probability:.3f}"
     )
     cell.suptitle(said, fontsize=11)
-    photograph, *others = cell.subplots(1, 3)
+    photograph, *others = cell.subplots(1, 5)
     photograph.imshow(image)
     photograph.set_xlabel(face.file.split(".")[0], fontsize=8, color="0.4")
     _hide_ticks(photograph)
-    for axes, head, weights, fit, scale in zip(
-        others, ("age", "gender"), maps, r2, scales, strict=True
+    sides = (("older", "younger"), ("female", "male"))
+    for head, panels, (up, down), weights, fit, scale in zip(
+        ("age", "gender"), (others[:2], others[2:]), sides, maps, r2, scales, strict=True
     ):
-        scale.draw(axes, image, weights)
-        axes.set_xlabel(f"{head}, R² {fit:.2f}", fontsize=9)
-        _hide_ticks(axes)
+        scale.draw_strongest(panels[0], image, weights)
+        panels[0].set_xlabel(f"what speaks most for {up} and {down}", fontsize=9)
+        scale.draw(panels[1], image, weights)
+        panels[1].set_xlabel(f"{head}, R² {fit:.2f}", fontsize=9)
+        for axes in panels:
+            _hide_ticks(axes)
 
 
 def draw_regions(

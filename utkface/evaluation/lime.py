@@ -178,7 +178,8 @@ def region_table(explanations: Explanations) -> list[RegionWeight]:
 
     area_share is the region's part of the crop: one that matters more than its size has a larger
     share of the absolute weight, age_share and gender_share. age_years and gender_probability are
-    the mean sums of its signed weights. The shares of all regions sum to one.
+    the mean sums of its signed weights. The shares of all regions sum to one. The ranges hold the
+    shares of 80 of 100 faces, each face's own.
     """
     image_size = explanations.age_maps.shape[-1]
     region = region_of_pixels(image_size).ravel()
@@ -201,12 +202,24 @@ def region_table(explanations: Explanations) -> list[RegionWeight]:
         "age_years": sums(age),
         "gender_probability": sums(gender),
     }
+    age_ranges, gender_ranges = (
+        np.quantile([shares(np.abs(one)) for one in maps], (0.1, 0.9), axis=0).T
+        for maps in (explanations.age_maps, explanations.gender_maps)
+    )
     return [
         RegionWeight(
-            region=name, **{key: number_or_none(column[row]) for key, column in columns.items()}
+            region=name,
+            **{key: number_or_none(column[row]) for key, column in columns.items()},
+            age_range=_ends(age_ranges[row]),
+            gender_range=_ends(gender_ranges[row]),
         )
         for row, name in enumerate(REGIONS)
     ]
+
+
+def _ends(low_high: NDArray[np.float64]) -> tuple[float, float] | None:
+    low, high = low_high.tolist()
+    return (low, high) if np.isfinite(low_high).all() else None
 
 
 class _FusedModel:

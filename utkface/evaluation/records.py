@@ -187,6 +187,8 @@ class RegionWeight(Record):
     gender_share: float | None
     age_years: float | None
     gender_probability: float | None
+    age_range: tuple[float, float] | None = None  # of the share, 10th and 90th of 100 faces
+    gender_range: tuple[float, float] | None = None
 
 
 class ExplainedFace(Record):

@@ -220,6 +220,8 @@ def test_weight_in_one_region_is_that_regions_whole_share():
     assert rows["nose"].age_years == pytest.approx(len(nose) * 1.0)  # the mean of 3 and -1
     assert rows["eyes"].age_share == 0
     assert rows["nose"].gender_share is None  # nothing to share
+    assert rows["nose"].age_range == pytest.approx((1, 1))  # it is so on each face
+    assert rows["nose"].gender_range is None
 
 
 def test_cells_count_alike_though_their_pixels_differ():

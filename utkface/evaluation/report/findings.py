@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from utkface.evaluation.measures import MEASURES
-from utkface.evaluation.records import BaselineRow, Evaluation, Hardware, Pair, Row, Subject
+from utkface.evaluation.records import (
+    BaselineRow,
+    Evaluation,
+    Hardware,
+    Pair,
+    RegionWeight,
+    Row,
+    Subject,
+)
 from utkface.evaluation.report.text import show, show_duration, show_fields
 
 Judged = TypeVar("Judged", Row, BaselineRow)
@@ -110,6 +118,34 @@ def leak_sentence(evaluation: Evaluation) -> str | None:
         "have a copy of the same photograph in the training part, which flatters every number "
         "measured there. Published splits were drawn in the same way; nobody counted."
     )
+
+
+def region_sentences(regions: Sequence[RegionWeight]) -> list[str]:
+    """Say which regions of the face weigh most for each head, for their size, and how that varies.
+
+    Nothing where the shares are not known.
+    """
+    sentences = []
+    for head in ("age", "gender"):
+        shares = [
+            (
+                row.region,
+                row.area_share,
+                getattr(row, f"{head}_share"),
+                getattr(row, f"{head}_range"),
+            )
+            for row in regions
+        ]
+        known = [(name, area, share, ends) for name, area, share, ends in shares if area and share]
+        known.sort(key=lambda row: -row[2] / row[1])
+        parts = [
+            f"{name} ({100 * share:.0f} % of all effects on {100 * area:.0f} % of the picture"
+            + (f"; {100 * ends[0]:.0f} to {100 * ends[1]:.0f} % on 8 of 10 faces)" if ends else ")")
+            for name, area, share, ends in known[:2]
+        ]
+        if parts:
+            sentences.append(f"For {head}, what counts most for its size: {', then '.join(parts)}.")
+    return sentences
 
 
 def interval_sentence(row: Row) -> str | None:

@@ -1,10 +1,11 @@
 """What an evaluation says of itself: which row comes first, and its headline."""
 
-from utkface.evaluation.records import Row
+from utkface.evaluation.records import RegionWeight, Row
 from utkface.evaluation.report.findings import (
     find_headlines,
     headline_sentence,
     order_rows,
+    region_sentences,
 )
 
 
@@ -37,3 +38,17 @@ def test_the_headline_says_interval_protocol_and_seeds():
         "4.50 years on average (95 % interval 4.40 to 4.61) and right in gender for 94.6 % "
         "(94.0 to 95.1)."
     )
+
+
+def test_regions_are_ranked_by_what_they_weigh_for_their_size():
+    def region(name, area_share, age_share, age_range=None):
+        return RegionWeight(
+            region=name, area_share=area_share, age_share=age_share, gender_share=None,
+            age_years=0.0, gender_probability=0.0, age_range=age_range,
+        )  # fmt: skip
+
+    regions = [region("cheeks", 0.6, 0.5), region("eyes", 0.1, 0.3, (0.2, 0.45))]
+    assert region_sentences(regions) == [
+        "For age, what counts most for its size: eyes (30 % of all effects on 10 % of the picture; "
+        "20 to 45 % on 8 of 10 faces), then cheeks (50 % of all effects on 60 % of the picture)."
+    ]
