@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from utkface.data.splits import PROTOCOLS
+from utkface.evaluation.changes import describe_sides, draw_sides, find_one_sided
 from utkface.evaluation.evaluate import paired_difference
 from utkface.evaluation.measures import compare
 from utkface.evaluation.predictions import StoredPredictions, read_predictions
@@ -42,6 +43,12 @@ def main(arguments: list[str] | None = None) -> None:
         return
     for line in compare_models(a, b):
         print(line)
+    sides = find_one_sided(a, b)
+    for line in describe_sides(sides):
+        print(f"  {line}")
+    if options.sheets:
+        for path in draw_sides(a, b, sides, options.sheets, options.data):
+            print(path)
 
 
 def compare_models(a: StoredPredictions, b: StoredPredictions) -> list[str]:
@@ -129,6 +136,8 @@ def _show_groups(
         f"{len(before.faces):,} {before.part} faces, {before.protocol} split; groups of {path}\n"
     )
     _print_groups(table)
+    for line in gains_and_losses(table):
+        print(line)
     if found.part == before.part:
         print(
             "\nThe groups were chosen on these faces, so part of a gain may be regression to the "
@@ -136,6 +145,22 @@ def _show_groups(
         )
     if output:
         table.to_csv(output, index=False)
+
+
+def gains_and_losses(table: pd.DataFrame) -> list[str]:
+    """Return who gained and who lost, as far as the intervals of `compare_groups` show it."""
+    lines = []
+    for name, title, sign in (("age_mae", "age", -1), ("gender_accuracy", "gender", 1)):
+        low, high = sign * table[f"{name}_low"], sign * table[f"{name}_high"]
+        is_gain = np.minimum(low, high) > 0
+        is_loss = np.maximum(low, high) < 0
+        said = {"better": is_gain, "worse": is_loss, "not shown to differ": ~(is_gain | is_loss)}
+        parts = [
+            f"{words}: {', '.join(table.loc[chosen, 'group']) or 'nobody'}"
+            for words, chosen in said.items()
+        ]
+        lines.append(f"{title}, {'; '.join(parts)}")
+    return lines
 
 
 def _print_groups(table: pd.DataFrame) -> None:
@@ -167,6 +192,12 @@ def _parser() -> argparse.ArgumentParser:
         help="what training with the group weights of a file did, to whom; a is before, b after "
         f"(default file: {weights_file()})",
     )  # fmt: skip
+    parser.add_argument(
+        "--sheets", type=Path, metavar="FOLDER",
+        help="draw what both models look at on the faces that one alone gets right; the pictures "
+        "hold photographs",
+    )  # fmt: skip
+    parser.add_argument("--data", nargs="+", help="with --sheets: the faces, as of run_search.py")
     parser.add_argument("--output", type=Path, help="with --groups: also write the table, as CSV")
     return parser
 

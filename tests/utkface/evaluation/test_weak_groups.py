@@ -160,6 +160,20 @@ def test_the_effect_as_a_command(write, capsys, tmp_path):
     assert len(pd.read_csv(tmp_path / "effect.csv")) >= 5
 
 
+def test_losses_are_said_as_plainly_as_gains():
+    table = pd.DataFrame(
+        {
+            "group": ["old", "rest", "all"],
+            "age_mae_low": [-0.4, 0.1, -0.2], "age_mae_high": [-0.1, 0.3, 0.1],
+            "gender_accuracy_low": [-0.1, -0.1, -0.2], "gender_accuracy_high": [0.1, -0.05, 0.2],
+        }
+    )  # fmt: skip
+    assert compare.gains_and_losses(table) == [
+        "age, better: old; worse: rest; not shown to differ: all",
+        "gender, better: nobody; worse: rest; not shown to differ: old, all",
+    ]
+
+
 def test_different_faces_are_not_compared(write):
     before, after = write("before"), write("after")
     table = pd.read_parquet(after / "predictions.parquet")
