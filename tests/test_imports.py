@@ -182,3 +182,14 @@ def test_opening_a_run_loads_no_plotting_library():
         "sys.exit('matplotlib' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_a_search_that_is_not_there_is_told_before_anything_slow_loads(tmp_path):
+    code = (
+        "import sys, tune.retrain_best as command\n"
+        "from utkface.io import UserError\n"
+        f"try: command.main(['--results', {str(tmp_path)!r}])\n"
+        "except UserError as error: assert 'no search of yours' in str(error)\n"
+        "sys.exit(any(name in sys.modules for name in ('ray', 'torch', 'pandas')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -29,7 +29,10 @@ def main(arguments: list[str] | None = None) -> int:
         return resume(folder, given)
     options = RetrainOptions(**vars(given))
     check_paths(options.data, options.weights)
-    what = " ".join(options.config or [options.search or "the best of your newest search"])
+    from tune.retrain.finalists import find_search
+
+    search = find_search(options)
+    what = search.path.name if search else " ".join(options.config or [])
     print(labelled("begin", f"training {what} again"), flush=True)
     from tune.retrain.run import start
 

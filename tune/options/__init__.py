@@ -16,6 +16,8 @@ from utkface.io import UserError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROTOCOLS = ("grouped", "random")
+WANDB_MODES = ("online", "offline", "disabled")
+WANDB_HELP = "default: online with an API key, else offline"
 _DECLARED = "declared"
 
 

@@ -3,8 +3,7 @@
 import argparse
 from dataclasses import dataclass
 
-from tune.options import PROTOCOLS, Options, add_options, option
-from tune.options.search import WANDB_HELP, WANDB_MODES
+from tune.options import PROTOCOLS, WANDB_HELP, WANDB_MODES, Options, add_options, option
 from utkface.io import UserError
 
 PARTS = ("test", "validation")

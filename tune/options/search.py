@@ -4,7 +4,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from tune.options import PROTOCOLS, Options, add_options, option
+from tune.options import PROTOCOLS, WANDB_HELP, WANDB_MODES, Options, add_options, option
 from tune.spaces.objectives import DEFAULT_OBJECTIVES, OBJECTIVES, check_objectives
 from utkface.io import UserError
 
@@ -17,8 +17,6 @@ SCHEDULERS = {
     "median": "stops clearly poor trials alone: good for few trials and noisy curves",
     "none": "every trial runs to its end: good for finding out what first epochs tell",
 }
-WANDB_MODES = ("online", "offline", "disabled")
-WANDB_HELP = "default: online with an API key, else offline"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import field_validator
@@ -10,6 +11,7 @@ from tune.options.retrain import RetrainOptions
 from tune.records.files import Measured, Record
 from tune.records.search import Confirmed, FacesRecord, HardwareRecord, RunRecord
 from tune.spaces.objectives import Settings
+from utkface.config import TrainConfig
 
 #: Why a model is trained: to be the result; or, without the validation part, to learn from it how
 #: far predictions stray (`utkface.intervals`).
@@ -104,3 +106,11 @@ class BestRecord(Best):
 
     order: str = ""  # of the finalists
     finalists: list[Best]
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A configuration to retrain, before epochs, image size and seed are set."""
+
+    label: str
+    config: TrainConfig

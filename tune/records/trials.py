@@ -7,11 +7,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from tune.spaces.objectives import SCORE, Metrics, Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: States in the order in which people ask for them, and how they are called on screens and pages.
 STATES = {
@@ -136,7 +137,7 @@ def _same(first: Any, second: Any) -> bool:
     return bool(first == second or both_nan)
 
 
-def trials_table(records: Sequence[TrialRecord]) -> pd.DataFrame:
+def trials_table(records: Sequence[TrialRecord]) -> "pd.DataFrame":
     """Return one row per trial, by number: how it went, and every setting that varied.
 
     Score and metrics are those of the last epoch; `best_epoch` and `best_epoch_score` say where
@@ -157,6 +158,8 @@ def trials_table(records: Sequence[TrialRecord]) -> pd.DataFrame:
         for record in records
     ]
     columns = [*_outcome(_EMPTY), *settings, *params]
+    import pandas as pd  # slow, and whoever only reads records writes no table
+
     table = pd.DataFrame(rows, columns=columns)
     for name in columns:
         values = [row[name] for row in rows if row[name] is not None]

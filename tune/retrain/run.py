@@ -36,7 +36,8 @@ from tune.records.run_folder import FAILED, FINISHED, INTERRUPTED, RUNNING, Retr
 from tune.records.trials import TrialRecord
 from tune.retrain.evaluate import evaluate
 from tune.retrain.models import RetrainStudy, training_rows
-from tune.retrain.plan import Plan, prepare, prepare_resumed
+from tune.retrain.plan import Plan
+from tune.retrain.prepare import prepare, prepare_resumed
 from tune.spaces.objectives import Metrics, Settings
 from tune.tracking.wandb_logger import WandbLogger, resolve_mode
 from utkface.config import TRAINING_VERSION, TrainConfig

@@ -8,7 +8,7 @@ import pytest
 from tune.options.retrain import RetrainOptions
 from tune.records.run_folder import FINISHED, SearchFolder
 from tune.records.trials import pareto_front
-from tune.retrain.plan import find_finalists, find_search
+from tune.retrain.finalists import find_finalists, find_search
 from tune.study.store import open_study, study_records
 
 OBJECTIVES = ("age_mae", "gender_error", "worst_group_mae")

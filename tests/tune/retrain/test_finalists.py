@@ -6,7 +6,7 @@ import pytest
 from search_spaces.common import REFERENCE, REFERENCE_SETTINGS
 from tune.options.retrain import RetrainOptions
 from tune.records.run_folder import SearchFolder
-from tune.retrain.plan import describe_search, find_finalists, find_search
+from tune.retrain.finalists import describe_search, find_finalists, find_search
 from utkface.config import TrainConfig
 from utkface.io import UserError
 

@@ -1,0 +1,122 @@
+"""From the options of a retraining to its plan: found, loaded and checked, nothing written."""
+
+import dataclasses
+from pathlib import Path
+
+from tune.console import labelled
+from tune.options.retrain import RetrainOptions
+from tune.records.retrain import Finalist, RetrainRecord
+from tune.records.run_folder import SearchFolder
+from tune.retrain.finalists import describe_search, find_finalists, find_search
+from tune.retrain.plan import Plan
+from utkface.config import TrainConfig
+from utkface.data import Faces, find_source, load_faces, make_split
+from utkface.io import UserError
+from utkface.model import build_model
+
+
+def prepare(options: RetrainOptions) -> Plan:
+    """Find, load and check everything; raises `UserError` for whatever is wrong."""
+    search = find_search(options)
+    searched = search.record if search else None
+    finalists = [
+        Finalist(finalist.label, _with_options(finalist.config, options))
+        for finalist in find_finalists(options, search)
+    ]
+    if len({finalist.label for finalist in finalists}) < len(finalists):
+        raise UserError("two configurations of --config have one name; rename one of the files")
+    then = searched.options if searched else None
+    decided = dataclasses.replace(
+        options,
+        search=searched.name if searched else None,
+        weights=options.weights
+        or _weights_here(then.weights if then else None, finalists[0].config),
+        data=options.data or _data_here(then.data if then else None),
+    )
+    if search is not None:
+        print(labelled("search", describe_search(search)))
+    plan = _load(decided, finalists)
+    if search is not None:
+        _refuse_other_faces(search, plan.faces)
+    return plan
+
+
+def prepare_resumed(options: RetrainOptions, record: RetrainRecord) -> Plan:
+    """Prepare to go on from ``retrain.json``: neither search nor configuration files are needed.
+
+    Raises `UserError` for whatever is wrong.
+    """
+    finalists = [
+        Finalist(entry.label, TrainConfig.from_dict(entry.config)) for entry in record.finalists
+    ]
+    plan = _load(options, finalists)
+    if plan.faces.fingerprint != record.data.fingerprint:
+        raise UserError(
+            f"the faces have changed since {record.name} began; give the old ones "
+            "with --data, or start a new retraining"
+        )
+    return plan
+
+
+def _load(options: RetrainOptions, finalists: list[Finalist]) -> Plan:
+    """Load the faces and split them; ``options`` name the weights."""
+    sizes = {finalist.config.image_size for finalist in finalists}
+    if len(sizes) > 1:
+        raise UserError(
+            f"the configurations are for images of {' and '.join(map(str, sorted(sizes)))} px; "
+            "give one size for all with --image-size"
+        )
+    weights = options.weights
+    assert weights is not None
+    for finalist in finalists:  # downloads them once, for all workers of this machine
+        build_model(finalist.config, weights)
+    faces = load_faces(options.data or find_source(), sizes.pop())
+    splits = {protocol: make_split(faces.table, protocol) for protocol in options.splits}
+    return Plan(options, finalists, faces, splits, weights)
+
+
+def _weights_here(recorded: str | None, config: TrainConfig) -> str:
+    """Return the weights that a search began with, or torchvision's where its file is not here."""
+    if recorded in (None, "imagenet", "none") or Path(recorded).is_file():
+        return recorded or "imagenet"
+    try:
+        build_model(config, "imagenet")
+    except UserError as error:
+        raise UserError(
+            f"the weights {recorded} that the search began with are not on this machine; give "
+            "them with --weights PATH"
+        ) from error
+    print(labelled("weights", f"{recorded} of the search is not here; torchvision's are taken"))
+    return "imagenet"
+
+
+def _data_here(recorded: list[str] | None) -> list[str] | None:
+    """Return where a search had its faces from, or None, for this machine's, if that is gone."""
+    if recorded is None or recorded in (["demo"], ["kaggle"]) or all(map(_exists, recorded)):
+        return recorded
+    print(labelled("data", f"{' '.join(recorded)} of the search is not here; this machine's then"))
+    return None
+
+
+def _exists(path: str) -> bool:
+    return Path(path).exists()
+
+
+def _with_options(config: TrainConfig, options: RetrainOptions) -> TrainConfig:
+    """Return a configuration at the image size and for the epochs that were asked for."""
+    asked = {
+        "epochs": options.epochs,
+        "image_size": options.image_size,
+        "initial_image_size": options.initial_image_size,
+    }
+    return config.replace(**{name: value for name, value in asked.items() if value is not None})
+
+
+def _refuse_other_faces(search: SearchFolder, faces: Faces) -> None:
+    then = search.record.data
+    if then.fingerprint != faces.fingerprint:
+        raise UserError(
+            f"{search.path.name} searched {then.num_faces} faces from {then.source}, but "
+            f"{faces.source} holds {len(faces.table)} others or changed ones; give the old faces "
+            f"with --data, or train on these with --config {search.path / 'best.json'}"
+        )
