@@ -1,6 +1,7 @@
 """Arrows between the rooms go one way: tune -> search_spaces -> utkface.config, tune -> utkface."""
 
 import ast
+import os
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -182,6 +183,18 @@ def test_opening_a_run_loads_no_plotting_library():
         "sys.exit('matplotlib' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_faces_that_are_not_there_are_told_before_anything_slow_loads(tmp_path):
+    code = (
+        "import sys, tune.run_search as command\n"
+        "from utkface.io import UserError\n"
+        f"try: command.main(['--space', 'quick', '--results', {str(tmp_path)!r}])\n"
+        "except UserError as error: assert 'no such data: nowhere' in str(error)\n"
+        "sys.exit(any(name in sys.modules for name in ('ray', 'torch')))"
+    )
+    command, named = [sys.executable, "-c", code], {**os.environ, "UTKFACE_DATA": "nowhere"}
+    assert subprocess.run(command, cwd=ROOT, env=named, check=False).returncode == 0
 
 
 def test_a_search_that_is_not_there_is_told_before_anything_slow_loads(tmp_path):

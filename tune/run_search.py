@@ -43,6 +43,11 @@ def main(arguments: list[str] | None = None) -> int:
     check_paths(options.data, options.weights)
     budget = f"{options.num_trials} trials of up to {options.max_epochs} epochs"
     print(labelled("begin", f"{options.space}, {budget} at {options.image_size} px"), flush=True)
+    if options.data is None:  # what nobody named may not be there either
+        from utkface.data import find_source
+
+        source = find_source()
+        check_paths([str(source)] if isinstance(source, str | Path) else map(str, source), None)
     if dry_run:
         from tune.search.dry_run import explain
 

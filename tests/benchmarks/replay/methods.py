@@ -35,7 +35,7 @@ Build = Callable[[int], tuple[Source, Policy]]  # for a replay's seed
 #: Policies that are tried with samplers as well.
 CANDIDATES = (
     "cut at 1, best third", "cut at 2, best quarter", "ASHA 1, η 3", "promotion 1, η 3",
-    "1 epoch of 24, the best 4", "extrapolation at 2, 4",
+    "1 epoch of 24, the best 4", "extrapolation at 2, 4", "ASHA 3, η 3",
 )  # fmt: skip
 
 
@@ -113,6 +113,7 @@ class Bench:
             "points, random": study("random", rules[RANDOM], points=True),
             f"points, random, {ours}": study("random", rules[ours], points=True),
             f"points, near points × 8, TPE, {ours}": study("tpe", rules[ours], True, near=8),
+            f"points, near points × 8, GP, {ours}": study("gp", rules[ours], True, near=8),
             f"points, near points, {ours}": study("random", rules[ours], True, near=10**9),
         }
         for rule in CANDIDATES:
