@@ -3,13 +3,10 @@
 Everything that the user may have got wrong is checked before a run folder is made.
 """
 
-import contextlib
 import sys
-import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 
 import ray
 
@@ -23,14 +20,15 @@ from tune.execution.reporting import Callback, RunStart
 from tune.execution.session import SearchSession, interruptible
 from tune.execution.trainable import TrialJob, face_trainable, trial_job
 from tune.options.search import SearchOptions
-from tune.records.provenance import list_code_changes, now, refuse_other_training
+from tune.records.provenance import list_code_changes, refuse_other_training
 from tune.records.run_folder import FAILED, FINISHED, INTERRUPTED, RUNNING, SearchFolder
 from tune.records.search import CheckpointsRecord, SearchRecord, Status, WarmStart
-from tune.records.trials import TrialRecord, rank_complete
+from tune.records.trials import rank_complete
 from tune.report.page import write_report
 from tune.search import confirm
 from tune.search.prepare import Prepared, describe_search, join, prepare
 from tune.search.warm_start import known_trials, plan_warm_start, read_runs
+from tune.search.writer import RecordWriter
 from tune.spaces.space import describe_change
 from tune.study.study import SEARCH_ROWS, SearchStudy
 from tune.tracking.wandb_logger import WandbLogger, resolve_mode
@@ -284,42 +282,3 @@ def _exit_status(study: SearchStudy, session: SearchSession, status: Status) -> 
     if session.interrupted:
         return 130
     return 0 if rank_complete(study.records()) else 1
-
-
-class RecordWriter(Callback):
-    """Keeps ``search.json`` and the tables up to date, so that a search is readable at any time."""
-
-    def __init__(self, folder: SearchFolder, search: SearchRecord, study: SearchStudy) -> None:
-        self._folder, self._search, self._study = folder, search, study
-        self._start_s = time.monotonic() - search.wall_s  # of earlier sessions
-
-    def search_started(self, start: RunStart) -> None:
-        """Write that the search is running."""
-        self._folder.write_record(self._search)
-
-    def trial_ended(self, record: TrialRecord) -> None:
-        """Write the tables anew."""
-        self._search.wall_s = round(time.monotonic() - self._start_s, 1)
-        with contextlib.suppress(UserError):  # a full disk: the end of the search will tell
-            self._folder.write_record(self._search)
-            self._folder.write_tables(self._study.records(), self._study.objectives)
-
-    @contextlib.contextmanager
-    def kept_if_the_disk_is_full(self) -> Iterator[None]:
-        """Say as much as a full disk lets be said of a search that ends because of it."""
-        try:
-            yield
-        except UserError:
-            with contextlib.suppress(UserError, OSError):
-                self.finish(INTERRUPTED)
-            raise
-
-    def finish(self, status: Status) -> Path:
-        """Write everything that follows from the study; return the report's path."""
-        wall_s = round(time.monotonic() - self._start_s, 1)
-        self._search.status, self._search.ended, self._search.wall_s = status, now(), wall_s
-        records = self._study.records()
-        self._folder.write_record(self._search)
-        self._folder.write_tables(records, self._study.objectives, self._search.confirmation)
-        report = self._folder.path / "report.html"
-        return write_report(self._search, records, self._study.study, report)
