@@ -12,9 +12,7 @@ from utkface.io import UserError
 SAMPLERS = ("tpe", "random", "gp", "nsga2")
 #: Rules of early stopping (`tune.study.stopping`), and what each is good for.
 SCHEDULERS = {
-    "asha": "saves most: good where a trial's first epochs tell how it ends",
-    "hyperband": "asha for most trials, later or no judgement for some: good for slow starters",
-    "median": "stops clearly poor trials alone: good for few trials and noisy curves",
+    "asha": "at a rung only the best so far go on: finds good trials soonest",
     "none": "every trial runs to its end: good for finding out what first epochs tell",
 }
 
@@ -77,9 +75,7 @@ class SearchOptions(Options):
     grace: int | None = option(
         "search", "the first epoch judged (default: max-epochs / 4)", None, same=True, at_least=1
     )
-    reduction_factor: int = option(
-        "search", "asha, hyperband: 1 in so many goes on", 3, same=True, at_least=2
-    )
+    reduction_factor: int = option("search", "asha: 1 in so many goes on", 3, same=True, at_least=2)
     seed: int = option("search", "", 0, same=True)
     warm_start: str | None = option(
         "search", "begin with what earlier searches learned", None, same=True, metavar="RUN[,RUN]"

@@ -58,10 +58,7 @@ def _stopping(search: SearchRecord) -> str:
     scheduler, epochs = search.scheduler, search.rungs
     if not epochs:
         return scheduler
-    if scheduler == "median":
-        return f"median, the clearly poor end after epochs {epochs[0]} to {epochs[-1]}"
-    within = " of its bracket" if scheduler == "hyperband" else ""
-    goes_on = f"1 in {search.reduction_factor}{within} goes on"
+    goes_on = f"1 in {search.reduction_factor} goes on"
     return f"{scheduler}, {goes_on} after epochs {', '.join(map(str, epochs))}"
 
 

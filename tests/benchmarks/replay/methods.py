@@ -19,13 +19,14 @@ from replay.policies import (
     Rounds,
     Stopping,
 )
+from replay.rules import Hyperband, Median
 from replay.simulator import History, Policy, Source, simulate
 from replay.sources import StockRay, Study, Table
 from replay.surrogate import Measured, Surrogate
 from tune.options.search import SearchOptions
 from tune.study.near_points import NearPoints
 from tune.study.samplers import make_sampler
-from tune.study.stopping import Asha, NeverStop, make_rule
+from tune.study.stopping import Asha, NeverStop
 
 NUM_STARTUP_TRIALS = 8  # of TPE; a search takes 5 to 10, by its size
 RANDOM = "random"
@@ -44,9 +45,6 @@ def policies(max_epochs: int) -> dict[str, Callable[[], Policy]]:
     options = SearchOptions(space="everything", max_epochs=max_epochs)
     grace, factor = options.grace_epochs, options.reduction_factor
 
-    def stopping(scheduler: str) -> Callable[[], Policy]:
-        return lambda: Stopping(make_rule(scheduler, max_epochs, grace, factor))
-
     def cut(epoch: int, factor: int) -> Asha:
         rule = Asha(max_epochs, epoch, factor)
         rule.epochs = [epoch]
@@ -58,9 +56,9 @@ def policies(max_epochs: int) -> dict[str, Callable[[], Policy]]:
 
     return {
         RANDOM: lambda: Stopping(NeverStop()),
-        f"ASHA {grace}, η {factor} (ours)": stopping("asha"),
-        "hyperband (ours)": stopping("hyperband"),
-        "median (ours)": stopping("median"),
+        f"ASHA {grace}, η {factor} (ours)": lambda: Stopping(Asha(max_epochs, grace, factor)),
+        "hyperband 2, η 3": lambda: Stopping(Hyperband(max_epochs, 2, 3)),
+        "median from 2": lambda: Stopping(Median(max_epochs, 2)),
         "ASHA 1, η 2": lambda: Stopping(Asha(max_epochs, 1, 2)),
         "ASHA 1, η 3": lambda: Stopping(Asha(max_epochs, 1, 3)),
         "ASHA 1, η 4": lambda: Stopping(Asha(max_epochs, 1, 4)),

@@ -83,8 +83,6 @@ def test_texts_from_outside_are_escaped(make_search, write, tmp_path):
     ("scheduler", "rungs", "words"),
     [
         ("asha", [1, 3], "asha, 1 in 3 goes on after epochs 1, 3"),
-        ("hyperband", [1, 3], "hyperband, 1 in 3 of its bracket goes on after epochs 1, 3"),
-        ("median", [1, 2, 3, 4, 5], "median, the clearly poor end after epochs 1 to 5"),
         ("none", [], "early stopping none"),
     ],
 )

@@ -27,7 +27,7 @@ def test_fairness_ends_with_a_front_in_its_report_and_on_the_screen(tmp_path, st
     results, log = tmp_path / "results", tmp_path / "log.txt"
     process = start_search(
         "--space", "fairness", "--data", "demo", "--weights", "none", "--image-size", 32,
-        "--fraction", 0.5, "--num-trials", 8, "--max-epochs", 2, "--scheduler", "hyperband",
+        "--fraction", 0.5, "--num-trials", 8, "--max-epochs", 2,
         "--wandb", "disabled", "--results", results, log=log,
     )  # fmt: skip
     wait_for_a_complete_trial(process, log)
