@@ -24,7 +24,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import optuna
 from curves import FOLDER, read_curves
-from replay.methods import RANDOM, Bench
+from replay.methods import OURS, RANDOM, Bench
 from replay.simulator import History
 from replay.surrogate import Measured, Surrogate
 
@@ -128,10 +128,10 @@ def compare(results: dict[str, Replays], budget: int, budgets: list[int], num_wo
 
 #: What the pictures show.
 SHOWN = (
-    RANDOM, "ASHA 2, η 3 (ours)", "cut at 2, best quarter", "promotion 1, η 3",
-    "1 epoch of 24, the best 4", "extrapolation at 2, 4",
+    RANDOM, "ASHA 3, η 3 (ours)", "ASHA 1, η 2", "promotion 1, 2, 4, η 2", "hyperband 2, η 3",
+    "1 epoch of 24, the best 4", "extrapolation at 1 to 7",
     "Optuna TPE + SuccessiveHalvingPruner", "Optuna TPE + HyperbandPruner",
-    "Ray OptunaSearch + ASHAScheduler", "ours today: points, TPE, ASHA", "TPE, ASHA 2, η 3 (ours)",
+    "Ray OptunaSearch + ASHAScheduler", "TPE, ASHA 3, η 3 (ours)", "points, random", OURS,
 )  # fmt: skip
 
 

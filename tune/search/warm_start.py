@@ -27,8 +27,6 @@ from tune.study.past_runs import PastRun, read_run
 from utkface.config import SET_BY_COMMAND, TrainConfig
 from utkface.io import UserError
 
-#: The samplers that learn from trials which their study does not hold (`InformedSampler`).
-LEARNING_SAMPLERS = ("tpe", "gp")
 #: At most so many configurations of earlier searches are tried first.
 NUM_POINTS = 3
 _NUM_NAMES = 4  # of fields that are listed by name
@@ -56,7 +54,7 @@ def plan_warm_start(runs: Sequence[PastRun], prepared: Prepared) -> WarmStart:
     sorted_runs = []
     for run in runs:
         differences = run.search.conditions.differences(prepared.conditions)
-        if options.sampler not in LEARNING_SAMPLERS:
+        if options.sampler == "random":
             differences.append(f"the {options.sampler} sampler learns from no other search")
         sorted_runs.append(_Sorted(run, prepared, differences))
     known = [entry for each in sorted_runs for entry in each.known]

@@ -1,8 +1,8 @@
 """Optuna's samplers by their names on the command line.
 
-What they learn from a trial that was stopped early depends on the objectives. With one, TPE takes
-its last value. With several it has no value: TPE counts it among the trials to keep away from, and
-NSGA-II and GP leave it out, so they learn from complete trials alone.
+TPE learns from a trial that was stopped early too: with one objective from its last value; with
+several it has none, and counts among the trials to keep away from. Gaussian processes lost on the
+curves of ``results/curves``: they learn from complete trials alone.
 
 What a sampler is shown: not the study itself, but what it should learn from.
 
@@ -18,14 +18,11 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tune.spaces.objectives import Settings
-
-#: Trials of one generation of NSGA-II. Optuna's 50 would make most searches a random one.
-POPULATION_SIZE = 8
 
 
 def make_sampler(name: str, seed: int, num_startup_trials: int) -> BaseSampler:
@@ -34,10 +31,6 @@ def make_sampler(name: str, seed: int, num_startup_trials: int) -> BaseSampler:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         if name == "random":
             return RandomSampler(seed=seed)
-        if name == "gp":
-            return GPSampler(seed=seed, n_startup_trials=num_startup_trials)
-        if name == "nsga2":
-            return NSGAIISampler(seed=seed, population_size=POPULATION_SIZE)
         assert name == "tpe"
         return TPESampler(
             seed=seed,
@@ -104,30 +97,22 @@ class InformedSampler(BaseSampler):
         # Samplers find the trial that they sample for by its number: all must stand at their place.
         shown = optuna.create_study(directions=study.directions)
         trials = study.get_trials(deepcopy=False)
-        complete = [t.values for t in [*trials, *self._known] if t.state == TrialState.COMPLETE]
-        worst = [max(values) for values in zip(*complete, strict=True)]
         own = [
-            _as_worst(trial, self._sampler, worst)
-            if trial.number in self._diverged
-            else _without_attributes(trial)
+            _as_worst(trial) if trial.number in self._diverged else _without_attributes(trial)
             for trial in trials
         ]
         shown.add_trials([*own, *self._known])
         return shown
 
 
-def _as_worst(trial: FrozenTrial, sampler: BaseSampler, worst: list[float]) -> FrozenTrial:
-    """Return a trial that diverged as a sampler takes it for the worst of all.
+def _as_worst(trial: FrozenTrial) -> FrozenTrial:
+    """Return a trial that diverged as TPE takes it for the worst of all.
 
     TPE ranks complete trials first, then those stopped early by how far they came, those without
-    any value last. A Gaussian process looks at complete trials alone, and needs a number.
+    any value last.
     """
-    complete = isinstance(sampler, GPSampler) and bool(worst)
     return create_trial(
-        state=TrialState.COMPLETE if complete else TrialState.PRUNED,
-        values=worst if complete else None,
-        params=trial.params,
-        distributions=trial.distributions,
+        state=TrialState.PRUNED, params=trial.params, distributions=trial.distributions
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import optuna
 from optuna.pruners import HyperbandPruner, SuccessiveHalvingPruner
-from optuna.samplers import TPESampler
+from optuna.samplers import GPSampler, TPESampler
 
 from replay.policies import (
     Asking,
@@ -30,13 +30,14 @@ from tune.study.stopping import Asha, NeverStop
 
 NUM_STARTUP_TRIALS = 8  # of TPE; a search takes 5 to 10, by its size
 RANDOM = "random"
+OURS = "ours: points, near points × 8, TPE, ASHA"
 
 Build = Callable[[int], tuple[Source, Policy]]  # for a replay's seed
 
 #: Policies that are tried with samplers as well.
 CANDIDATES = (
     "cut at 1, best third", "cut at 2, best quarter", "ASHA 1, η 3", "promotion 1, η 3",
-    "1 epoch of 24, the best 4", "extrapolation at 2, 4", "ASHA 3, η 3",
+    "1 epoch of 24, the best 4", "extrapolation at 2, 4", "ASHA 2, η 3", "ASHA 3, η 2",
 )  # fmt: skip
 
 
@@ -63,7 +64,8 @@ def policies(max_epochs: int) -> dict[str, Callable[[], Policy]]:
         "ASHA 1, η 3": lambda: Stopping(Asha(max_epochs, 1, 3)),
         "ASHA 1, η 4": lambda: Stopping(Asha(max_epochs, 1, 4)),
         "ASHA 2, η 2": lambda: Stopping(Asha(max_epochs, 2, 2)),
-        "ASHA 3, η 3": lambda: Stopping(Asha(max_epochs, 3, 3)),
+        "ASHA 2, η 3": lambda: Stopping(Asha(max_epochs, 2, 3)),
+        "ASHA 3, η 2": lambda: Stopping(Asha(max_epochs, 3, 2)),
         "cut at 1, best third": lambda: Stopping(cut(1, 3)),
         "cut at 2, best third": lambda: Stopping(cut(2, 3)),
         "cut at 2, best quarter": lambda: Stopping(cut(2, 4)),
@@ -104,13 +106,13 @@ class Bench:
             "Optuna TPE + SuccessiveHalvingPruner": self._optuna(SuccessiveHalvingPruner()),
             "Optuna TPE + HyperbandPruner": self._optuna(HyperbandPruner(1, self.num_epochs)),
             "Ray OptunaSearch + ASHAScheduler": self._ray(grace=1, factor=4),
-            "ours today: points, TPE, ASHA": study("tpe", rules[ours], points=True),
+            f"points, TPE, {ours}": study("tpe", rules[ours], points=True),
             f"TPE, {ours}": study("tpe", rules[ours]),
             "TPE": study("tpe", rules[RANDOM]),
             "GP": study("gp", rules[RANDOM]),
             "points, random": study("random", rules[RANDOM], points=True),
             f"points, random, {ours}": study("random", rules[ours], points=True),
-            f"points, near points × 8, TPE, {ours}": study("tpe", rules[ours], True, near=8),
+            OURS: study("tpe", rules[ours], True, near=8),
             f"points, near points × 8, GP, {ours}": study("gp", rules[ours], True, near=8),
             f"points, near points, {ours}": study("random", rules[ours], True, near=10**9),
         }
@@ -161,6 +163,8 @@ class Bench:
             inner_seed = (seed * 1_000_003 + num_trials) % 2**31
             if near is not None and num_trials < near:
                 return NearPoints(self.points, inner_seed)
+            if sampler == "gp":
+                return GPSampler(seed=inner_seed, n_startup_trials=NUM_STARTUP_TRIALS)
             return make_sampler(sampler, inner_seed, NUM_STARTUP_TRIALS)
 
         return lambda seed: (

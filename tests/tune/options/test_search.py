@@ -50,7 +50,7 @@ def test_impossible_values_are_told_with_what_is_allowed(change, flag):
 
 
 def test_the_first_judgement_comes_after_a_quarter_of_the_budget_unless_told():
-    for max_epochs, grace in [(1, 1), (4, 1), (8, 2), (12, 3), (30, 7)]:
+    for max_epochs, grace in [(1, 1), (2, 1), (4, 2), (8, 3), (12, 4), (30, 11)]:
         assert SearchOptions(space="loss", max_epochs=max_epochs).grace_epochs == grace
     assert SearchOptions(space="loss", max_epochs=30, grace=2).grace_epochs == 2
 

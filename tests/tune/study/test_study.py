@@ -113,7 +113,7 @@ def test_rungs_stand_after_a_restart(reopen):
     assert run(reopen(scheduler="none"), 9.0)[1] == TrialState.COMPLETE
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "gp"])
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_suggestions_depend_on_the_study_alone(tmp_path, space, sampler):
     """A driver restarted before every trial suggests what an uninterrupted one does."""
 
@@ -165,8 +165,7 @@ def test_a_driver_killed_while_it_told_of_a_divergence_has_told_it(reopen, monke
     assert (first.state, first.reason) == ("PRUNED", "the loss is nan")
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "gp"])
-def test_a_sampler_stays_away_from_where_trials_diverge(tmp_path, sampler):
+def test_the_sampler_stays_away_from_where_trials_diverge(tmp_path):
     """Rates above 8e-3 diverge: of the last 18 of 24 trials, few still try one."""
     path = tmp_path / "rates.py"
     path.write_text(
@@ -178,7 +177,7 @@ def test_a_sampler_stays_away_from_where_trials_diverge(tmp_path, sampler):
     def num_diverged(seed, tell):
         study = SearchStudy(
             tmp_path / f"{tell}-{seed}.journal", space, {**FIXED, "epochs": 1, "seed": seed},
-            sampler=sampler, scheduler="none", num_startup_trials=5,
+            scheduler="none", num_startup_trials=5,
         )  # fmt: skip
         diverged = []
         for _ in range(24):
