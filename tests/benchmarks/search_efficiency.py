@@ -7,7 +7,8 @@ Searches run over ``results/curves`` with simulated workers and the measured sec
 From the table, configurations are drawn at random, so only rules of early stopping differ; from the
 surrogate, samplers too. Prints for each method how far it is on average behind the best random
 trial of the table (regret), and how long it takes to reach what random search reaches at the
-budget's end, as a share of random search's time, with a 95 % interval (bootstrap over replays).
+budget's end, as a share of random search's time, with a 95 % interval (bootstrap over replays); the
+same for this project's search against each other method.
 ``--write`` keeps what is printed, and a picture, under ``results/curves``.
 """
 
@@ -126,6 +127,25 @@ def compare(results: dict[str, Replays], budget: int, budgets: list[int], num_wo
     return "\n".join(lines)
 
 
+def compare_peers(
+    results: dict[str, Replays], budget: int, budgets: list[int], num_workers: int
+) -> str:
+    """Return when ours has reached what each peer reaches at the budget's end, as a share of that.
+
+    With its 95 % interval; nothing where ours was not replayed.
+    """
+    if OURS not in results:
+        return ""
+    end = moment(budget, budgets, num_workers)
+    lines = [f"| {OURS}, against | time to its end |", "| --- | --- |"]
+    for name, replays in results.items():
+        if name != OURS:
+            ratio = time_ratio(results[OURS].regrets, replays.regrets, end)
+            shown = ["never" if math.isinf(x) else f"{x:.2f}" for x in ratio]
+            lines.append(f"| {name} | {shown[0]} ({shown[1]} to {shown[2]}) |")
+    return "\n".join(lines)
+
+
 #: What the pictures show.
 SHOWN = (
     RANDOM, "ASHA 3, η 3 (ours)", "ASHA 1, η 2", "promotion 1, 2, 4, η 2", "hyperband 2, η 3",
@@ -215,8 +235,12 @@ def main() -> None:
                     f"## {source.capitalize()}, {num_workers} workers, {budget} trials of random "
                     f"search ({given.seeds} replays)"
                 )
-                parts += [title, compare(results, budget, given.budgets, num_workers)]
-                print("\n\n".join(["", *parts[-2:]]), flush=True)
+                tables = [
+                    table(results, budget, given.budgets, num_workers)
+                    for table in (compare, compare_peers)
+                ]
+                parts += [title, *filter(None, tables)]
+                print("\n\n".join(["", title, *filter(None, tables)]), flush=True)
             if given.write:
                 shown = {name: r for name, r in results.items() if name in SHOWN} or results
                 path = FOLDER / f"{source}_{num_workers}_workers.svg"

@@ -281,3 +281,16 @@ def test_a_noisier_metric_has_the_larger_error():
     assert table.loc["score", "error"] == pytest.approx(1 / 500**0.5, rel=0.2)
     assert table.loc["score", "paired error"] == pytest.approx((2 / 500) ** 0.5, rel=0.2)
     assert table.loc["quiet", "error / SD"] < table.loc["score", "error / SD"] / 5
+
+
+def test_ours_is_set_against_each_peer():
+    def falls_at(moment: int) -> search_efficiency.Replays:
+        regrets = np.ones((30, 101))
+        regrets[:, moment:] = 0
+        return search_efficiency.Replays(regrets, np.zeros(30), np.zeros(30), 1.0, 0)
+
+    results = {search_efficiency.OURS: falls_at(30), "peer": falls_at(60), "other": falls_at(30)}
+    table = search_efficiency.compare_peers(results, 24, [24], num_workers=1).splitlines()
+    end = search_efficiency.moment(24, [24], 1)
+    assert table[2] == "| peer | {0:.2f} ({0:.2f} to {0:.2f}) |".format(30 / end)
+    assert search_efficiency.compare_peers({"peer": falls_at(60)}, 24, [24], 1) == ""
