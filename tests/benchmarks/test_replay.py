@@ -285,7 +285,7 @@ def test_a_noisier_metric_has_the_larger_error():
 
 def test_ours_is_set_against_each_peer():
     def falls_at(moment: int) -> search_efficiency.Replays:
-        regrets = np.ones((30, 101))
+        regrets = np.ones((30, search_efficiency.GRID))
         regrets[:, moment:] = 0
         return search_efficiency.Replays(regrets, np.zeros(30), np.zeros(30), 1.0, 0)
 
