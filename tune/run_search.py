@@ -46,8 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.data is None:  # what nobody named may not be there either
         from utkface.data import find_source
 
-        source = find_source()
-        check_paths([str(source)] if isinstance(source, str | Path) else map(str, source), None)
+        check_paths(map(str, find_source()), None)
     if dry_run:
         from tune.search.dry_run import explain
 

@@ -1,5 +1,7 @@
 """How good predictions of age and gender are: pure functions on NumPy arrays."""
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +18,7 @@ MIN_GROUP_FACES = 10
 
 FloatArray = NDArray[np.floating]
 IntArray = NDArray[np.integer]
+Value = TypeVar("Value", float, FloatArray)
 
 
 def age_mae(age: IntArray, age_years: FloatArray) -> float:
@@ -43,22 +46,24 @@ def gender_log_losses(gender: IntArray, gender_probability: FloatArray) -> Float
 
 
 def calibrated_gender_log_losses(gender: IntArray, gender_probability: FloatArray) -> FloatArray:
-    """Return each face's log loss (N,) in nats that is left when confidence is right on the whole.
+    """Return each face's log loss in nats that is left when confidence is right on the whole.
 
     One temperature for all faces, the best one, comes between logits and probabilities ("On
     Calibration of Modern Neural Networks", https://arxiv.org/abs/1706.04599). So a model is not
     worse for label smoothing, nor for having been trained for long; what counts is how well it
-    tells the genders apart, as in `gender_error`, but without the noise of counting.
+    tells the genders apart, as in `gender_error`, but without the noise of counting. The result has
+    the probabilities' shape (..., N); each row has a temperature of its own.
     """
     probability = np.clip(gender_probability.astype(np.float64), 1e-7, 1 - 1e-7)
     margins = np.log(probability / (1 - probability)) * np.where(gender == 1, 1, -1)
     # The loss is convex in the inverse temperature: its slope is bisected, over nine decades.
-    low, high = -6.0, 3.0
+    rows = (*margins.shape[:-1], 1)
+    low, high = np.full(rows, -6.0), np.full(rows, 3.0)
     for _ in range(40):
         middle = (low + high) / 2
         scaled = margins * 10**middle
-        slope = -(margins / (1 + np.exp(np.minimum(scaled, 700)))).mean()
-        low, high = (middle, high) if slope < 0 else (low, middle)
+        slope = -(margins / (1 + np.exp(np.minimum(scaled, 700)))).mean(axis=-1, keepdims=True)
+        low, high = np.where(slope < 0, middle, low), np.where(slope < 0, high, middle)
     return np.logaddexp(0, -margins * 10**low)
 
 
@@ -84,12 +89,15 @@ def worst_group_mae(
     return max(group_maes, default=age_mae(age, age_years))
 
 
-def score(mae_years: float, error: float) -> float:
-    """Return the objective: both errors in units of the reference's, averaged; lower is better."""
+def score(mae_years: Value, error: Value) -> Value:
+    """Return both errors in units of the reference's, averaged; lower is better.
+
+    Of arrays, the same of each element: the score of many faces is the mean of their scores.
+    """
     return (mae_years / REFERENCE_AGE_MAE + error / REFERENCE_GENDER_ERROR) / 2
 
 
-def smooth_score(mae_years: float, calibrated_log_loss: float) -> float:
+def smooth_score(mae_years: Value, calibrated_log_loss: Value) -> Value:
     """Return what a search minimises by default: like `score`, with less noise.
 
     The gender error counts faces, and its chance variation hides what configurations differ by; a
@@ -120,16 +128,16 @@ def face_metrics(
 def face_losses(
     age: IntArray, gender: IntArray, age_years: FloatArray, gender_probability: FloatArray
 ) -> dict[str, FloatArray]:
-    """Return those metrics of `face_metrics` that are means over faces, as a number per face (N,).
+    """Return those metrics of `face_metrics` that are means over faces, as a number per face.
 
-    With them two models can be compared face by face.
+    age, gender: (N,); age_years, gender_probability: (..., N), a row per seed, as is each result.
     """
     years = np.abs(age_years - age)
     wrong = ((gender_probability > 0.5) != (gender == 1)).astype(np.float64)
     calibrated = calibrated_gender_log_losses(gender, gender_probability)
     return {
-        "score": (years / REFERENCE_AGE_MAE + wrong / REFERENCE_GENDER_ERROR) / 2,
-        "smooth_score": (years / REFERENCE_AGE_MAE + calibrated / REFERENCE_GENDER_LOG_LOSS) / 2,
+        "score": score(years, wrong),
+        "smooth_score": smooth_score(years, calibrated),
         "age_mae": years,
         "gender_error": wrong,
         "gender_log_loss": gender_log_losses(gender, gender_probability),

@@ -39,7 +39,7 @@ class ImageFile(NamedTuple):
     inside: str  # its path within the source, to show
 
 
-def find_source() -> SourceName:
+def find_source() -> list[str | Path]:
     """Return the source to use when the user names none: UTKFACE_DATA, else what is in ``data/``.
 
     UTKFACE_DATA may name several archives, separated as in PATH. Raises `UserError` when there is
@@ -47,12 +47,12 @@ def find_source() -> SourceName:
     """
     names = [name for name in os.environ.get("UTKFACE_DATA", "").split(os.pathsep) if name]
     if names:
-        return names[0] if len(names) == 1 else names
+        return [*names]
     folder = _DEFAULT_FOLDER / "UTKFace"
     if folder.is_dir():
-        return folder
+        return [folder]
     if archives := _archives_in(_DEFAULT_FOLDER):
-        return archives
+        return [*archives]
     raise UserError(
         f"no faces: UTKFACE_DATA is not set and there is neither {folder} nor an archive in "
         f"{_DEFAULT_FOLDER}/; {HOW_TO_GET_FACES}; --data demo shows the system without them"

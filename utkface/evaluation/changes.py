@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from utkface.data import find_source, load_faces
+from utkface.data import Faces, find_source, load_faces
 from utkface.data.sources import SourceName
 from utkface.evaluation.evaluate import describe_faces
 from utkface.evaluation.face_figures import draw_faces
@@ -78,34 +79,40 @@ def draw_sides(
     The pictures hold photographs: never commit them. Each model is the one in its run's
     ``model.pt``. Raises `UserError` where a model or the faces are not there any more.
     """
+    chosen = {  # rows by title
+        f"{head} that the {side} model gets better": getattr(ours, head)[:num_faces]
+        for side, ours in zip(("first", "second"), sides, strict=True)
+        for head in OneSided._fields
+    }
     paths = []
     for name, model in (("first", a), ("second", b)):
         trained = load_model(model.folder / "model.pt")
         faces = load_faces(source or find_source(), trained.config.image_size)
-        place = {file: row for row, file in enumerate(faces.table["file"])}
-        lost = [file for file in model.faces["file"] if file not in place]
-        if lost:
-            raise UserError(
-                f"{len(lost)} of {len(model.faces)} faces of {model.folder} are not among these, "
-                f"the first: {lost[0]}; give those that it was trained on with --data"
+        places = _places(model, faces)
+        for title, rows in chosen.items():
+            if not len(rows):
+                continue
+            images = np.asarray(faces.images[places[rows]])
+            title = f"{title}, read by the {name}"
+            paths.append(folder / f"{title.replace(',', '').replace(' ', '_')}.png")
+            draw_faces(
+                paths[-1],
+                title.capitalize(),
+                f"{model.label} of {model.folder.name}. LIME, {_NUM_SAMPLES} versions a face.",
+                images,
+                describe_faces(model.faces, *model.predicted, rows),
+                explain_faces(trained, images, num_samples=_NUM_SAMPLES),
             )
-        for side, ours in zip(("first", "second"), sides, strict=True):
-            for head in ("genders", "ages"):
-                rows = getattr(ours, head)[:num_faces]
-                if not len(rows):
-                    continue
-                images = np.asarray(
-                    faces.images[[place[file] for file in model.faces["file"].iloc[rows]]]
-                )
-                told = describe_faces(model.faces, *model.predicted, rows)
-                path = folder / f"{head}_{side}_is_better_read_by_the_{name}.png"
-                draw_faces(
-                    path,
-                    f"{head.capitalize()} that the {side} model gets better, read by the {name}",
-                    f"{model.label} of {model.folder.name}. LIME, {_NUM_SAMPLES} versions a face.",
-                    images,
-                    told,
-                    explain_faces(trained, images, num_samples=_NUM_SAMPLES),
-                )
-                paths.append(path)
     return paths
+
+
+def _places(model: StoredPredictions, faces: Faces) -> NDArray[np.int64]:
+    """Return the row in ``faces`` of each face that a model was judged on."""
+    rows = pd.Index(faces.table["file"]).get_indexer(model.faces["file"])
+    lost = model.faces["file"][rows < 0]
+    if len(lost):
+        raise UserError(
+            f"{len(lost)} of {len(rows)} faces of {model.folder} are not among these, the first: "
+            f"{lost.iloc[0]}; give those that it was trained on with --data"
+        )
+    return rows.astype(np.int64)

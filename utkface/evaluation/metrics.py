@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from utkface.evaluation.records import CalibrationBin
-from utkface.metrics import gender_log_losses, score
+from utkface.metrics import face_losses
 
 #: Metrics that are a plain mean of one number per face, in the order of `per_face_terms`.
 MEAN_METRICS = (
@@ -55,21 +55,16 @@ def per_face_terms(
     age, gender: (N,); age_years, gender_probability: (..., N), one row per seed.
     The result is (len(MEAN_METRICS), ..., N).
     """
-    error = age_years - age
-    distance = np.abs(error)
-    is_correct = (gender_probability > 0.5) == (gender == 1)
-    # The score is a weighted sum of the two errors, so it too is a mean over faces.
-    face_score = score(1.0, 0.0) * distance + score(0.0, 1.0) * ~is_correct
+    losses = face_losses(age, gender, age_years, gender_probability)
+    distance = losses["age_mae"]
     terms = {
-        "age_mae": distance,
+        **losses,
         "age_mape": distance / np.maximum(age, 1),  # of the youngest, as of one year
-        "age_bias": error,
+        "age_bias": age_years - age,
         "age_within_5": distance <= 5,
         "age_within_10": distance <= 10,
-        "gender_accuracy": is_correct,
-        "gender_log_loss": gender_log_losses(gender, gender_probability),
+        "gender_accuracy": 1 - losses["gender_error"],
         "gender_brier": (gender_probability - gender) ** 2,
-        "score": face_score,
     }
     return np.stack([terms[name].astype(np.float64) for name in MEAN_METRICS])
 

@@ -40,9 +40,9 @@ def test_the_environment_comes_before_the_data_folder(no_data, monkeypatch):
     (no_data / "data/notes.txt").touch()
     assert [path.name for path in find_source()] == ["a.tar.gz", "b.zip"]
     (no_data / "data/UTKFace").mkdir()
-    assert find_source().as_posix() == "data/UTKFace"
+    assert [path.as_posix() for path in find_source()] == ["data/UTKFace"]
     monkeypatch.setenv("UTKFACE_DATA", "/faces")
-    assert find_source() == "/faces"
+    assert find_source() == ["/faces"]
     monkeypatch.setenv("UTKFACE_DATA", os.pathsep.join(["/a.tar", "/b.zip"]))
     assert find_source() == ["/a.tar", "/b.zip"]
 

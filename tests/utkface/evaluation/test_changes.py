@@ -50,7 +50,8 @@ def test_both_models_are_drawn_on_the_same_faces(tmp_path) -> None:
     sides = find_one_sided(*models)
     paths = draw_sides(*models, sides, tmp_path / "sheets", "demo", num_faces=1)
     assert [path.name for path in paths] == [
-        "ages_first_is_better_read_by_the_first.png", "ages_first_is_better_read_by_the_second.png",
+        "ages_that_the_first_model_gets_better_read_by_the_first.png",
+        "ages_that_the_first_model_gets_better_read_by_the_second.png",
     ]  # fmt: skip
     assert all(path.stat().st_size > 10_000 for path in paths)
     strangers = stored(faces.assign(file="x.jpg"), faces["age"], faces["gender"], tmp_path / "0")

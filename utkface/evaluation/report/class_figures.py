@@ -78,8 +78,7 @@ def _draw_thresholds(
     if faces.empty or faces["gender"].nunique() < 2:
         return None
     figure, axes = new_figure(height=300)
-    grid = np.linspace(0, 1, _NUM_POINTS) ** 2  # where a good model's curve bends
-    grid = grid if name == "roc" else 1 - grid[::-1]
+    grid = np.linspace(0, 1, _NUM_POINTS)
     for _, of_seed in faces.groupby("seed"):
         x, y = curve(of_seed["gender"].to_numpy() == 1, of_seed["gender_probability"].to_numpy())
         axes.plot(grid, np.interp(grid, x, y), color=COLOUR["gender"], lw=1.5, alpha=0.8)
