@@ -28,6 +28,14 @@ STRIDE = 32
 
 
 @dataclass(frozen=True)
+class Teacher:
+    """What other models say of the N faces, to learn from beside the labels; NaN: nothing."""
+
+    age_distribution: NDArray[np.float32]  # (N, NUM_AGES), rows summing to 1
+    gender_probability: NDArray[np.float32]  # (N,) of being female
+
+
+@dataclass(frozen=True)
 class TrainingData:
     """Labelled faces, and which of them to train and to validate on."""
 
@@ -37,6 +45,7 @@ class TrainingData:
     race: NDArray[np.integer]  # (N,) 0 to 4
     train: NDArray[np.integer]  # row numbers
     val: NDArray[np.integer]  # row numbers; none where a model is trained on all there is
+    teacher: Teacher | None = None
 
     def __post_init__(self) -> None:
         """Refuse what nothing can be learned from."""
@@ -45,6 +54,13 @@ class TrainingData:
                 f"{len(self.train)} faces to train on are too few; at least 2 are needed, so give "
                 "more data or a larger fraction"
             )
+        if self.teacher is not None:
+            silent = np.isnan(self.teacher.gender_probability[self.train]).sum()
+            if silent:
+                raise UserError(
+                    f"the teacher says nothing of {silent} of {len(self.train)} training faces; "
+                    "give one that was trained for these faces and this split"
+                )
 
 
 class ImageStore:
@@ -67,10 +83,13 @@ class ImageStore:
             if images.nbytes <= free_bytes * self.MAX_GPU_SHARE:
                 self.resident = _copy_to_gpu(self.images, device)
 
-    def gather(self, rows: NDArray[np.integer]) -> Tensor:
-        """Return the images of ``rows``, (B, 3, S, S) uint8 in channels_last order."""
+    def gather(self, rows: NDArray[np.integer], on_device: Tensor | None = None) -> Tensor:
+        """Return the images of ``rows``, (B, 3, S, S) uint8 in channels_last order.
+
+        on_device: the same rows where they are on the device already.
+        """
         if self.resident is not None:
-            batch = self.resident[to_device(rows, self.device)]
+            batch = self.resident[to_device(rows, self.device) if on_device is None else on_device]
         else:
             batch = to_device(np.take(self.images, rows, axis=0), self.device)
         return batch.permute(0, 3, 1, 2)  # NHWC seen as NCHW is channels_last, without a copy

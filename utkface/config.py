@@ -111,6 +111,9 @@ class TrainConfig:
     dldl_l1_weight: float = _between(0.1, 0.0, 10.0, "dldl: weight of |expectation - age|")
     gender_weight: float = _between(0.5, 0.0, 1.0, "share of the gender loss")
     label_smoothing: float = _between(0.05, 0.0, 0.5, "of the gender target")
+    teacher_weight: float = _between(
+        0.0, 0.0, 1.0, "share of a teacher's prediction in the targets (retrain_best.py --teacher)"
+    )
     head_l1: float = _between(0.0, 0.0, 1.0, "weight of the heads' L1 norm")
 
     batch_size: int = _between(128, 2, 8192, "faces a step")
@@ -121,7 +124,9 @@ class TrainConfig:
         0.998, 0.0, 0.99999, "of the averaged weights that are validated; 0: the raw weights"
     )
     freeze_epochs: int = _between(0, 0, 1000, "at first, in which the heads alone are trained")
-    amp: str = _one_of("fp16", "off fp16 bf16", "mixed precision on CUDA; the CPU runs fp32")
+    amp: str = _one_of(
+        "auto", "auto off fp16 bf16", "mixed precision on CUDA, auto: bf16 if the card has it"
+    )
 
     schedule: str = _one_of("one_cycle", "one_cycle plateau step constant", "of the learning rate")
     pct_start: float = _between(0.3, 0.0, 1.0, "one_cycle: share of the steps spent warming up")

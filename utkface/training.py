@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from utkface.augment import Augmenter
 from utkface.batches import (
@@ -28,8 +29,9 @@ from utkface.batches import (
     training_size,
 )
 from utkface.config import TrainConfig
+from utkface.cuda_graphs import GraphedStep
 from utkface.io import UserError
-from utkface.losses import FaceLoss, FaceLosses, LossLog
+from utkface.losses import FaceLoss, LossLog
 from utkface.metrics import face_metrics
 from utkface.model import Predictions, build_model, predict
 from utkface.optim import (
@@ -45,7 +47,7 @@ from utkface.sampling import Sampling
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
 
-_AMP_DTYPES = {"off": None, "fp16": torch.float16, "bf16": torch.bfloat16}
+_HALF_PRECISIONS = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 class Training:
@@ -81,9 +83,12 @@ class Training:
         self.optimiser = build_optimiser(self.model, config)
         self.loss = FaceLoss(config, self.device)
         self.augmenter = Augmenter(config)
+        self._generator = torch.Generator(self.device)  # of the augmentation
+        self._gradients = GraphedStep(list(self.model.parameters()), self._generator)
         self.images = ImageStore(data.images, self.device)
-        self.age = to_device(data.age.astype(np.int64), self.device)
-        self.gender = to_device(data.gender.astype(np.int64), self.device)
+        self._targets = [
+            to_device(values, self.device) for values in _targets(data, config.teacher_weight)
+        ]
         train = data.train
         labels = (data.age[train], data.gender[train], data.race[train])
         self.sampling = Sampling(*labels, config)
@@ -92,7 +97,10 @@ class Training:
         num_epochs = schedule_epochs or config.epochs
         self.schedule = Schedule(self.optimiser, config, num_steps, num_epochs)
         on_gpu = self.device.type == "cuda"
-        self.amp_dtype = _AMP_DTYPES[config.amp] if on_gpu else None
+        self.amp_dtype = half_precision(config.amp) if on_gpu else None
+        # Nothing is recorded on the stream that all share; and several trainings on one card, each
+        # on a stream of its own, do not wait for each other.
+        self._stream = torch.cuda.Stream(self.device) if on_gpu else None
         # Gradients of half precision underflow without scaling; bfloat16 has float32's range.
         needs_scaling = self.amp_dtype is torch.float16
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=needs_scaling)
@@ -107,6 +115,17 @@ class Training:
         Raises `FloatingPointError`, naming the epoch and the learning rate, for a loss or a
         prediction that is not finite; the object is then of no further use.
         """
+        if self._stream is None:
+            return self._run_epoch()
+        before = torch.cuda.current_stream(self.device)
+        self._stream.wait_stream(before)
+        with torch.cuda.stream(self._stream):
+            metrics = self._run_epoch()
+        before.wait_stream(self._stream)
+        return metrics
+
+    def _run_epoch(self) -> dict[str, float]:
+        """Do what `run_epoch` says, on whichever stream is current."""
         start_s, start_cpu_s = time.perf_counter(), time.process_time()
         rng = epoch_rng(self.config.seed, self.epoch + 1)
         with seeded(torch_seed(rng), self.device):
@@ -172,27 +191,27 @@ class Training:
         self.model.features.requires_grad_(not self._frozen).train(not self._frozen)
         indices, intensive = self.sampling.epoch(self.epoch)
         rows = self.data.train[indices]
-        generator = torch.Generator(self.device).manual_seed(torch_seed(rng))
+        on_device, is_intensive = (to_device(values, self.device) for values in (rows, intensive))
+        self._generator.manual_seed(torch_seed(rng))
         log = LossLog(self.epoch + 1)
         for batch in batch_slices(len(rows), self.config.batch_size):
             lr = self.schedule.lr
-            log.add(self._train_step(rows[batch], intensive[batch], generator), lr)
+            losses = self._train_step(rows[batch], on_device[batch], is_intensive[batch])
+            log.add(losses, lr)
         return {**log.means(), "lr": lr}
 
     def _train_step(
-        self, rows: NDArray[np.integer], intensive: NDArray[np.bool_], generator: torch.Generator
-    ) -> FaceLosses:
-        """Draw one batch, move the weights once, and return the losses before that."""
-        images = shrink(self.images.gather(rows), training_size(self.config, self.epoch))
-        images = self.augmenter(images, to_device(intensive, self.device), generator)
-        labels = to_device(rows, self.device)
-        with torch.autocast(
-            self.device.type, dtype=self.amp_dtype, enabled=self.amp_dtype is not None
-        ):
-            outputs = self.model(images)
-        losses = self.loss(self.model, outputs, self.age[labels], self.gender[labels])
-        self.optimiser.zero_grad()
-        self.scaler.scale(losses.total).backward()
+        self, rows: NDArray[np.integer], on_device: Tensor, intensive: Tensor
+    ) -> Tensor:
+        """Move the weights once, and return the losses before that, `FaceLosses` as a tensor (3,).
+
+        Takes a batch's rows, the same rows on the device, and which of them are drawn for the
+        intensive augmentation.
+        """
+        images = self.images.gather(rows, on_device)
+        images = shrink(images, training_size(self.config, self.epoch))
+        targets = [values[on_device] for values in self._targets]
+        losses = self._gradients(self._backward, images, intensive, *targets, variant=self._frozen)
         if self.config.clip_norm > 0:
             self.scaler.unscale_(self.optimiser)
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
@@ -201,6 +220,23 @@ class Training:
         self.schedule.after_step()
         self.average.update()
         return losses
+
+    def _backward(
+        self, images: Tensor, intensive: Tensor, age: Tensor, gender: Tensor, *teacher: Tensor
+    ) -> Tensor:
+        """Find the gradients of one batch; return its `FaceLosses` as one tensor (3,).
+
+        Recorded as a CUDA graph: nothing here may wait for the host.
+        """
+        images = self.augmenter(images, intensive, self._generator)
+        with torch.autocast(
+            self.device.type, dtype=self.amp_dtype, enabled=self.amp_dtype is not None
+        ):
+            outputs = self.model(images)
+        taught = (teacher[0], teacher[1]) if teacher else None
+        losses = self.loss(self.model, outputs, age, gender, taught)
+        self.scaler.scale(losses.total).backward()
+        return torch.stack([loss.detach() for loss in losses])
 
     def _validate(self, lr: float) -> dict[str, float]:
         """Return the metrics of the validation faces."""
@@ -215,6 +251,30 @@ class Training:
         return face_metrics(
             data.age[data.val], data.gender[data.val], age_years, gender_probability
         )
+
+
+def half_precision(amp: str) -> torch.dtype | None:
+    """Return what a card computes convolutions in, None for float32, of a `TrainConfig.amp`.
+
+    ``auto`` is bfloat16, whose gradients need no scaling, where the card has it.
+    """
+    if amp == "auto":
+        amp = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    return _HALF_PRECISIONS.get(amp)
+
+
+def _targets(data: TrainingData, teacher_weight: float) -> list[np.ndarray]:
+    """Return what is to be learned of every face: age and gender, and what a teacher says."""
+    targets = [data.age.astype(np.int64), data.gender.astype(np.int64)]
+    if teacher_weight == 0:
+        return targets
+    if data.teacher is None:
+        raise UserError(
+            f"teacher_weight={teacher_weight} and no teacher; give `retrain_best.py --teacher`, "
+            "or leave teacher_weight at 0"
+        )
+    teacher = data.teacher
+    return [*targets, teacher.age_distribution, teacher.gender_probability]
 
 
 def epoch_rng(seed: int, epoch: int) -> np.random.Generator:

@@ -52,12 +52,12 @@ CONFIG = TrainConfig(
 class ReferenceFaces(Dataset):
     """Faces as the reference reads them: one JPEG at a time, augmented one at a time."""
 
-    def __init__(self, paths: list[Path]) -> None:
+    def __init__(self, paths: list[Path], size: int = CONFIG.image_size) -> None:
         self.paths = paths
         self.labels = [parse_name(path.name) for path in paths]
         self.transform = v2.Compose(
             [
-                v2.Resize((CONFIG.image_size, CONFIG.image_size)),
+                v2.Resize((size, size)),
                 v2.RandomPerspective(CONFIG.perspective, p=CONFIG.perspective_p),
                 v2.RandomRotation(CONFIG.rotation_degrees),
                 v2.ColorJitter(CONFIG.brightness, CONFIG.contrast, CONFIG.saturation, CONFIG.hue),
@@ -78,24 +78,40 @@ class ReferenceFaces(Dataset):
         return pixels, self.labels[index].age, self.labels[index].gender
 
 
-def reference_rate(faces: ReferenceFaces, num_workers: int) -> float:
+def reference_rate(
+    faces: ReferenceFaces,
+    num_workers: int,
+    batch_size: int = CONFIG.batch_size,
+    *,
+    device: str = "cpu",
+    num_steps: int = NUM_STEPS,
+) -> float:
     """Return the images per second of the reference's training, once it is under way."""
     torch.set_num_threads(2)
-    model = build_model(CONFIG, "none").train()
+    model = build_model(CONFIG, "none").train().to(device)
     optimiser = torch.optim.AdamW(model.parameters(), lr=CONFIG.max_lr)
+    on_card = device != "cpu"
+    scaler = torch.amp.GradScaler(device, enabled=on_card)
     num_first = 2 + 2 * num_workers  # what the workers made ahead of time does not count
-    indices = torch.arange((num_first + NUM_STEPS) * CONFIG.batch_size) % len(faces)
-    loader = DataLoader(faces, CONFIG.batch_size, sampler=indices.tolist(), num_workers=num_workers)
+    indices = torch.arange((num_first + num_steps) * batch_size) % len(faces)
+    loader = DataLoader(
+        faces, batch_size, sampler=indices.tolist(), num_workers=num_workers, pin_memory=on_card
+    )
     for step, (images, age, gender) in enumerate(loader):
         if step == num_first:
             start_s = time.perf_counter()
-        outputs = model(images)
-        loss = 0.9 * F.cross_entropy(outputs.gender_logits, gender)
-        loss = loss + 0.1 * F.l1_loss(outputs.age_output[:, 0], age.float())
-        (loss + CONFIG.head_l1 * model.heads_l1()).backward()
-        optimiser.step()
+        images, age, gender = (values.to(device) for values in (images, age, gender))
+        with torch.autocast(device, dtype=torch.float16, enabled=on_card):
+            outputs = model(images)
+            loss = 0.9 * F.cross_entropy(outputs.gender_logits, gender)
+            loss = loss + 0.1 * F.l1_loss(outputs.age_output[:, 0], age.float())
+        scaler.scale(loss + CONFIG.head_l1 * model.heads_l1()).backward()
+        scaler.step(optimiser)
+        scaler.update()
         optimiser.zero_grad()
-    return NUM_STEPS * CONFIG.batch_size / (time.perf_counter() - start_s)
+    if on_card:
+        torch.cuda.synchronize()
+    return num_steps * batch_size / (time.perf_counter() - start_s)
 
 
 class Trial:
@@ -117,14 +133,14 @@ class Trial:
     @classmethod
     def run(cls, _: int) -> float:
         """Return how long some steps take while the other process takes as many."""
-        rng, generator = np.random.default_rng(0), torch.Generator()
-        intensive = np.zeros(CONFIG.batch_size, dtype=bool)
+        rng = np.random.default_rng(0)
+        intensive = torch.zeros(CONFIG.batch_size, dtype=torch.bool)
         cls.training.model.train()
         cls.barrier.wait()
         start_s = time.perf_counter()
         for _ in range(NUM_STEPS):
             rows = rng.choice(cls.training.data.train, CONFIG.batch_size)
-            cls.training._train_step(rows, intensive, generator)
+            cls.training._train_step(rows, torch.from_numpy(rows), intensive)
         return time.perf_counter() - start_s
 
 

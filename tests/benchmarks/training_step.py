@@ -42,7 +42,7 @@ def from_memory(data: TrainingData) -> "Stepper":
     rows, intensive = stepper.draw()
     uint8 = training.images.gather(rows)
     ready = training.augmenter(uint8, torch.from_numpy(intensive), torch.Generator())
-    training.images.gather = lambda rows: uint8
+    training.images.gather = lambda *rows: uint8
     training.augmenter = lambda *arguments: ready
     return stepper
 
@@ -54,7 +54,6 @@ class Stepper:
         self.training = training
         self.training.model.train()
         self.rng = np.random.default_rng(0)
-        self.generator = torch.Generator().manual_seed(0)
         self.intensive_share = training.sampling.epoch(0)[1].mean()
 
     def draw(self) -> tuple[np.ndarray, np.ndarray]:
@@ -64,7 +63,8 @@ class Stepper:
 
     def __call__(self) -> None:
         """Take one step on rows drawn anew."""
-        self.training._train_step(*self.draw(), self.generator)
+        rows, intensive = self.draw()
+        self.training._train_step(rows, torch.from_numpy(rows), torch.from_numpy(intensive))
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ import torch
 
 from utkface.batches import (
     ImageStore,
+    Teacher,
     TrainingData,
     batch_slices,
     map_on_cores,
@@ -92,6 +93,15 @@ def test_too_few_faces_are_refused() -> None:
     images, labels = np.zeros((3, 8, 8, 3), np.uint8), np.zeros(3, np.int64)
     with pytest.raises(UserError, match="1 faces to train on are too few"):
         TrainingData(images, labels, labels, labels, np.arange(1), np.arange(1, 3))
+
+
+def test_a_teacher_that_is_silent_about_a_training_face_is_refused() -> None:
+    images, labels = np.zeros((4, 8, 8, 3), np.uint8), np.zeros(4, np.int64)
+    rows = np.arange(3), np.arange(3, 4)
+    female = np.array([0.5, np.nan, 0.5, np.nan], np.float32)  # of no validation face it must speak
+    teacher = Teacher(np.full((4, 117), 1 / 117, np.float32), female)
+    with pytest.raises(UserError, match="says nothing of 1 of 3 training faces"):
+        TrainingData(images, labels, labels, labels, *rows, teacher)
 
 
 def test_tasks_run_on_single_threads_in_order_and_the_threads_come_back() -> None:

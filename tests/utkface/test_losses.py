@@ -13,13 +13,18 @@ AGE = torch.tensor([30, 50])
 GENDER = torch.tensor([0, 1])
 
 
-def losses(age_output: torch.Tensor, logits: torch.Tensor, **values: object) -> FaceLosses:
+def losses(
+    age_output: torch.Tensor,
+    logits: torch.Tensor,
+    teacher: tuple[torch.Tensor, torch.Tensor] | None = None,
+    **values: object,
+) -> FaceLosses:
     config = TrainConfig.from_dict({"image_size": 32, **values})
     model = build_model(config, "none")
     with torch.no_grad():
         model.age_head.weight.fill_(0.1)
         model.gender_head.weight.fill_(-0.1)
-    return FaceLoss(config)(model, FaceOutputs(age_output, logits), AGE, GENDER)
+    return FaceLoss(config)(model, FaceOutputs(age_output, logits), AGE, GENDER, teacher)
 
 
 def test_l1_is_the_mean_error_in_years_and_weights_mix_the_two() -> None:
@@ -80,8 +85,25 @@ def test_dldl_of_a_uniform_distribution_is_what_it_should_be() -> None:
     assert result.age.item() == pytest.approx(math.log(117) + 0.5 * (28 + 8) / 2, rel=1e-5)
 
 
-def step(total: float) -> FaceLosses:
-    return FaceLosses(torch.tensor(total), torch.tensor(2.0), torch.tensor(3.0))
+def test_a_teacher_takes_its_share_of_every_target() -> None:
+    taught_ages = torch.zeros(2, NUM_AGES)
+    taught_ages[:, 20] = 1
+    teacher = taught_ages, torch.tensor([1.0, 0.0])  # the opposite of both genders
+    logits = torch.tensor([[2.0, 0.0], [0.0, 2.0]])
+    right = -math.log(1 / (1 + math.exp(-2)))
+    values = {"teacher_weight": 0.25, "label_smoothing": 0.0}
+    result = losses(torch.tensor([[30.0], [50.0]]), logits, teacher, age_loss="l1", **values)
+    assert result.age.item() == pytest.approx(0.25 * (10 + 30) / 2)
+    assert result.gender.item() == pytest.approx(0.75 * right + 0.25 * (right + 2))
+    # A label this narrow is all on one age: the target has three quarters there, one at 20.
+    values |= {"dldl_sigma_years": 0.1, "dldl_sigma_per_year": 0.0, "dldl_l1_weight": 0.0}
+    uniform = losses(torch.zeros(2, NUM_AGES), logits, teacher, **values)
+    entropy = -(0.75 * math.log(0.75) + 0.25 * math.log(0.25))
+    assert uniform.age.item() == pytest.approx(math.log(117) - entropy, rel=1e-5)
+
+
+def step(total: float) -> torch.Tensor:
+    return torch.tensor([total, 2.0, 3.0])
 
 
 @pytest.mark.parametrize("num_steps", [1, LossLog.CHECK_EVERY, LossLog.CHECK_EVERY + 1])

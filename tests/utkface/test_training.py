@@ -2,8 +2,10 @@
 
 import copy
 import dataclasses
+import gc
 import subprocess
 import sys
+import weakref
 from typing import Any
 
 import numpy as np
@@ -277,3 +279,17 @@ def test_a_large_block_is_soon_filled_by_the_kernel_no_more() -> None:
     if "no mallopt" in done.stdout:
         pytest.skip("this C library has no mallopt")
     assert float(done.stdout) < 0.1
+
+
+def test_a_finished_training_is_freed_at_once() -> None:
+    # Two at a time might not fit into a card's memory.
+    made = training(epochs=1)
+    made.run_epoch()
+    ended = weakref.ref(made)
+    gc.collect()
+    gc.disable()
+    try:
+        del made
+        assert ended() is None
+    finally:
+        gc.enable()

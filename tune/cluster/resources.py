@@ -219,14 +219,19 @@ def measure_cards(config: TrainConfig, images_shape: Sequence[int]) -> list[Usag
 
 
 def measure_here(config: TrainConfig, images_shape: tuple[int, ...]) -> Usage:
-    """Train an epoch of two batches beside all images of a search; return the memory used."""
+    """Train an epoch of a few batches beside all images of a search; return the memory used.
+
+    As many as it takes until a step is recorded as a CUDA graph, which has memory of its own.
+    """
     import torch
 
+    from utkface.cuda_graphs import GraphedStep
     from utkface.training import Training, TrainingData
 
     if not torch.cuda.is_available():
         raise UserError("PyTorch sees no CUDA device there")
-    num_train, num_val = 2 * config.batch_size, config.batch_size
+    num_steps = GraphedStep.NUM_WARM_UP + 2
+    num_train, num_val = num_steps * config.batch_size, config.batch_size
     rows = np.arange(num_train + num_val) % images_shape[0]
     age = np.arange(images_shape[0]) % 100
     data = TrainingData(
