@@ -295,7 +295,7 @@ SECTIONS: dict[str, Callable[[], list[dict[str, Any]]]] = {
 #: The most telling part of a section, in a fifth of the time.
 QUICK = {
     "steps": functools.partial(steps, (64, 200), (128, 256), with_compile=False),
-    "trials": functools.partial(trials, (4, 8), (64, 200)),
+    "trials": functools.partial(trials, (8,), (64, 200)),
 }
 
 

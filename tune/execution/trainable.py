@@ -1,6 +1,6 @@
 """The Ray Trainable around `utkface.training`, and what all trials of a search share."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from tune.cluster.resources import Resources
 from tune.execution.checkpoints import CheckpointStore
 from tune.execution.durable import DurableTrainable
 from tune.spaces.objectives import Metrics, Settings
+from utkface.batches import Teacher
 from utkface.config import TrainConfig
 from utkface.data import Faces
 from utkface.training import Training, TrainingData
@@ -25,8 +26,9 @@ class TrialJob:
     """What all trials of a search share; travels to each worker once.
 
     ``rows`` holds (training, validation) row numbers by the name that a trial's configuration
-    gives. ``images_ref`` is the packed faces in Ray's object store, for nodes that have no file at
-    ``images_path``; empty where every node has it.
+    gives, ``teachers`` by the same name who teaches there, if anybody does. ``images_ref`` is the
+    packed faces in Ray's object store, for nodes that have no file at ``images_path``; empty where
+    every node has it.
     """
 
     images_path: Path
@@ -40,13 +42,15 @@ class TrialJob:
     checkpoints: CheckpointStore
     num_threads: int
     use_gpu: bool
+    teachers: dict[str, Teacher] = field(default_factory=dict, repr=False)
 
     def select(self, images: np.ndarray, rows: str) -> TrainingData:
         """Return the faces to train and validate on under a name of ``rows``."""
         train, val = self.rows[rows]
         return TrainingData(
-            images=images, age=self.age, gender=self.gender, race=self.race, train=train, val=val
-        )
+            images=images, age=self.age, gender=self.gender, race=self.race, train=train, val=val,
+            teacher=self.teachers.get(rows),
+        )  # fmt: skip
 
     def open_images(self) -> np.ndarray:
         """Map the packed faces, from the node's own disk or from the object store."""
@@ -111,8 +115,9 @@ def trial_job(
     checkpoints: CheckpointStore,
     resources: Resources,
     images_ref: Sequence[ray.ObjectRef] = (),
+    teachers: Mapping[str, Teacher] | None = None,
 ) -> TrialJob:
-    """Return what all trials share; ``rows`` and ``images_ref`` as in `TrialJob`."""
+    """Return what all trials share; ``rows``, ``images_ref`` and ``teachers`` as in `TrialJob`."""
     return TrialJob(
         images_path=faces.path,
         images_shape=faces.images.shape,
@@ -125,6 +130,7 @@ def trial_job(
         checkpoints=checkpoints,
         num_threads=max(1, int(resources.cpus_per_trial)),
         use_gpu=resources.gpus_per_trial > 0,
+        teachers=dict(teachers or {}),
     )
 
 

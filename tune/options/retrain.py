@@ -49,6 +49,31 @@ class RetrainOptions(Options):
         None,
         same=True,
     )
+    folds: int | None = option(
+        "training",
+        "instead: K models each, every one without a K-th of the training faces, which it then "
+        "predicts: a teacher for --teacher",
+        None,
+        same=True,
+        at_least=2,
+        metavar="K",
+    )
+    teacher: list[str] | None = option(
+        "training",
+        "runs made with --folds, whose mean prediction is a target beside the label",
+        None,
+        same=True,
+        metavar="RUN",
+    )
+    teacher_weight: float | None = option(
+        "training",
+        "the teacher's share of the target (default: the configuration's, else 0.5)",
+        None,
+        same=True,
+        above=0,
+        at_most=1,
+        metavar="SHARE",
+    )
     data: list[str] | None = option("training", "as of run_search.py (default: the search's)", None)
     wandb: str | None = option("training", WANDB_HELP, None, choices=WANDB_MODES)
 
@@ -60,6 +85,7 @@ class RetrainOptions(Options):
         same=True,
         choices=PARTS,
     )
+    evaluate: bool = option("evaluation", "train only; --resume evaluates", True)
     flip: bool = option("evaluation", "average predictions with the mirrored face's", False)
     intervals: bool = option(
         "evaluation",
@@ -78,6 +104,16 @@ class RetrainOptions(Options):
             raise UserError("--search and --config exclude each other; give one of them")
         if len(set(self.splits)) < len(self.splits):
             raise UserError(f"--splits names {' '.join(self.splits)}; give each protocol once")
+        if self.teacher_weight is not None and not self.teacher:
+            raise UserError(
+                f"--teacher-weight {self.teacher_weight:g} without a teacher; give one with "
+                "--teacher RUN"
+            )
+        if self.folds and self.teacher:
+            raise UserError(
+                "--folds and --teacher exclude each other: the teacher's models have seen the "
+                "faces that a fold leaves out; give one of them"
+            )
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -14,36 +14,47 @@ from tune.spaces.objectives import Settings
 from utkface.config import TrainConfig
 
 #: Why a model is trained: to be the result; or, without the validation part, to learn from it how
-#: far predictions stray (`utkface.intervals`).
-RETRAIN, INTERVAL = "retrain", "interval"
+#: far predictions stray (`utkface.intervals`); or, without a fold of the training faces, to predict
+#: these as a teacher (`tune.retrain.out_of_fold`).
+RETRAIN, INTERVAL, FOLD = "retrain", "interval", "fold"
 
 
 class Job(Record):
     """One model to be trained, and the part of the faces to judge it on."""
 
-    purpose: str  # RETRAIN or INTERVAL
+    purpose: str  # RETRAIN, INTERVAL or FOLD
     label: str  # of the configuration, as in "trial 9"
     protocol: str  # grouped or random
     part: str  # test or validation
     seed: int
     config: Settings  # all `TrainConfig` fields
+    fold: int | None = None  # that is left out of the training faces, from 0
+    num_folds: int | None = None
     number: int = -1  # the place of its record in ``retrain.json``, once it has one
 
     @property
     def rows(self) -> str:
         """The name of the rows that the model trains on, in `TrialJob.rows`."""
-        return f"{self.protocol}, before {self.part}"
+        without = "" if self.fold is None else f", without {self._fold}"
+        return f"{self.protocol}, before {self.part}{without}"
 
     @property
-    def identity(self) -> tuple[str, str, str, str, int]:
+    def identity(self) -> tuple[str, str, str, str, int, int | None]:
         """What tells the job from every other of its retraining."""
-        return self.purpose, self.label, self.protocol, self.part, self.seed
+        return self.purpose, self.label, self.protocol, self.part, self.seed, self.fold
 
     @property
     def title(self) -> str:
         """What people read: "trial 9, grouped, seed 0"."""
-        purpose = "" if self.purpose == RETRAIN else f" ({self.purpose})"
-        return f"{self.label}, {self.protocol}, seed {self.seed}{purpose}"
+        title = f"{self.label}, {self.protocol}, seed {self.seed}"
+        if self.purpose == FOLD:
+            return f"{title}, {self._fold}"
+        return title if self.purpose == RETRAIN else f"{title} ({self.purpose})"
+
+    @property
+    def _fold(self) -> str:
+        assert self.fold is not None
+        return f"fold {self.fold + 1} of {self.num_folds}"
 
     @property
     def file_stem(self) -> str:

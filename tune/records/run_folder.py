@@ -25,6 +25,9 @@ results/retrain-<search>-<date>-<time>/
     predictions.parquet  one row per face and model
     sheets/              LIME sheets (faces: stay on this machine)
     checkpoints/, data/, ray/, wandb/  as in a search's folder
+
+results/folds-<search>-<date>-<time>/  of --folds: the same up to retrain.json, and
+    out_of_fold.parquet  one row per training face and protocol, for --teacher
 """
 
 import contextlib

@@ -1,9 +1,14 @@
 """What is retrained: which models, of which configurations, on which faces."""
 
 from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
 
 from tune.options.retrain import RetrainOptions
-from tune.records.retrain import INTERVAL, RETRAIN, Finalist, Job
+from tune.records.retrain import FOLD, INTERVAL, RETRAIN, Finalist, Job
+from tune.retrain.folds import assign_folds
+from tune.retrain.models import training_rows
 from utkface.data import Faces, Split
 
 
@@ -20,10 +25,11 @@ class Plan:
     @property
     def name(self) -> str:
         """What the folder is named after."""
+        kind = "folds" if self.options.folds else "retrain"
         if self.options.search is not None:
-            return f"retrain-{self.options.search}"
+            return f"{kind}-{self.options.search}"
         labels = {finalist.label.partition(":")[0] for finalist in self.finalists}
-        return f"retrain-{labels.pop()}" if len(labels) == 1 else "retrain-configurations"
+        return f"{kind}-{labels.pop()}" if len(labels) == 1 else f"{kind}-configurations"
 
     @property
     def question(self) -> str:
@@ -32,18 +38,59 @@ class Plan:
         labels = [finalist.label for finalist in self.finalists]
         splits = " and ".join(self.options.splits)
         size, epochs = f"{first.image_size} px", f"epochs: {first.epochs}"
-        return ", ".join([*labels, f"{splits} split", f"seeds: {self.options.seeds}", size, epochs])
+        parts = [*labels, f"{splits} split", f"seeds: {self.options.seeds}", size, epochs]
+        if self.options.folds:
+            parts.append(f"folds: {self.options.folds}")
+        if self.options.teacher:
+            names = " and ".join(self.options.teacher)
+            parts.append(f"teacher: {names} (weight {first.teacher_weight:g})")
+        return ", ".join(parts)
+
+    @cached_property
+    def folds(self) -> dict[str, np.ndarray]:
+        """By protocol, the fold that each training face belongs to."""
+        num_folds = self.options.folds
+        assert num_folds is not None
+        return {
+            protocol: assign_folds(
+                self.faces.table, training_rows(split, self.options.part)[0], num_folds
+            )
+            for protocol, split in self.splits.items()
+        }
+
+    def training_rows(self, job: Job) -> tuple[np.ndarray, np.ndarray]:
+        """Return (training, validation) rows of a model."""
+        train, val = training_rows(self.splits[job.protocol], job.part)
+        if job.fold is None:
+            return train, val
+        return train[self.folds[job.protocol] != job.fold], np.empty(0, dtype=np.int64)
+
+    def fold_rows(self, protocol: str, fold: int) -> np.ndarray:
+        """Return the training rows of a fold, which its models predict."""
+        train, _ = training_rows(self.splits[protocol], self.options.part)
+        return train[self.folds[protocol] == fold]
 
     def jobs(self) -> list[Job]:
         """Return the models to train: of each finalist, best first, and for intervals."""
         options = self.options
+        if options.folds:
+            return [
+                job.model_copy(update={"fold": fold, "num_folds": options.folds})
+                for job in self._jobs(
+                    self.finalists, FOLD, options.splits, options.part, range(options.seeds)
+                )
+                for fold in range(options.folds)
+            ]
         jobs = self._jobs(
             self.finalists, RETRAIN, options.splits, options.part, range(options.seeds)
         )
         # Several configurations of the user's are compared: none of them is the result.
         is_comparison = options.search is None and len(self.finalists) > 1
         if options.intervals and options.part == "test" and not is_comparison:
-            headline, protocol = self.finalists[:1], options.splits[:1]
+            first, protocol = self.finalists[0], options.splits[:1]
+            # It is to say how far predictions of faces stray that nobody has seen. The teacher's
+            # models have seen those of the validation part, so it learns from labels alone.
+            headline = [Finalist(first.label, first.config.replace(teacher_weight=0.0))]
             jobs += self._jobs(headline, INTERVAL, protocol, "validation", range(1))
         return jobs
 

@@ -16,7 +16,7 @@ from utkface.config import TrainConfig
 from utkface.evaluation.records import FittedIntervals
 from utkface.intervals import AgeIntervals, apply_intervals, check_coverage, fit_intervals
 from utkface.io import UserError, progress_bar
-from utkface.model import TrainedModel, averaged_model, save_model
+from utkface.model import FaceModel, TrainedModel, averaged_model, save_model
 from utkface.predictor import Predictor
 
 _BATCH_SIZE = 256
@@ -106,6 +106,17 @@ def interval_of(model: JudgedModel) -> tuple[np.ndarray, np.ndarray] | None:
     return None if interval is None else apply_intervals(interval, model.age_years)
 
 
+def load_trained(job: Job, checkpoints: CheckpointStore) -> FaceModel:
+    """Return the model that a job's training came to; raises `UserError` where it is gone."""
+    state = checkpoints.load(job.number)
+    if state is None:
+        raise UserError(
+            f"the checkpoint of {job.title} is gone from {checkpoints.uri}; copy it back, or "
+            "start a new retraining"
+        )
+    return averaged_model(state)
+
+
 def _predict(
     plan: Plan,
     record: JobRecord,
@@ -115,14 +126,8 @@ def _predict(
     interval: AgeIntervals | None,
 ) -> JudgedModel:
     job = record.job
-    state = checkpoints.load(job.number)
-    if state is None:
-        raise UserError(
-            f"the checkpoint of {job.title} is gone from {checkpoints.uri}; copy it back, or "
-            "start a new retraining"
-        )
     trained = TrainedModel(
-        averaged_model(state),
+        load_trained(job, checkpoints),
         TrainConfig.from_dict(job.config),
         {
             **about,

@@ -1,6 +1,7 @@
 """From the options of a retraining to its plan: found, loaded and checked, nothing written."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from tune.console import labelled
@@ -9,10 +10,13 @@ from tune.records.retrain import Finalist, RetrainRecord
 from tune.records.run_folder import SearchFolder
 from tune.retrain.finalists import describe_search, find_finalists, find_search
 from tune.retrain.plan import Plan
+from tune.retrain.teachers import load_teachers
 from utkface.config import TrainConfig
 from utkface.data import Faces, find_source, load_faces, make_split
 from utkface.io import UserError
 from utkface.model import build_model
+
+DEFAULT_TEACHER_WEIGHT = 0.5
 
 
 def prepare(options: RetrainOptions) -> Plan:
@@ -35,9 +39,14 @@ def prepare(options: RetrainOptions) -> Plan:
     )
     if search is not None:
         print(labelled("search", describe_search(search)))
+    _refuse_without_teacher(decided, finalists)
+    check_weights(finalists, decided.weights)
     plan = _load(decided, finalists)
     if search is not None:
         _refuse_other_faces(search, plan.faces)
+    if decided.folds:
+        _ = plan.folds  # says before anything is trained that there are too few faces,
+    load_teachers(plan)  # or why a teacher may not teach
     return plan
 
 
@@ -49,6 +58,7 @@ def prepare_resumed(options: RetrainOptions, record: RetrainRecord) -> Plan:
     finalists = [
         Finalist(entry.label, TrainConfig.from_dict(entry.config)) for entry in record.finalists
     ]
+    _refuse_missing_weights(options, record)
     plan = _load(options, finalists)
     if plan.faces.fingerprint != record.data.fingerprint:
         raise UserError(
@@ -66,13 +76,43 @@ def _load(options: RetrainOptions, finalists: list[Finalist]) -> Plan:
             f"the configurations are for images of {' and '.join(map(str, sorted(sizes)))} px; "
             "give one size for all with --image-size"
         )
-    weights = options.weights
+    assert options.weights is not None
+    faces = load_faces(options.data or find_source(), sizes.pop())
+    splits = {protocol: make_split(faces.table, protocol) for protocol in options.splits}
+    return Plan(options, finalists, faces, splits, options.weights)
+
+
+def check_weights(finalists: Sequence[Finalist], weights: str | None) -> None:
+    """Raise `UserError` where configurations cannot begin with the weights."""
     assert weights is not None
     for finalist in finalists:  # downloads them once, for all workers of this machine
         build_model(finalist.config, weights)
-    faces = load_faces(options.data or find_source(), sizes.pop())
-    splits = {protocol: make_split(faces.table, protocol) for protocol in options.splits}
-    return Plan(options, finalists, faces, splits, weights)
+
+
+def _refuse_missing_weights(options: RetrainOptions, record: RetrainRecord) -> None:
+    """Raise `UserError` where an evaluation would miss the file of weights in its baselines."""
+    weights = options.weights
+    needed = options.evaluate and options.baselines and not options.folds
+    if needed and weights not in (None, "imagenet", "none") and not Path(weights).is_file():
+        raise UserError(
+            f"the weights {weights} that {record.name} began with are not on this machine, and the "
+            "baselines need them; put them there, or evaluate with --no-baselines"
+        )
+
+
+def _refuse_without_teacher(options: RetrainOptions, finalists: Sequence[Finalist]) -> None:
+    """Raise `UserError` for a configuration that nobody teaches, or that cannot teach."""
+    for label, config in ((finalist.label, finalist.config) for finalist in finalists):
+        if config.teacher_weight > 0 and not options.teacher:
+            raise UserError(
+                f"{label} has teacher_weight={config.teacher_weight:g} and no teacher; give one "
+                "with --teacher RUN, or a file with teacher_weight 0 with --config"
+            )
+        if options.folds and config.age_loss != "dldl":
+            raise UserError(
+                f"{label} has age_loss={config.age_loss!r} and so predicts no distribution over "
+                "ages, which a teacher must; give --folds a configuration with age_loss 'dldl'"
+            )
 
 
 def _weights_here(recorded: str | None, config: TrainConfig) -> str:
@@ -103,11 +143,13 @@ def _exists(path: str) -> bool:
 
 
 def _with_options(config: TrainConfig, options: RetrainOptions) -> TrainConfig:
-    """Return a configuration at the image size and for the epochs that were asked for."""
+    """Return a configuration at the image size, for the epochs and the teacher asked for."""
+    weight = options.teacher_weight or config.teacher_weight or DEFAULT_TEACHER_WEIGHT
     asked = {
         "epochs": options.epochs,
         "image_size": options.image_size,
         "initial_image_size": options.initial_image_size,
+        "teacher_weight": weight if options.teacher else None,
     }
     return config.replace(**{name: value for name, value in asked.items() if value is not None})
 

@@ -31,13 +31,22 @@ from tune.records.provenance import (
     refuse_other_training,
     versions,
 )
-from tune.records.retrain import RETRAIN, ChosenConfig, Job, RetrainRecord, SharedHardware
+from tune.records.retrain import (
+    FOLD,
+    RETRAIN,
+    ChosenConfig,
+    Job,
+    RetrainRecord,
+    SharedHardware,
+)
 from tune.records.run_folder import FAILED, FINISHED, INTERRUPTED, RUNNING, RetrainFolder
 from tune.records.trials import TrialRecord
 from tune.retrain.evaluate import evaluate
-from tune.retrain.models import RetrainStudy, training_rows
+from tune.retrain.models import RetrainStudy
+from tune.retrain.out_of_fold import teach
 from tune.retrain.plan import Plan
-from tune.retrain.prepare import prepare, prepare_resumed
+from tune.retrain.prepare import check_weights, prepare, prepare_resumed
+from tune.retrain.teachers import load_teachers
 from tune.spaces.objectives import Metrics, Settings
 from tune.tracking.wandb_logger import WandbLogger, resolve_mode
 from utkface.config import TRAINING_VERSION, TrainConfig
@@ -70,6 +79,7 @@ def resume(folder: RetrainFolder, given: Namespace) -> int:
         refuse_other_training(record, "start a new retraining")
         for change in list_code_changes(record):
             print(labelled("changed", change))
+        vars(given).setdefault("evaluate", True)  # whatever the session before was told
         options = record.options.resumed_with(given, "the retraining", "a new one")
         plan = prepare_resumed(options, record)
         record.options, record.question = options, plan.question
@@ -166,7 +176,6 @@ class Retraining(Callback):
         self.trained = RetrainStudy(folder.journal)
         self.checkpoints = CheckpointStore.of_run(plan.options.storage, folder.path)
         self._wall_s = record.wall_s - time.monotonic()
-        self._weights = cluster.Weights.read(plan.weights)
         self._tracker: WandbLogger | None = None
 
     def run(self, stack: ExitStack) -> int:
@@ -204,13 +213,22 @@ class Retraining(Callback):
         self, jobs: list[Job], session: SearchSession, stack: ExitStack, screen: RetrainScreen
     ) -> None:
         """Train what is not trained yet."""
+        plan = self.plan
+        check_weights(plan.finalists, plan.weights)
+        weights = cluster.Weights.read(plan.weights)
+        rows = {job.rows: plan.training_rows(job) for job in jobs}
+        taught = load_teachers(plan)
+        teachers = {
+            job.rows: taught[job.protocol]
+            for job in jobs
+            if TrainConfig.from_dict(job.config).teacher_weight > 0
+        }
         self.record.status = RUNNING
-        joined = self._join(stack, screen)
+        joined = self._join(stack, screen, weights)
         self._save()
-        rows = {job.rows: training_rows(self.plan.splits[job.protocol], job.part) for job in jobs}
         shared = trial_job(
-            self.plan.faces, rows, self._weights, self.checkpoints, joined.resources,
-            joined.images_ref,
+            plan.faces, rows, weights, self.checkpoints, joined.resources, joined.images_ref,
+            teachers,
         )  # fmt: skip
         self._say_how_long(jobs, joined.resources, screen)
         with interruptible(session, None):
@@ -227,8 +245,8 @@ class Retraining(Callback):
             for record in self.trained.records()
             if record.state == "RUNNING"
         }
-        rows = training_rows(self.plan.splits[jobs[0].protocol], jobs[0].part)
-        epoch_s, _ = time_epoch(self.plan.faces, rows, TrainConfig.from_dict(jobs[0].config))
+        config = _untaught(TrainConfig.from_dict(jobs[0].config))
+        epoch_s, _ = time_epoch(self.plan.faces, self.plan.training_rows(jobs[0]), config)
         workers = min(resources.concurrency, len(left))
         about = show_duration(sum(left.values()) * epoch_s / workers)
         models = f"{len(left)} model{'s' * (len(left) != 1)}"
@@ -242,10 +260,12 @@ class Retraining(Callback):
         """Write ``retrain.json``."""
         self._save()
 
-    def _join(self, stack: ExitStack, screen: RetrainScreen) -> cluster.Joined:
+    def _join(
+        self, stack: ExitStack, screen: RetrainScreen, weights: cluster.Weights
+    ) -> cluster.Joined:
         plan = self.plan
-        configs = [finalist.config for finalist in plan.finalists]
-        joined = cluster.join(stack, plan.options, plan.faces, self._weights, configs)
+        configs = [_untaught(finalist.config) for finalist in plan.finalists]
+        joined = cluster.join(stack, plan.options, plan.faces, weights, configs)
         if joined.dashboard:
             screen.say(labelled("dashboard", f"{joined.dashboard} (token: ray get-auth-token)"))
         resources = joined.resources
@@ -266,27 +286,40 @@ class Retraining(Callback):
 
     def _finish(self, screen: RetrainScreen, interrupted: bool) -> int:
         """Evaluate what has been trained; return the exit status."""
-        if interrupted:
-            self.record.status, self.record.ended = INTERRUPTED, now()
-            self._save()
-            command = f"{UV_RUN}python tune/retrain_best.py --resume {self.folder.path.name}"
-            screen.say(labelled("go on", command))
-            return 130
         records = self.trained.records()
         trained = [record for record in records if record.state == "COMPLETE"]
         failed = [record for record in records if record.state == "FAIL"]
-        if not any(record.job.purpose == RETRAIN for record in trained):
+        if interrupted:
+            self._pause(screen, "go on")
+            return 130
+        if not any(record.job.purpose in (RETRAIN, FOLD) for record in trained):
             self.record.status, self.record.ended = FAILED, now()
             self._save()
             screen.say(f"error: no model could be trained; the first failed: {failed[0].reason}")
             return 1
-        for line in evaluate(self.plan, self.folder, self.record, trained, self.checkpoints):
+        if not self.plan.options.evaluate:
+            self._pause(screen, "evaluate")
+            return 1 if failed else 0
+        finish = teach if self.plan.options.folds else evaluate
+        for line in finish(self.plan, self.folder, self.record, trained, self.checkpoints):
             screen.say(line)
         self.record.status, self.record.ended = FINISHED, now()
         self._save()
-        if self._tracker is not None:
+        if self._tracker is not None and not self.plan.options.folds:
             self._tracker.evaluation_ended(read_evaluation(self.folder.path / "evaluation.json"))
         return 1 if failed else 0
+
+    def _pause(self, screen: RetrainScreen, what_for: str) -> None:
+        """Leave the rest to another session, and say how to begin it."""
+        self.record.status, self.record.ended = INTERRUPTED, now()
+        self._save()
+        command = f"{UV_RUN}python tune/retrain_best.py --resume {self.folder.path.name}"
+        screen.say(labelled(what_for, command))
+
+
+def _untaught(config: TrainConfig) -> TrainConfig:
+    """Return a configuration that trains without a teacher, at the same cost."""
+    return config.replace(teacher_weight=0.0)
 
 
 def _describe(plan: Plan, folder: RetrainFolder) -> RetrainRecord:

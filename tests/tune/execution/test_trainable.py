@@ -12,7 +12,9 @@ from tune.execution.checkpoints import CheckpointStore
 from tune.execution.reporting import DIVERGED, FAILURE, METRICS, UNSAVED
 from tune.execution.trainable import FaceTrainable, TrialJob
 from tune.study.study import SEARCH_ROWS
+from utkface.batches import Teacher
 from utkface.config import TrainConfig
+from utkface.model import NUM_AGES
 
 CONFIG = TrainConfig(
     epochs=2, image_size=32, batch_size=16, ema_decay=0.9, pretrained=False, oversample_by="age"
@@ -109,6 +111,18 @@ def test_what_fails_becomes_a_result_with_the_reason_and_the_worker_lives(worker
     assert "no_such" in one.step()[FAILURE]
     one.reset_config(trial(2))
     assert one.step()[METRICS]["epoch"] == 1
+
+
+def test_a_teacher_teaches_where_it_is_named_and_changes_what_is_learned(worker, job):
+    with_teacher = CONFIG.replace(teacher_weight=0.9)
+    alone, missing = numbers(worker(0).step()), worker(1, with_teacher).step()
+    assert "teacher_weight=0.9 and no teacher" in missing[FAILURE]
+    youngest = np.eye(1, NUM_AGES, dtype=np.float32).repeat(64, axis=0)
+    teacher = Teacher(youngest, np.zeros(64, dtype=np.float32))
+    job.teachers[SEARCH_ROWS] = teacher
+    taught = numbers(worker(2, with_teacher).step())
+    assert taught["train_loss"] != alone["train_loss"]
+    assert numbers(worker(3).step()) == alone  # nobody asks the teacher
 
 
 @pytest.mark.parametrize(

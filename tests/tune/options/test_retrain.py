@@ -27,6 +27,14 @@ def test_every_declared_option_is_a_field_and_every_field_is_declared():
         ({"explain": -1}, "--explain -1 is not possible; allowed: 0 or more"),
         ({"search": "a", "config": ["b"]}, "--search and --config exclude each other"),
         ({"splits": ["random", "random"]}, "give each protocol once"),
+        ({"folds": 1}, "--folds 1 is not possible; allowed: 2 or more"),
+        ({"teacher": ["a"], "teacher_weight": 0.0}, "allowed: above 0, up to 1"),
+        ({"teacher": ["a"], "teacher_weight": 1.5}, "--teacher-weight 1.5 is not possible"),
+        (
+            {"teacher_weight": 0.5},
+            "--teacher-weight 0.5 without a teacher; give one with --teacher",
+        ),
+        ({"folds": 5, "teacher": ["a"]}, "--folds and --teacher exclude each other: the teacher's"),
     ],
 )
 def test_impossible_options_are_refused(values, message):
@@ -44,6 +52,7 @@ def test_options_survive_their_record(retrain_record):
 def test_going_on_may_change_how_but_not_what():
     options = RetrainOptions(seeds=2)
     assert options.resumed_with(Namespace(flip=True, seeds=2), *WORDS).flip
-    for name in ("search", "config", "top_k", "splits", "part", "epochs", "image_size", "weights"):
+    same = ("search", "config", "top_k", "splits", "part", "epochs", "image_size", "weights")
+    for name in (*same, "folds", "teacher", "teacher_weight"):
         with pytest.raises(UserError, match=r"of the retraining to resume; .* or start a new one"):
             options.resumed_with(Namespace(**{name: "other"}), *WORDS)

@@ -6,7 +6,7 @@ import pytest
 from tune.execution.checkpoints import CheckpointStore
 from tune.execution.reporting import DIVERGED, FAILURE, METRICS
 from tune.execution.session import SearchSession
-from tune.records.retrain import RETRAIN, Job
+from tune.records.retrain import FOLD, RETRAIN, Job
 from tune.retrain.models import RetrainStudy, judged_rows, training_rows
 from utkface.config import TrainConfig
 from utkface.data import Split
@@ -134,3 +134,19 @@ def test_a_job_has_a_title_and_a_file_name_and_survives_its_record():
     assert job.title == "reference: no augmentation, grouped, seed 2 (interval)"
     assert job.file_stem == "reference-no-augmentation-grouped-seed-2-interval"
     assert Job.model_validate_json(job.model_dump_json()) == job
+
+
+def test_folds_have_titles_files_faces_and_places_of_their_own():
+    one, other = (job().model_copy(update={"fold": fold, "num_folds": 5}) for fold in (0, 4))
+    one, other = (each.model_copy(update={"purpose": FOLD}) for each in (one, other))
+    assert one.title == "trial 7, random, seed 0, fold 1 of 5"
+    assert one.file_stem == "trial-7-random-seed-0-fold-1-of-5"
+    assert other.rows == "random, before test, without fold 5 of 5"
+    for name in ("title", "file_stem", "rows", "identity"):
+        assert len({getattr(each, name) for each in (one, other, job())}) == 3
+
+
+def test_a_job_from_before_there_were_folds_is_the_same_job():
+    written = job().model_dump()
+    del written["fold"], written["num_folds"]
+    assert Job.model_validate(written) == job()
