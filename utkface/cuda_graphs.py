@@ -69,7 +69,21 @@ class GraphedStep:
         return function(*inputs)
 
     def _record(self, function: Callable[..., Tensor], inputs: Sequence[Tensor]) -> _Recording:
-        """Record a call, of which nothing is computed yet."""
+        """Record a call, of which nothing is computed yet.
+
+        After an error, too little memory for one, the process can go on training.
+        """
+        try:
+            return self._recorded(function, inputs)
+        except BaseException:
+            # A recording that breaks off leaves its generators waiting for the rest of it.
+            here = self._generator.device
+            for generator in (self._generator, torch.cuda.default_generators[here.index or 0]):
+                fresh = torch.Generator(here).manual_seed(generator.initial_seed())
+                generator.graphsafe_set_state(fresh)
+            raise
+
+    def _recorded(self, function: Callable[..., Tensor], inputs: Sequence[Tensor]) -> _Recording:
         self._forget_gradients()  # recorded gradients are written anew by each replay, not added to
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(self._generator)

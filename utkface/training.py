@@ -104,9 +104,9 @@ class Training:
         # Gradients of half precision underflow without scaling; bfloat16 has float32's range.
         needs_scaling = self.amp_dtype is torch.float16
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=needs_scaling)
-        if on_gpu:
-            torch.backends.cudnn.benchmark = True
-        else:
+        # torch.backends.cudnn.benchmark stays off: every process would compare algorithms for every
+        # size of batch, which beside others takes longer than a short trial.
+        if not on_gpu:
             keep_freed_memory()
 
     def run_epoch(self) -> dict[str, float]:

@@ -73,8 +73,21 @@ def test_a_graph_draws_anew_each_time() -> None:
     made.model.train()
     rows = torch.arange(64)
     given = rows.numpy(), rows.to("cuda"), (rows < 0).to("cuda")
-    losses = [float(made._train_step(*given)[0]) for _ in range(8)]
+    with torch.cuda.stream(made._stream):  # nothing is recorded on the default one
+        losses = [float(made._train_step(*given)[0]) for _ in range(8)]
     assert len(set(losses[3:])) == 5
+
+
+def test_after_a_recording_that_broke_off_the_process_trains_on() -> None:
+    made = training()
+    made._gradients.NUM_WARM_UP = 0
+    with torch.cuda.stream(made._stream), pytest.raises(RuntimeError):
+        made._gradients(lambda images: images.sum() * images.max().item(), torch.ones(3).cuda())
+    del made
+    again = training()
+    expected = training(graphs=False).run_epoch()["train_loss"]
+    assert again.run_epoch()["train_loss"] == pytest.approx(expected, rel=2e-2)
+    assert again._gradients._recordings
 
 
 def test_a_run_goes_on_where_it_stopped() -> None:

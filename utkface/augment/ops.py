@@ -243,13 +243,20 @@ def sharpen(images: Tensor) -> Tensor:
 
     images: (B, 3, H, W), normalised. What leaves the valid range is cut.
     """
-    kernel = images.new_ones(3, 3)
-    kernel[1, 1] = 5
-    kernel *= (1 - SHARPNESS) / 13
-    kernel[1, 1] += SHARPNESS
+    kernel = _sharpening(images.device)
     out = images.clone()
     out[:, :, 1:-1, 1:-1] = _convolve(images, kernel.expand(len(images), 3, 3))
     return clamp_normalised(out)
+
+
+@functools.cache
+def _sharpening(device: torch.device) -> Tensor:
+    """Return the (3, 3) kernel, which is kept on the device for the reason of `_imagenet`."""
+    kernel = torch.ones(3, 3)
+    kernel[1, 1] = 5
+    kernel *= (1 - SHARPNESS) / 13
+    kernel[1, 1] += SHARPNESS
+    return kernel.to(device)
 
 
 def add_noise(images: Tensor, noise: Tensor) -> Tensor:
