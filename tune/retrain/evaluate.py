@@ -168,7 +168,8 @@ def _baselines(
     plan: Plan, faces: pd.DataFrame, groups: Sequence[Sequence[JudgedModel]]
 ) -> Iterator[tuple[BaselineRow, Predicted]]:
     """Yield a row, and its predictions, for each baseline under each protocol."""
-    frozen = backbone_features(frozen_model(plan.weights), plan.faces.images)
+    backbone = plan.finalists[0].config.backbone
+    frozen = backbone_features(frozen_model(plan.weights, backbone), plan.faces.images)
     first = groups[0][0].job.label
     for protocol, split in plan.splits.items():
         train, _ = training_rows(split, plan.options.part)

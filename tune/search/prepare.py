@@ -14,7 +14,7 @@ from tune.records.run_folder import RUNNING, SearchFolder
 from tune.records.search import Conditions, DataRecord, HardwareRecord, SearchRecord
 from tune.spaces.space import Space, load_space
 from tune.study.stopping import make_rule
-from utkface.config import TRAINING_VERSION, TrainConfig
+from utkface.config import TRAINING_VERSION
 from utkface.data import Faces, Split, find_source, load_faces, make_split, take_fraction
 from utkface.model import build_model
 
@@ -54,8 +54,9 @@ def prepare(options: SearchOptions) -> Prepared:
     options = dataclasses.replace(
         options, objective=",".join(options.objectives if options.objective else space.objectives)
     )
-    # Downloads the weights once, for all workers of this machine.
-    build_model(TrainConfig.from_dict(options.fixed), options.weights)
+    examples = [config for config in space.example_configs(options.fixed) if config.pretrained]
+    for config in {config.backbone: config for config in examples}.values():
+        build_model(config, options.weights)  # downloads them once, for all workers of this machine
     faces = load_faces(options.data or find_source(), options.image_size)
     split = make_split(faces.table, options.split)
     split = take_fraction(split, faces.table, options.fraction, options.seed)
