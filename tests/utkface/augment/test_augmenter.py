@@ -18,7 +18,7 @@ EVERYTHING = TrainConfig(
     erasing_p=0.5,
 )
 CONFIGS = [OFF, TrainConfig(), TrainConfig(oversample_by="age"), EVERYTHING]
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+needs_card = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA card here")
 
 
 @pytest.fixture
@@ -100,7 +100,8 @@ def test_an_empty_batch_comes_back_empty(images, intensive):
     assert augment(EVERYTHING, images[:0], intensive[:0]).shape == (0, 3, 32, 32)
 
 
-@needs_cuda
+@pytest.mark.gpu
+@needs_card
 @pytest.mark.parametrize("config", CONFIGS)
 def test_cuda_gives_the_same_without_waiting_for_the_host(config, images, intensive):
     generator, augmenter = torch.Generator().manual_seed(0), Augmenter(config)
