@@ -34,7 +34,7 @@ class GraphedStep:
     Elsewhere than on a card the function is simply called.
     """
 
-    #: Ordinary calls before a graph is recorded: cuDNN compares its algorithms in the first, and
+    #: Ordinary calls before a graph is recorded: in the first, libraries choose their algorithms and
     #: constants come onto the card.
     NUM_WARM_UP = 2
 

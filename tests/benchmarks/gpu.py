@@ -23,7 +23,7 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -44,6 +44,9 @@ from utkface.training import Training
 BYTES_PER_IMAGE = 54e6
 NUM_STEPS = 30
 SECONDS_TOGETHER = 2.0
+
+
+Row = dict[str, Any]
 
 
 @functools.cache
@@ -88,7 +91,7 @@ def compiled(training: Training) -> None:
     training.model.forward = torch.compile(training.model.forward)
 
 
-def checks() -> list[dict[str, Any]]:
+def checks() -> list[Row]:
     """Run the tests that need a card; say of each whether it holds."""
     listed = _Listed()
     tests = Path(__file__).parents[1] / "utkface" / "test_on_card.py"
@@ -102,7 +105,7 @@ class _Listed:
     """Pytest's plugin that keeps what became of each test."""
 
     def __init__(self) -> None:
-        self.found: list[dict[str, Any]] = []
+        self.found: list[Row] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" or report.failed:
@@ -116,39 +119,48 @@ def steps(
     batches: Sequence[int] = (128, 256, 512),
     *,
     with_compile: bool = True,
-) -> list[dict[str, Any]]:
+) -> Iterator[Row]:
     """Measure one trial's training."""
     bandwidth = measure_bandwidth()
-    rows = []
-
-    def measure(way: str, size: int, batch: int, change: Callable | None = None, **given: Any):
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-        row: dict[str, Any] = {"way": way, "pixels": size, "batch": batch}
-        try:
-            training = make_training(size, batch, **given)
-            if change:
-                change(training)
-            training.run_epoch()
-            rate = max(training.run_epoch()["images_per_s"] for _ in range(2))
-            row["images_per_s"] = round(rate)
-            moved = rate * BYTES_PER_IMAGE * (size / 224) ** 2
-            row["share_of_bandwidth"] = round(moved / bandwidth, 2)
-            row["peak_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
-        except Exception as error:  # a way that does not work is a result
-            row["error"] = f"{type(error).__name__}: {error}"[:200]
-        rows.append(row)
-
     for size, batch in itertools.product(sizes, batches):
-        measure("graph, bf16", size, batch)
+        yield measure_step("graph, bf16", bandwidth, size, batch)
     for size in sizes:
-        measure("eager, bf16", size, 256, graphs=False)
-        measure("graph, fp16", size, 256, amp="fp16")
-        measure("graph, bf16, planes", size, 256, in_planes)
+        yield measure_step("eager, bf16", bandwidth, size, 256, graphs=False)
+        yield measure_step("graph, fp16", bandwidth, size, 256, amp="fp16")
+        yield measure_step("graph, bf16, planes", bandwidth, size, 256, in_planes)
     if with_compile:
-        measure("eager, bf16, compiled", sizes[-1], 256, compiled, graphs=False)
-        measure("graph, bf16, compiled", sizes[-1], 256, compiled)
-    return rows
+        size = sizes[-1]
+        yield measure_step("eager, bf16, compiled", bandwidth, size, 256, compiled, graphs=False)
+        yield measure_step("graph, bf16, compiled", bandwidth, size, 256, compiled)
+
+
+def measure_step(
+    way: str,
+    bandwidth: float,
+    size: int,
+    batch: int,
+    change: Callable[[Training], None] | None = None,
+    **given: Any,
+) -> Row:
+    """Train three short epochs in one way; of the last two the faster counts."""
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    row: Row = {"way": way, "pixels": size, "batch": batch}
+    try:
+        training = make_training(size, batch, **given)
+        if change:
+            change(training)
+        training.run_epoch()
+        rate = max(training.run_epoch()["images_per_s"] for _ in range(2))
+    except Exception as error:  # a way that does not work is a result
+        return row | {"error": f"{type(error).__name__}: {error}"[:200]}
+    moved = rate * BYTES_PER_IMAGE * (size / 224) ** 2
+    peak = torch.cuda.max_memory_allocated() / 2**30
+    return row | {
+        "images_per_s": round(rate),
+        "share_of_bandwidth": round(moved / bandwidth, 2),
+        "peak_gib": round(peak, 2),
+    }
 
 
 def measure_bandwidth() -> float:
@@ -184,19 +196,17 @@ def _trial(sizes: Sequence[int], batch: int, barrier: Any, results: Any) -> None
 
 def trials(
     counts: Sequence[int] = (1, 2, 4, 8, 16), sizes: Sequence[int] = (64, 128, 200)
-) -> list[dict[str, Any]]:
+) -> Iterator[Row]:
     """Measure several trials at a time, each a process, together."""
-    rows = []
     for mps, count in itertools.product((False, True), counts):
-        row: dict[str, Any] = {"trials": count, "MPS": mps, "batch": 128}
+        row: Row = {"trials": count, "MPS": mps, "batch": 128}
         try:
             with daemon() if mps else nullcontext():
                 found = _together(count, sizes, row["batch"])
             row |= {f"images/s at {size} px": round(rate) for size, rate in found.items()}
         except Exception as error:
             row["error"] = f"{type(error).__name__}: {error}"[:200]
-        rows.append(row)
-    return rows
+        yield row
 
 
 def _together(count: int, sizes: Sequence[int], batch: int) -> dict[int, float]:
@@ -233,31 +243,27 @@ def daemon() -> Iterator[None]:
             del os.environ["CUDA_MPS_PIPE_DIRECTORY"], os.environ["CUDA_MPS_LOG_DIRECTORY"]
 
 
-def epoch() -> list[dict[str, Any]]:
+def epoch() -> Iterator[Row]:
     """Measure what an epoch of UTKFace's size spends beside its steps."""
-    rows = []
     for size, batch in ((64, 128), (128, 128), (200, 256)):
         config = TrainConfig(image_size=size, batch_size=batch)
-        training = Training(
-            config, random_faces(18_964, size, 3_793), weights="none", device="cuda"
-        )
+        faces = random_faces(18_964, size, 3_793)
+        training = Training(config, faces, weights="none", device="cuda")
         training.run_epoch()
         metrics = training.run_epoch()
         steps_s = len(training.data.train) / metrics["images_per_s"]
-        rows.append(
-            {
-                "pixels": size,
-                "batch": batch,
-                "epoch_s": round(metrics["time_s"], 3),
-                "share_beside_steps": round(1 - steps_s / metrics["time_s"], 3),
-            }
-        )
-        del training
+        yield {
+            "pixels": size,
+            "batch": batch,
+            "epoch_s": round(metrics["time_s"], 3),
+            "share_beside_steps": round(1 - steps_s / metrics["time_s"], 3),
+        }
+        random_faces.cache_clear()
+        del training, faces
         torch.cuda.empty_cache()
-    return rows
 
 
-def reference() -> list[dict[str, Any]]:
+def reference() -> list[Row]:
     """Compare the reference's pipeline with ours on one card at 224 px, batch 256."""
     import reference_pipeline as theirs
 
@@ -286,7 +292,7 @@ def reference() -> list[dict[str, Any]]:
     ]
 
 
-SECTIONS: dict[str, Callable[[], list[dict[str, Any]]]] = {
+SECTIONS: dict[str, Callable[[], Iterable[Row]]] = {
     "checks": checks,
     "steps": steps,
     "epoch": epoch,
@@ -307,6 +313,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer sizes, batches and trials")
     parser.add_argument("--out", type=Path, help="a folder for gpu.json")
     given = parser.parse_args()
+    if unknown := set(given.sections) - set(SECTIONS):
+        parser.error(f"unknown section {min(unknown)}; allowed: {', '.join(SECTIONS)}")
     if not torch.cuda.is_available():
         raise SystemExit("error: PyTorch sees no CUDA card here; run this on a machine with one")
     card = torch.cuda.get_device_properties(0)
@@ -318,13 +326,16 @@ def main() -> None:
         "config": asdict(TrainConfig()),
     }
     print(f"{found['card']}, torch {found['torch']}, {found['cores']} cores", flush=True)
+    sections = SECTIONS | QUICK if given.quick else SECTIONS
     for name in given.sections or SECTIONS:
-        start_s = time.perf_counter()
-        found[name] = (SECTIONS | QUICK if given.quick else SECTIONS)[name]()
+        start_s, rows = time.perf_counter(), []
+        for row in sections[name]():
+            rows.append(row)
+            if given.out:  # whoever stops this keeps what was measured
+                (given.out / "gpu.json").write_text(json.dumps(found | {name: rows}, indent=1))
+        found[name] = rows
         print(f"\n{name} ({time.perf_counter() - start_s:.0f} s)")
-        print(pd.DataFrame(found[name]).fillna("").to_string(index=False), flush=True)
-        if given.out:
-            (given.out / "gpu.json").write_text(json.dumps(found, indent=1) + "\n")
+        print(pd.DataFrame(rows).fillna("").to_string(index=False), flush=True)
 
 
 if __name__ == "__main__":

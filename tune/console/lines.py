@@ -10,7 +10,7 @@ from pathlib import Path
 from tune.console import labelled
 from tune.console.progress import Progress
 from tune.execution.reporting import RunStart
-from tune.records.run_folder import sync_command
+from tune.records.run_folder import retrain_command, sync_command
 from tune.records.search import CheckpointsRecord, Confirmation, SearchRecord
 from tune.records.trials import (
     STATES,
@@ -35,7 +35,7 @@ _MORE_COLUMNS = {
     "worst_group_mae": ("worst group", 2),
 }
 _MAX_FRONT_SHOWN = 8
-_SEARCH, _RETRAIN = (f"{UV_RUN}python tune/{name}.py" for name in ("run_search", "retrain_best"))
+_SEARCH = f"{UV_RUN}python tune/run_search.py"
 
 
 def metric_headings(objectives: Sequence[str] = SCORE) -> list[str]:
@@ -175,7 +175,7 @@ def summary(
     if len(records) < search.num_trials or _any_running(records):
         lines.append(labelled("go on", f"{_SEARCH} --resume {run}"))
     elif best is not None:
-        lines.append(labelled("next", f"{_RETRAIN} --search {run}"))
+        lines.append(labelled("next", retrain_command(folder, search)))
     return lines
 
 

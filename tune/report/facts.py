@@ -87,14 +87,9 @@ def list_points(
     return texts
 
 
-def retrain_command(folder: Path) -> str:
-    """Return the command that trains the best of a search with several seeds."""
-    return f"{UV_RUN}python tune/retrain_best.py --search {shlex.quote(str(_from_here(folder)))}"
-
-
 def list_commands(folder: Path) -> list[tuple[str, str]]:
     """Return how to look further and go on, as purposes and command lines."""
-    folder = _from_here(folder)
+    folder = from_here(folder)
     run, journal = shlex.quote(str(folder)), shlex.quote(str(folder / "study.journal"))
     return [
         ("The same study, interactively:", f"{UV_RUN}optuna-dashboard {journal}"),
@@ -110,8 +105,11 @@ def list_commands(folder: Path) -> list[tuple[str, str]]:
     ]
 
 
-def _from_here(folder: Path) -> Path:
-    # Commands are typed where the search was started, and the page may travel: no more of the
-    # machine's folders than that needs.
+def from_here(folder: Path) -> Path:
+    """Return a folder as commands name it.
+
+    They are typed where the search was started, and the page may travel: no more of the machine's
+    folders than that needs.
+    """
     here = Path.cwd()
     return folder.relative_to(here) if folder.is_relative_to(here) else folder

@@ -14,6 +14,7 @@ from typing import Any
 import optuna
 import pandas as pd
 
+from tune.records.run_folder import retrain_command
 from tune.records.search import SearchRecord
 from tune.records.trials import (
     STATES,
@@ -35,7 +36,7 @@ from tune.report.analysis import (
     last_value,
     rank_finite,
 )
-from tune.report.facts import NOTICES, list_commands, list_facts, list_points, retrain_command
+from tune.report.facts import NOTICES, from_here, list_commands, list_facts, list_points
 from tune.report.importance import MIN_TRIALS, judge_parameters
 from utkface.config import TrainConfig
 from utkface.evaluation.report.text import show, show_fixed, write_page
@@ -92,7 +93,7 @@ def _context(
         "front": front,
         "best": best,
         "marked": "the front" if front else "the best",
-        "retrain": retrain_command(folder),
+        "retrain": retrain_command(from_here(folder), search),
         **(_winner(best, [r for r in complete if r is not best], search) if best else {}),
         "confirmation": search.confirmation,
         "metrics": [Metric(name) for name in dict.fromkeys([by.name, "score"])],
