@@ -185,7 +185,7 @@ BODIES = {
     "one choice of many unknown": (
         'trial.suggest_categorical("amp", ["off"] * 500 + ["fp8"])\nreturn {}',
         5,
-        "amp='fp8' is unknown; allowed: off, fp16, bf16",
+        "amp='fp8' is unknown; allowed: auto, off, fp16, bf16",
     ),
     "another value refused as well": (
         'd = trial.suggest_int("freeze_epochs", 0, 64) / 64\nreturn {"dropout": 0.1 + d}',

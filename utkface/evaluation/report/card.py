@@ -95,6 +95,8 @@ def _details(evaluation: Evaluation, row: Row) -> str:
     known = config.model_dump(exclude_unset=True)
     if "amp" in known and not evaluation.hardware.trains_on_gpu:
         known["amp"] = "off (trained on CPUs)"
+    elif known.get("amp") == "auto":
+        known["amp"] = "bf16 (fp16 on a card without it)"
     settings = ", ".join(f"{name}: {show(value)}" for name, value in known.items())
     return "\n".join([*lines, f"- settings: {escape(settings or '–')}"])
 

@@ -30,7 +30,7 @@ def test_precision_is_the_one_that_training_ran_in(make_evaluation):
     made = make_evaluation()
     assert "amp: off (trained on CPUs)" in write_model_card(made.evaluation, made.row())
     made.evaluation.hardware.gpus_per_trial = 0.5
-    assert "amp: fp16" in write_model_card(made.evaluation, made.row())
+    assert "amp: bf16 (fp16 on a card without it)" in write_model_card(made.evaluation, made.row())
 
 
 def test_tables_have_as_many_cells_as_their_head(make_evaluation):
