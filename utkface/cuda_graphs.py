@@ -34,8 +34,8 @@ class GraphedStep:
     Elsewhere than on a card the function is simply called.
     """
 
-    #: Ordinary calls before a graph is recorded: in the first, libraries choose their algorithms and
-    #: constants come onto the card.
+    #: Ordinary calls before a graph is recorded: in the first, libraries choose their algorithms,
+    #: and constants come onto the card.
     NUM_WARM_UP = 2
 
     def __init__(self, parameters: Sequence[nn.Parameter], generator: torch.Generator) -> None:
