@@ -49,7 +49,7 @@ def test_kill_9_loses_no_finished_trial_and_repeats_none(tmp_path, start_search,
     process = new_search(results, log)
     known, num_kills, num_lost, num_repeated = {}, 0, 0, 0
     while True:
-        wait_for_progress(process, results, chance.randint(5, 25))
+        wait_for_progress(process, results, chance.randint(12, 40))
         time.sleep(chance.random())
         if process.poll() is not None:
             break
