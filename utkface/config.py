@@ -17,7 +17,12 @@ from utkface.io import UserError
 
 #: Fields that a command sets for a whole search (`--max-epochs`, `--image-size`, `--seed`): trials
 #: that differed in them could not be compared rung by rung, so no search space may suggest them.
-SET_BY_COMMAND = {"epochs": "--max-epochs", "image_size": "--image-size", "seed": "--seed"}
+SET_BY_COMMAND = {
+    "epochs": "--max-epochs",
+    "image_size": "--image-size",
+    "seed": "--seed",
+    "teacher_weight": "retrain_best.py --teacher-weight",  # no search has a teacher
+}
 
 #: Raised when the same configuration comes to mean another training: runs of different versions
 #: cannot be compared. 2: an epoch is as many draws as there are training faces, whatever is
@@ -112,7 +117,7 @@ class TrainConfig:
     gender_weight: float = _between(0.5, 0.0, 1.0, "share of the gender loss")
     label_smoothing: float = _between(0.05, 0.0, 0.5, "of the gender target")
     teacher_weight: float = _between(
-        0.0, 0.0, 1.0, "share of a teacher's prediction in the targets (retrain_best.py --teacher)"
+        0.0, 0.0, 1.0, "share of a teacher's prediction in the targets"
     )
     head_l1: float = _between(0.0, 0.0, 1.0, "weight of the heads' L1 norm")
 

@@ -1,8 +1,8 @@
 """A training step as a CUDA graph: recorded once, then launched as one.
 
-MobileNetV3-Small takes some 700 kernels forward and backward. On a card each runs for a few
-microseconds at small sizes, less than the host needs to launch it, and the card waits. A graph
-launches them all at once. https://pytorch.org/blog/accelerating-pytorch-with-cuda-graphs/
+MobileNetV3-Small takes some 700 kernels forward and backward. Where each runs for less time than
+the host needs to launch it, the card waits; a graph launches them all at once.
+https://pytorch.org/blog/accelerating-pytorch-with-cuda-graphs/
 """
 
 from collections import Counter
@@ -27,11 +27,11 @@ class GraphedStep:
     """Calls one function that leaves gradients in parameters, on a card through CUDA graphs.
 
     The function, given at each call so that no cycle of references keeps its owner alive, takes
-    tensors, may draw from ``generator`` and from torch's global one, sets the
-    gradients of ``parameters``, which have none before, and returns one tensor. On a card nothing
-    in it may wait for the host or ask for a number. There is a graph for each ``variant`` and each
-    shape of the arguments, in one pool of memory: what one leaves is used before the next runs.
-    Elsewhere than on a card the function is simply called.
+    tensors, may draw from ``generator`` and from torch's global one, sets the gradients of
+    ``parameters``, which have none before, and returns one tensor. On a card nothing in it may wait
+    for the host or ask for a number. There is a graph for each ``variant`` and each shape of the
+    arguments, in one pool of memory: what one leaves is used before the next runs. Elsewhere than
+    on a card the function is simply called.
     """
 
     #: Ordinary calls before a graph is recorded: in the first, libraries choose their algorithms,

@@ -56,8 +56,9 @@ do not edit.*
 Age and gender on UTKFace, full range of ages, best score first. The score is the mean of
 age MAE / 4.731 and gender error / 0.061, lower is better; two rows whose intervals overlap widely
 are not to be told apart by it. **Published** rows are quoted with their own split of the same data,
-without intervals. **Measured** rows are this project's: means over seeds, each one model without
-averaging; in brackets the 95 % interval for want of faces (bootstrap over groups of copies); after
+without intervals. **Measured** rows are this project's: means over seeds, each one model, of one
+look at a face unless the row says otherwise; in brackets the 95 % interval for want of faces
+(bootstrap over groups of copies); after
 ± the standard deviation between seeds; bold, a run's headline, which was settled before
 its test faces were looked at: what a search chose on validation faces, or the only one there was.
 Baselines are scikit-learn on features of a backbone, frozen or trained, or no model at all."""

@@ -55,12 +55,13 @@ class Baseline(NamedTuple):
     seconds: float  # of training and prediction, without the features
 
 
-def frozen_model(weights: str | Path = "imagenet", backbone: str | None = None) -> FaceModel:
+def frozen_model(
+    weights: str | Path = "imagenet", backbone: str = "mobilenet_v3_small"
+) -> FaceModel:
     """Return a network that was not trained on faces; ``weights`` are as of `build_model`."""
-    config = TrainConfig() if backbone is None else TrainConfig(backbone=backbone)
     with torch.random.fork_rng(devices=[]):  # with weights="none" they are drawn
         torch.manual_seed(0)
-        return build_model(config, weights).eval()
+        return build_model(TrainConfig(backbone=backbone), weights).eval()
 
 
 def backbone_features(model: FaceModel, images: np.ndarray, device: str = "cpu") -> Features:

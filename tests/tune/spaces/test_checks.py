@@ -295,6 +295,7 @@ return {"dropout": 0.1}"""
 POINTS = {
     "unknown name": ({"scedule": "step"}, "scedule is not a hyperparameter; did you mean schedule"),
     "set by the command": ({"seed": 1}, "seed is the same for every trial of a search: set it by"),
+    "nobody teaches": ({"teacher_weight": 0.5}, "set it by retrain_best.py --teacher-weight"),
     "no such choice": (
         {"schedule": "plateau"},
         "schedule='plateau' is not in 'step' or 'constant'",
