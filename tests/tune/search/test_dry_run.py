@@ -33,6 +33,7 @@ def test_a_dry_run_checks_and_explains_and_starts_nothing(tmp_path, capsys):
     assert not results.exists()
 
 
+@pytest.mark.slow
 def test_a_dry_run_refuses_what_the_search_would_refuse(tmp_path):
     arguments = ["--space", "quick", "--data", "demo", "--image-size", "32", "--weights", "none"]
     arguments += ["--results", str(tmp_path), "--dry-run"]

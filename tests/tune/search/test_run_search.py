@@ -308,23 +308,29 @@ def test_resuming_with_other_data_another_space_or_budget_says_what_changed(shar
         space.write_text(SPACE)
 
 
-def test_a_resume_on_other_code_is_told_and_on_another_device_refused(shared, tmp_path):
+@pytest.fixture
+def elsewhere(shared):
+    """The folder of the small search, as if it had been interrupted on a GPU by other code."""
     folder, _, _ = shared
     record = folder.record
-    try:
-        other = {"status": "interrupted", "gpus_per_trial": 0.5, "commit": "0123456"}
-        folder.write_record(record.model_copy(update=other))
-        refused(
-            *("--resume", folder.path),
-            message="ran on a GPU, these would run on a CPU.*--resume-anyway",
-        )
-        process = run_command("--resume", folder.path, "--resume-anyway")
-        assert process.returncode == 0, process.stderr
-        assert "changed    commit 0123456 then" in process.stdout
-        folder.write_record(record.model_copy(update={"training_version": 1}))
-        refused("--resume", folder.path, message="training version 1, now 2.*start a new search")
-    finally:
-        folder.write_record(record)
+    other = {"status": "interrupted", "gpus_per_trial": 0.5, "commit": "0123456"}
+    folder.write_record(record.model_copy(update=other))
+    yield folder
+    folder.write_record(record)
+
+
+def test_a_resume_on_another_device_or_of_another_training_is_refused(elsewhere):
+    message = "ran on a GPU, these would run on a CPU.*--resume-anyway"
+    refused("--resume", elsewhere.path, message=message)
+    elsewhere.write_record(elsewhere.record.model_copy(update={"training_version": 1}))
+    refused("--resume", elsewhere.path, message="training version 1, now 2.*start a new search")
+
+
+@pytest.mark.slow
+def test_a_resume_anyway_tells_what_changed(elsewhere):
+    process = run_command("--resume", elsewhere.path, "--resume-anyway")
+    assert process.returncode == 0, process.stderr
+    assert "changed    commit 0123456 then" in process.stdout
 
 
 def test_a_refusal_is_one_line_and_status_2():

@@ -135,7 +135,7 @@ def _cached() -> dict[Any, MadeUp]:
     return {}
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_evaluation(_cached) -> Callable[..., MadeUp]:
     """Make up an evaluation of two rows and a baseline on both protocols; it may be changed."""
 
