@@ -33,6 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
     dry_run, anyway = _take(given, "dry_run"), _take(given, "resume_anyway")
     # Ray and torch take seconds to import: a wrong command line is told before.
     if "resume" in given:
+        if dry_run:
+            raise UserError("--dry-run is of a new search, not of --resume; leave one out")
         return _resume(given, anyway=bool(anyway))
     if anyway:
         raise UserError("--resume-anyway goes with --resume; leave it out for a new search")

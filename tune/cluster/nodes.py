@@ -38,6 +38,11 @@ class Weights:
         path = Path(name).resolve()
         return cls(str(path), path.read_bytes())
 
+    @property
+    def fingerprint(self) -> str | None:
+        """What tells a file's content from another's; None for weights without a file."""
+        return None if self.content is None else hashlib.sha256(self.content).hexdigest()[:16]
+
     def here(self) -> str:
         """Return the name or a path on this machine, where the content is written if need be."""
         if self.content is None:
@@ -45,7 +50,7 @@ class Weights:
         path = Path(self.name)
         if path.is_file() and path.read_bytes() == self.content:
             return self.name
-        path = cache_folder() / "weights" / f"{hashlib.sha256(self.content).hexdigest()[:16]}.pth"
+        path = cache_folder() / "weights" / f"{self.fingerprint}.pth"
         if not path.is_file():
             with replacing(path) as temporary:
                 temporary.write_bytes(self.content)

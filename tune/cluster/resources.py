@@ -105,6 +105,8 @@ def plan_resources(
     grow. Raises `UserError` when a trial needs more than there is.
     """
     nodes = _nodes()
+    if not nodes:
+        raise UserError("no node of the Ray cluster has a CPU for trials yet; wait for its workers")
     most_gpus = max((node.gpus for node in nodes), default=0.0)
     uses: list[Usage] = []
     if gpus_per_trial is None:

@@ -68,10 +68,10 @@ def count_line(records: Iterable[TrialRecord]) -> str:
     return ", ".join(f"{counts[state]} {word}" for state, word in STATES.items() if counts[state])
 
 
-def ended_of(num_ended: int, progress: Progress) -> str:
-    """Return "9 of 16 trials ended, 2 running"."""
+def ended_of(progress: Progress) -> str:
+    """Return "9 of 16 trials ended, 2 running"; those that failed do not count."""
     budget = f" of {progress.num_trials}" if progress.num_trials else ""
-    return f"{num_ended}{budget} trials ended, {len(progress.running)} running"
+    return f"{progress.num_results}{budget} trials ended, {len(progress.running)} running"
 
 
 def ending_line(record: TrialRecord, progress: Progress) -> str:
@@ -89,7 +89,7 @@ def ending_line(record: TrialRecord, progress: Progress) -> str:
 
 def status_line(progress: Progress) -> str:
     """Return where a search stands, in one line."""
-    parts = [show_duration(progress.elapsed_s), ended_of(len(progress.ended), progress)]
+    parts = [show_duration(progress.elapsed_s), ended_of(progress)]
     if best := progress.best:
         metrics = metrics_line(last_metrics(best), progress.objectives)
         parts.append(f"best: trial {best.number}, {metrics}")
@@ -98,7 +98,7 @@ def status_line(progress: Progress) -> str:
 
 def time_left_texts(progress: Progress) -> list[str]:
     """Return an estimate without claiming a precision that it does not have; none at the end."""
-    if progress.num_trials and not progress.running and len(progress.ended) >= progress.num_trials:
+    if progress.num_trials and not progress.running and progress.num_results >= progress.num_trials:
         return []
     return [_time_left(progress.time_left_s())]
 
@@ -172,7 +172,7 @@ def summary(
     lines.append(labelled("run", folder))
     if search.wandb == "offline":
         lines.append(labelled("W&B", sync_command(folder)))
-    if len(records) < search.num_trials or _any_running(records):
+    if search.status != "finished":
         lines.append(labelled("go on", f"{_SEARCH} --resume {run}"))
     elif best is not None:
         lines.append(labelled("next", retrain_command(folder, search)))
@@ -234,10 +234,6 @@ def _settings(record: TrialRecord) -> Settings:
         if name not in record.params and name not in SET_BY_COMMAND and value != defaults[name]
     }
     return {**record.params, **rest}
-
-
-def _any_running(records: Iterable[TrialRecord]) -> bool:
-    return any(record.state == "RUNNING" for record in records)
 
 
 def _first_line(text: str | None) -> str:

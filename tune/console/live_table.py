@@ -97,16 +97,17 @@ def _epoch_cell(epochs_done: int, max_epochs: int | None) -> str:
 
 def _footer(progress: Progress) -> list[RenderableType]:
     """Return how many trials ended and how, the time taken and the time left."""
-    num_ended = len(progress.ended)
-    lines: list[RenderableType] = [ended_of(num_ended, progress)]
-    if num_ended:
+    lines: list[RenderableType] = [ended_of(progress)]
+    if progress.ended:
         lines.append(count_line(progress.ended.values()))
-    if num_ended and progress.best is None:
+    if progress.ended and progress.best is None:
         lines.append(Text("none has run all its epochs yet, so none is the best", style="dim"))
     times = [f"{show_duration(progress.elapsed_s)} so far", *time_left_texts(progress)]
     lines.append(Text(", ".join(times), style="dim"))
     if progress.num_trials:
-        bar = ProgressBar(total=progress.num_trials, completed=num_ended, width=_BAR_WIDTH)
+        bar = ProgressBar(
+            total=progress.num_trials, completed=progress.num_results, width=_BAR_WIDTH
+        )
         row = Table.grid(padding=(0, 2, 0, 0))
         row.add_row(bar, Group(*lines))
         return [row]

@@ -70,6 +70,11 @@ class Progress:
         self.ended[record.number] = record
 
     @property
+    def num_results(self) -> int:
+        """How many trials ended and did not fail: another takes the place of one that did."""
+        return sum(record.state != "FAIL" for record in self.ended.values())
+
+    @property
     def elapsed_s(self) -> float:
         """Seconds since this object was made."""
         return self._clock() - self._began_s
@@ -94,7 +99,7 @@ class Progress:
             return None
         assert self._first_start_s is not None
         lengths = [len(record.epochs) for record in self.ended.values()]
-        num_waiting = max(0, self.num_trials - len(self.ended) - len(self.running))
+        num_waiting = max(0, self.num_trials - self.num_results - len(self.running))
         num_epochs_left = num_waiting * sum(lengths) / len(lengths)
         for trial in self.running.values():
             longer = [length for length in lengths if length > trial.epochs_done]

@@ -15,7 +15,7 @@ import numpy as np
 from pyarrow import fs
 
 from tune.cluster.storage import check_storage, open_storage
-from utkface.io import dump_checkpoint, parse_checkpoint
+from utkface.io import UserError, dump_checkpoint, parse_checkpoint
 from utkface.model import Predictions
 
 #: Within a store: what trials predict for the validation faces.
@@ -65,9 +65,15 @@ class CheckpointStore:
     def load_predictions(self, number: int) -> tuple[np.ndarray, np.ndarray] | None:
         """Return ages (N,) in years and probabilities (N,) of being female of a trial's last epoch.
 
-        None where there are none.
+        None where there are none; raises `UserError` where the storage does not answer.
         """
-        content = self._read(self._predictions_name(number))
+        try:
+            content = self._read(self._predictions_name(number))
+        except OSError as error:
+            raise UserError(
+                f"cannot read predictions from {self.uri} ({error}); "
+                "when it answers again, go on with --resume"
+            ) from error
         if content is None:
             return None
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:

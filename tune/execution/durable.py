@@ -157,11 +157,11 @@ def durable(
 
 
 def is_of_the_machine(error: Exception) -> bool:
-    """Say whether an error may be gone in another process: of the device, or for want of memory.
+    """Say whether an error may be gone in another process: of device, storage or memory.
 
     Memory may have been short because of a neighbour on the same card.
     """
-    if isinstance(error, torch.OutOfMemoryError | torch.AcceleratorError | MemoryError):
+    if isinstance(error, torch.OutOfMemoryError | torch.AcceleratorError | MemoryError | OSError):
         return True
     # What libraries raise on top of the driver has no class of its own.
     return isinstance(error, RuntimeError) and any(

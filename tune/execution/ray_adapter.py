@@ -37,26 +37,29 @@ def run_trials(
     Ray writes to.
     """
     with told_in_one_line(folder), staged_here():
-        # Not a Tuner: on a cluster joined with ray:// that would take the session there.
-        ray_tune.run(
-            trainable,
-            _remote=False,
-            name=name,
-            storage_path=str(folder),
-            resources_per_trial=resources.per_trial,
-            search_alg=StudySearcher(session),
-            scheduler=StudyScheduler(session),
-            stop=SessionStopper(session),
-            num_samples=-1,  # the searcher says when it is finished
-            max_concurrent_trials=resources.concurrency,
-            reuse_actors=True,
-            max_failures=MAX_RETRIES,
-            raise_on_failed_trial=False,
-            checkpoint_config=ray_tune.CheckpointConfig(checkpoint_at_end=False),  # see trainable
-            trial_name_creator=_trial_name,
-            trial_dirname_creator=_trial_name,
-            verbose=0,
-        )
+        # Ray asks no more once it was told that there is no more, also if a trial then fails.
+        while session.has_more and not session.stop_requested.is_set():
+            # Not a Tuner: on a cluster joined with ray:// that would take the session there.
+            ray_tune.run(
+                trainable,
+                _remote=False,
+                name=name,
+                storage_path=str(folder),
+                resources_per_trial=resources.per_trial,
+                search_alg=StudySearcher(session),
+                scheduler=StudyScheduler(session),
+                stop=SessionStopper(session),
+                num_samples=-1,  # the searcher says when it is finished
+                max_concurrent_trials=resources.concurrency,
+                reuse_actors=True,
+                max_failures=MAX_RETRIES,
+                raise_on_failed_trial=False,
+                # Trials keep their own, see `DurableTrainable`.
+                checkpoint_config=ray_tune.CheckpointConfig(checkpoint_at_end=False),
+                trial_name_creator=_trial_name,
+                trial_dirname_creator=_trial_name,
+                verbose=0,
+            )
 
 
 def _trial_name(trial: Any) -> str:

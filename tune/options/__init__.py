@@ -85,6 +85,10 @@ def _auto_or_number(value: str) -> float | None:
 _auto_or_number.__name__ = "auto_or_number"  # argparse tells a wrong value by it
 
 
+def _address(address: str) -> str | None:
+    return None if address == "local" else address
+
+
 def _place(place: str) -> str:
     """Return a URI as it is, and a path in full: nodes know nothing of the folder we are in."""
     return place if "://" in place else str(Path(place).expanduser().absolute())
@@ -112,7 +116,10 @@ class Options:
         "resources", "trials at a time (default: as many as fit)", None, at_least=1
     )
     address: str | None = option(
-        "resources", "a Ray cluster: host:port, auto or ray://… (default: this machine)", None
+        "resources",
+        "a Ray cluster: host:port, auto or ray://…; local: this machine (default)",
+        None,
+        type=_address,
     )
     storage: str | None = option(
         "resources",
@@ -195,9 +202,8 @@ def _add(
 ) -> None:
     argument = dict(declared.argument)
     if kind is bool:
-        switch, action = ("no-", "store_false") if field.default else ("", "store_true")
-        name = "--" + switch + field.name.replace("_", "-")
-        group.add_argument(name, dest=field.name, action=action, help=declared.help)
+        action = argparse.BooleanOptionalAction
+        group.add_argument(flag_of(field.name), action=action, help=declared.help)
         return
     several, value_type = _value_type(kind)
     if several:

@@ -85,14 +85,18 @@ class RetrainOptions(Options):
         same=True,
         choices=PARTS,
     )
-    evaluate: bool = option("evaluation", "train only; --resume evaluates", True)
-    flip: bool = option("evaluation", "average predictions with the mirrored face's", False)
+    evaluate: bool = option("evaluation", "or train only; --resume evaluates (default: on)", True)
+    flip: bool = option(
+        "evaluation", "average predictions with the mirrored face's (default: off)", False
+    )
     intervals: bool = option(
         "evaluation",
-        "do without the model that age intervals need, trained without the validation part",
+        "train the model that age intervals need, without the validation part (default: on)",
         True,
     )
-    baselines: bool = option("evaluation", "only the networks", True)
+    baselines: bool = option(
+        "evaluation", "judge classical models beside the networks (default: on)", True
+    )
     explain: int = option(
         "evaluation", "faces per LIME sheet (default: 8; 0: no LIME)", 8, at_least=0, metavar="N"
     )

@@ -41,13 +41,13 @@ class SearchOptions(Options):
         choices=PROTOCOLS,
     )
     weights: str = option(
-        "data", "backbone: imagenet (default), none, or the path of a file", "imagenet", same=True
+        "data", "backbone: imagenet (default), none, or the path of a file", "imagenet"
     )
 
     num_trials: int = option("search", "all trials, of all sessions of this search", 24, at_least=1)
     confirm: bool = option(  # see `tune.search.confirm`
         "search",
-        "do not train the best and the best starting point again with two fresh seeds",
+        "train the best and the best starting point again, with two fresh seeds (default: on)",
         True,
     )
     finalists: int = option(

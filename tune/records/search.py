@@ -157,7 +157,7 @@ class Confirmation(Record):
             text = f"trial {start}, a starting point of the space, is {best} that was found"
         elif start in leads and not leads[start].is_clear:
             text += ", but no better than the starting point as far as these faces and seeds tell"
-        elif not parts:
+        elif len(self.trials) == 1:
             text = f"trial {self.winner.trial} is the only one that could be confirmed"
         return f"{text}; its lead {', and '.join(parts)}" if parts else text
 
@@ -204,6 +204,7 @@ class SearchRecord(RunRecord):
     rungs: list[int]
     split: str
     weights: str
+    weights_hash: str | None = None  # of the file's content, if it is a file
     data: DataRecord
     concurrency: int
     cpus_per_trial: float
@@ -225,7 +226,11 @@ class SearchRecord(RunRecord):
     def conditions(self) -> "Conditions":
         """What must be equal in another search for its scores to compare."""
         return Conditions.of(
-            self.data, self.image_size, self.max_epochs, self.weights, self.training_version
+            self.data,
+            self.image_size,
+            self.max_epochs,
+            self.weights_hash or self.weights,
+            self.training_version,
         )
 
 
@@ -250,7 +255,7 @@ class Conditions:
             split=data.split_hash[:8],
             image_size=str(image_size),
             epochs=str(epochs),
-            first_weights=Path(weights).name,  # a file may have several paths
+            first_weights=Path(weights).name,  # of older searches, a path that may differ
             training_version=str(training_version),
         )
 

@@ -4,9 +4,11 @@ The best of many noisy trials looks better than it is. So the finalists and the 
 own starting points are trained again with seeds that the search did not use. The winner has the
 best mean over all its seeds; by how much it leads is told by the fresh seeds alone, on which nobody
 was selected, with an interval over validation faces and seeds. "No better than the starting point"
-is a result. The trials stand in a study of their own, in the search's journal.
+is a result. A trial that diverges or fails with a fresh seed comes after all that do not. The
+trainings stand in a study of their own, in the search's journal.
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -137,7 +139,7 @@ class _Run:
 
     seed: int
     metrics: Metrics
-    predictions: tuple[np.ndarray, np.ndarray] | None  # ages, probabilities: (N,)
+    predictions: tuple[np.ndarray, np.ndarray] | None = None  # ages, probabilities: (N,)
 
 
 def compare(
@@ -150,34 +152,35 @@ def compare(
 
     ``labels``: age in years, gender and group of copies, each (N,), of the validation faces.
     """
-    study = confirmation.study
-    runs: dict[int, list[_Run]] = {}
-    for record in chosen:
-        if record.state == "COMPLETE":
-            known = checkpoints.load_predictions(record.number)
-            own = _Run(study.fixed["seed"], record.epochs[-1], known)
-            runs.setdefault(record.number, []).append(own)
-    store, num_fresh = confirmation_store(checkpoints), 0
+    study, store = confirmation.study, confirmation_store(checkpoints)
+    fresh: dict[int, list[_Run]] = {}
     for record in study.records():
         point = confirmation.points[record.number]
         if record.state == "COMPLETE" and any(point.trial == c.number for c in chosen):
             known = store.load_predictions(record.number)
-            runs.setdefault(point.trial, []).append(_Run(point.seed, record.epochs[-1], known))
-            num_fresh += 1
-    if not num_fresh:
+            fresh.setdefault(point.trial, []).append(_Run(point.seed, record.epochs[-1], known))
+    trials = []
+    for record in chosen:
+        if runs := fresh.get(record.number):
+            is_whole = record.state == "COMPLETE"
+            own = [_Run(study.fixed["seed"], record.epochs[-1])] if is_whole else []
+            trials.append(_summarise(record, [*own, *runs], study.objectives))
+    if not trials:
         return None
-    starts = {record.number for record in chosen if record.is_starting_point}
-    trials = [_summarise(n, of, n in starts, study.objectives) for n, of in runs.items()]
     # Of several objectives none comes first; people compare by the score.
     several = len(study.objectives) > 1
-    trials.sort(key=lambda t: (t.score if several else t.values[study.objectives[0]], t.trial))
+    trials.sort(
+        key=lambda t: (
+            -len(fresh[t.trial]), t.score if several else t.values[study.objectives[0]], t.trial
+        )
+    )  # fmt: skip
     losses = {
         number: {
-            r.seed: face_losses(*labels[:2], *r.predictions)
-            for r in of
-            if r.seed != study.fixed["seed"] and r.predictions is not None
+            run.seed: face_losses(*labels[:2], *run.predictions)
+            for run in runs
+            if run.predictions is not None
         }
-        for number, of in runs.items()
+        for number, runs in fresh.items()
     }
     # What decided, if it is a mean over faces, and what people read.
     deciding = judged_metric(study.objectives)
@@ -190,15 +193,13 @@ def compare(
     return Confirmation(trials=trials, leads=leads)
 
 
-def _summarise(
-    number: int, runs: Sequence[_Run], is_starting_point: bool, objectives: Sequence[str]
-) -> Confirmed:
+def _summarise(record: TrialRecord, runs: Sequence[_Run], objectives: Sequence[str]) -> Confirmed:
     def mean(name: str) -> float:
         return float(np.mean([run.metrics[name] for run in runs]))
 
     return Confirmed(
-        trial=number,
-        is_starting_point=is_starting_point,
+        trial=record.number,
+        is_starting_point=record.is_starting_point,
         seeds=[run.seed for run in runs],
         values={name: mean(name) for name in objectives},
         score=mean("score"),
@@ -242,6 +243,7 @@ def train_again(
     job: TrialJob,
     resources: cluster.Resources,
     say: Callable[[str], None],
+    time_budget_s: float | None = None,
 ) -> SearchSession:
     """Train what is not trained yet, in the search's run folder; return the session that did."""
     study, points = confirmation.study, confirmation.points
@@ -252,8 +254,9 @@ def train_again(
         trials = ", ".join(str(number) for number in dict.fromkeys(point.trial for point in points))
         seeds = " and ".join(str(seed) for seed in sorted({point.seed for point in points}))
         say(f"trained again with seeds {seeds} (--no-confirm skips it): trial {trials}")
-        with interruptible(session, None):
+        with interruptible(session, time_budget_s):
             job = dataclasses.replace(job, checkpoints=store)
             run_trials(face_trainable(job), folder, session, resources, name="ray-confirm")
-    store.keep_only(set(), set(range(len(points))))
+    with contextlib.suppress(OSError):  # what is left over takes room and does no other harm
+        store.keep_only(set(), set(range(len(points))))
     return session

@@ -117,17 +117,28 @@ def _print_plan(console: Console, prepared: Prepared, resources: cluster.Resourc
         return
     rows = prepared.split.train, prepared.split.val
     epoch_s, checkpoint_bytes = time_epoch(prepared.faces, rows, config)
-    num_epochs, most = expected_epochs(options), options.num_trials * options.max_epochs
-    again = (options.finalists + 1) * confirm.NUM_SEEDS * options.max_epochs
-    again = again if options.confirm else 0
-    about, longest = (
-        show_duration((n + again) * epoch_s / resources.concurrency) for n in (num_epochs, most)
+    num_again = (options.finalists + 1) * confirm.NUM_SEEDS if options.confirm else 0
+    longest = options.max_epochs
+    again = epochs_in_a_row(num_again * longest, num_again, longest, resources)
+    about, most = (
+        epochs_in_a_row(n, options.num_trials, longest, resources) + again
+        for n in (expected_epochs(options), options.num_trials * longest)
     )
     console.print(
-        f"time: about {about}, {longest} if no trial is stopped early; an epoch takes a core "
-        f"{show_duration(epoch_s)} with the first point's configuration"
+        f"time: about {show_duration(about * epoch_s)}, {show_duration(most * epoch_s)} if no "
+        f"trial is stopped early; an epoch takes a core {show_duration(epoch_s)} with the first "
+        "point's configuration"
     )
     console.print(f"disk: about {num_kept * checkpoint_bytes / 1e6:.0f} MB of checkpoints")
+
+
+def epochs_in_a_row(
+    num_epochs: int, num_trials: int, max_epochs: int, resources: cluster.Resources
+) -> float:
+    """Return how many epochs pass one after the other where trials share the workers."""
+    if not num_trials:
+        return 0
+    return max(num_epochs / min(resources.concurrency, num_trials), max_epochs)
 
 
 def expected_epochs(options: SearchOptions) -> int:

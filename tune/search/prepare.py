@@ -27,6 +27,7 @@ class Prepared:
     space: Space
     faces: Faces
     split: Split
+    weights: cluster.Weights
 
     def describe_data(self) -> DataRecord:
         """Return what ``search.json`` says of the data."""
@@ -43,8 +44,8 @@ class Prepared:
         """What must be equal in another search for its scores to compare."""
         options = self.options
         return Conditions.of(
-            self.describe_data(), options.image_size, options.max_epochs, options.weights,
-            TRAINING_VERSION,
+            self.describe_data(), options.image_size, options.max_epochs,
+            self.weights.fingerprint or options.weights, TRAINING_VERSION,
         )  # fmt: skip
 
 
@@ -60,7 +61,7 @@ def prepare(options: SearchOptions) -> Prepared:
     faces = load_faces(options.data or find_source(), options.image_size)
     split = make_split(faces.table, options.split)
     split = take_fraction(split, faces.table, options.fraction, options.seed)
-    return Prepared(options, space, faces, split)
+    return Prepared(options, space, faces, split, cluster.Weights.read(options.weights))
 
 
 def join(
@@ -68,9 +69,8 @@ def join(
 ) -> cluster.Joined:
     """Start Ray or join a cluster until the stack ends, and plan what trials get there."""
     options = prepared.options
-    weights = cluster.Weights.read(options.weights)
     examples = prepared.space.example_configs(options.fixed)
-    return cluster.join(stack, options, prepared.faces, weights, examples, say)
+    return cluster.join(stack, options, prepared.faces, prepared.weights, examples, say)
 
 
 def describe_search(
@@ -103,6 +103,7 @@ def describe_search(
         rungs=list(rule.epochs),
         split=options.split,
         weights=options.weights,
+        weights_hash=prepared.weights.fingerprint,
         data=prepared.describe_data(),
         concurrency=resources.concurrency,
         cpus_per_trial=resources.cpus_per_trial,

@@ -3,7 +3,9 @@
 Everything that the user may have got wrong is checked before a run folder is made.
 """
 
+import math
 import sys
+import time
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -146,27 +148,40 @@ def _run(
     job = search_job(prepared, checkpoints, resources, joined.images_ref)
     num_best = options.finalists if options.confirm else 1
     session = SearchSession(study, options.num_trials, callbacks, checkpoints, num_best=num_best)
+    if session.has_more:
+        search.confirmation = None  # of fewer trials; made anew at the end
+    end_s = time.monotonic() + (options.time_budget or math.inf)
     with interruptible(session, options.time_budget), writer.kept_if_the_disk_is_full():
-        if session.has_more:  # not so where a finished search is resumed, or one killed at its end
-            run_trials(face_trainable(job), folder.path, session, resources)
+        run_trials(face_trainable(job), folder.path, session, resources)
     session.tidy(study.records())  # a driver killed at a trial's end left that for now
-    sizes = checkpoints.sizes()
     at_most = max(resources.concurrency, num_unfinished) + session.num_best
-    search.checkpoints = CheckpointsRecord(
-        num=len(sizes), bytes=sum(sizes.values()), at_most=at_most
-    )
+    search.checkpoints = _checkpoints(checkpoints, at_most)
     status = _status(session)
     if status == FINISHED and options.confirm:
-        if not session.interrupted:  # else what is trained again is yet to come
+        is_confirmed = False  # what is trained again is yet to come
+        if not session.interrupted and end_s > time.monotonic():
             with writer.kept_if_the_disk_is_full():
-                again = _confirm(prepared, folder, search, session, job, resources, screen.say)
+                again = _confirm(
+                    prepared, folder, search, session, job, resources, screen.say, end_s
+                )
+            is_confirmed = again is None or _is_over(again)
             session = again or session
-        status = INTERRUPTED if session.interrupted else FINISHED
+        status = FINISHED if is_confirmed else INTERRUPTED
     report = writer.finish(status)
     for callback in callbacks:
         callback.search_ended(study.records(), report)
-    screen.say(disk_line(search.checkpoints))
+    if search.checkpoints is not None:
+        screen.say(disk_line(search.checkpoints))
     return _exit_status(study, session, status)
+
+
+def _checkpoints(store: CheckpointStore, at_most: int) -> CheckpointsRecord | None:
+    """Return what checkpoints are there, or None where their storage does not answer."""
+    try:
+        sizes = store.sizes()
+    except OSError:
+        return None
+    return CheckpointsRecord(num=len(sizes), bytes=sum(sizes.values()), at_most=at_most)
 
 
 def _confirm(
@@ -177,10 +192,11 @@ def _confirm(
     job: TrialJob,
     resources: cluster.Resources,
     say: Callable[[str], None],
+    end_s: float,
 ) -> SearchSession | None:
     """Train the best again, and record and tell what that shows; return the session that did it.
 
-    None where no trial is complete.
+    None where no trial is complete. ``end_s``: when the time is up, of `time.monotonic`.
     """
     study = session.study
     finalists = prepared.options.finalists
@@ -188,8 +204,10 @@ def _confirm(
     if not chosen:
         return None
     confirmation = confirm.open_confirmation(folder.journal, chosen, study.fixed, study.objectives)
-    again = confirm.train_again(confirmation, folder.path, job, resources, say)
-    if not again.interrupted:
+    left_s = end_s - time.monotonic()
+    budget_s = left_s if math.isfinite(left_s) else None
+    again = confirm.train_again(confirmation, folder.path, job, resources, say, budget_s)
+    if _is_over(again):
         table = prepared.faces.table.iloc[prepared.split.val]
         labels = (table["age"].to_numpy(), table["gender"].to_numpy(), table["group"].to_numpy())
         found = confirm.compare(chosen, confirmation, job.checkpoints, labels)
@@ -208,8 +226,8 @@ def search_job(
 ) -> TrialJob:
     """Return what all trials of a search share; ``images_ref`` as in `TrialJob`."""
     rows = {SEARCH_ROWS: (prepared.split.train, prepared.split.val)}
-    weights = cluster.Weights.read(prepared.options.weights)
-    return trial_job(prepared.faces, rows, weights, checkpoints, resources, images_ref)
+    faces, weights = prepared.faces, prepared.weights
+    return trial_job(faces, rows, weights, checkpoints, resources, images_ref)
 
 
 def _open_study(prepared: Prepared, folder: SearchFolder, warm_start: WarmStart) -> SearchStudy:
@@ -242,6 +260,14 @@ def _refuse_changes(search: SearchRecord, prepared: Prepared) -> None:
                 f"faces from {now_.source} with {after[:12]} now; give the old faces "
                 "with --data, or start a new search"
             )
+    if (search.weights_hash or search.weights) not in (
+        prepared.weights.fingerprint, prepared.options.weights
+    ):  # fmt: skip
+        raise UserError(
+            f"the first weights are others than when {search.name} began: {search.weights} then, "
+            f"{prepared.options.weights} now; give the old ones with --weights, or start a new "
+            "search"
+        )
     change = describe_change(search.space_signature, prepared.space.signature())
     if change:
         raise UserError(
@@ -264,6 +290,11 @@ def _refuse_another_device(
         )
 
 
+def _is_over(session: SearchSession) -> bool:
+    """Whether trials were trained again as far as that goes: more will come of no resume."""
+    return session.hopeless or not session.has_more
+
+
 def _status(session: SearchSession) -> Status:
     if session.hopeless:
         return FAILED
@@ -274,7 +305,7 @@ def _exit_status(study: SearchStudy, session: SearchSession, status: Status) -> 
     """Return 0 unless nothing came of the search (1) or somebody stopped it (130)."""
     if status == FAILED:
         print(
-            f"error: the first trials all failed, so the search ended; the first of them: "
+            f"error: too many trials failed, so the search ended; the first of them: "
             f"{session.first_failure}",
             file=sys.stderr,
         )

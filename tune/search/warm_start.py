@@ -99,7 +99,9 @@ class _Sorted:
         self._constants += [name for name in constants if name not in self._constants]
         self._num_with_constants += bool(constants)
         if not constants and not self._differences:
-            epochs = [{name: epoch[name] for name in self._metrics} for epoch in record.epochs]
+            # One that diverged has no curve here, which the sampler takes for the worst of all.
+            curve = [] if record.diverged else record.epochs
+            epochs = [{name: epoch[name] for name in self._metrics} for epoch in curve]
             self.known.append(
                 KnownTrial(
                     run=self.run.name,

@@ -276,18 +276,23 @@ class SearchStudy:
         return self._rule.stops(places, number)
 
     def _make_sampler(self) -> BaseSampler:
-        # A fresh sampler per suggestion, seeded by the search's seed and the number of trials:
+        # A fresh sampler per suggestion, seeded by the search's seed and the number of its trial:
         # what is suggested depends on the study alone, not on how often the driver was restarted.
-        num_trials = len(self._known) + len(self.study.get_trials(deepcopy=False))
-        seed = (self.fixed["seed"] * 1_000_003 + num_trials) % 2**31
+        seed = (self.fixed["seed"] * 1_000_003 + len(self._known) + self._next_number()) % 2**31
         sampler = make_sampler(self._sampler_name, seed, self._num_startup_trials)
-        num_before = len(self._known) + self.num_started()
-        if self._sampler_name == "tpe" and num_before < self._num_startup_trials:
-            sampler = NearPoints(self._centres, seed)  # there is too little to model yet
+        # Until so many have a result TPE has too little to model, and would draw evenly.
+        num_known = len(self._known) + self.num_results()
+        if self._sampler_name == "tpe" and num_known < self._num_startup_trials:
+            sampler = NearPoints(self._centres, seed)
         diverged = {t.number for t in self._trials() if DIVERGED in t.user_attrs}
         if self._known or diverged:
             return InformedSampler(sampler, self._known, diverged)
         return sampler
+
+    def _next_number(self) -> int:
+        """Return the number of the trial that is handed out next."""
+        waiting = [trial.number for trial in self._trials(TrialState.WAITING)]
+        return next(iter([*self._unfinished, *waiting]), len(self._trials()))
 
     def _frozen(self, number: int) -> FrozenTrial:
         return self.study.get_trials(deepcopy=False)[number]

@@ -182,10 +182,12 @@ def log_search(
     """
     ended = [record for record in records if record.state != "RUNNING"]
     best = next(iter(rank_complete(records, search.objectives)), None)
+    if search.confirmation is not None:
+        winner = search.confirmation.winner.trial
+        best = next(record for record in records if record.number == winner)
     config = search.model_dump(mode="json", include=set(_OF_SEARCH))
     with opener.summary("summary", "summary", config) as run, _temporary_folder() as folder:
-        finished = len(ended) >= search.num_trials
-        run.tags = (*opener.tags, "finished" if finished else "unfinished")
+        run.tags = (*opener.tags, "finished" if search.status == "finished" else "unfinished")
         run.summary.update(_results(ended, best))
         # At a step of its own by the number of trials: a search that is resumed only to end again
         # adds nothing.

@@ -20,7 +20,7 @@ from replay.policies import (
     Stopping,
 )
 from replay.rules import Hyperband, Median
-from replay.simulator import History, Policy, Source, simulate
+from replay.simulator import Curve, History, Policy, Source, simulate
 from replay.sources import StockRay, Study, Table
 from replay.surrogate import Measured, Surrogate
 from tune.options.search import SearchOptions
@@ -103,9 +103,8 @@ class Bench:
         surrogate = {
             RANDOM: study("random", rules[RANDOM]),
             f"random, {ours}": study("random", rules[ours]),
-            "Optuna TPE + SuccessiveHalvingPruner": self._optuna(SuccessiveHalvingPruner()),
-            "Optuna TPE + HyperbandPruner": self._optuna(HyperbandPruner(1, self.num_epochs)),
-            "Ray OptunaSearch + ASHAScheduler": self._ray(grace=1, factor=4),
+            **self._peers(points=False),
+            **self._peers(points=True),
             f"points, TPE, {ours}": study("tpe", rules[ours], points=True),
             f"TPE, {ours}": study("tpe", rules[ours]),
             "TPE": study("tpe", rules[RANDOM]),
@@ -153,15 +152,15 @@ class Bench:
     ) -> Build:
         """Use this project's sampler, made anew and seeded for each suggestion as in a search.
 
-        ``near`` as many trials are drawn near the space's points first.
+        Until ``near`` trials have a result, they are drawn near the space's points.
         """
-        places = np.flatnonzero(self.measured.is_point)
-        curves = [self.measured.curve(place) for place in places]
-        first = list(zip(self.points, curves, strict=True)) if points else []
+        first = self._first(points)
 
-        def make(seed: int, num_trials: int) -> optuna.samplers.BaseSampler:
-            inner_seed = (seed * 1_000_003 + num_trials) % 2**31
-            if near is not None and num_trials < near:
+        def make(seed: int, so_far: optuna.Study) -> optuna.samplers.BaseSampler:
+            trials = so_far.get_trials(deepcopy=False)
+            inner_seed = (seed * 1_000_003 + len(trials)) % 2**31
+            num_results = sum(trial.state.is_finished() for trial in trials)
+            if near is not None and num_results < near:
                 return NearPoints(self.points, inner_seed)
             if sampler == "gp":
                 return GPSampler(seed=inner_seed, n_startup_trials=NUM_STARTUP_TRIALS)
@@ -174,22 +173,41 @@ class Bench:
             policy(),
         )
 
-    def _optuna(self, pruner: optuna.pruners.BasePruner) -> Build:
+    def _first(self, points: bool) -> list[tuple[dict[str, Any], Curve]]:
+        """Return the space's own points with their measured curves, or none."""
+        places = np.flatnonzero(self.measured.is_point)
+        curves = [self.measured.curve(place) for place in places]
+        return list(zip(self.points, curves, strict=True)) if points else []
+
+    def _peers(self, points: bool) -> dict[str, Build]:
+        """Return Optuna's and Ray's own ways, begun with the space's points or without them."""
+        peers = {
+            "Optuna TPE + SuccessiveHalvingPruner": self._optuna(SuccessiveHalvingPruner(), points),
+            "Optuna TPE + HyperbandPruner": self._optuna(
+                HyperbandPruner(1, self.num_epochs), points
+            ),
+            "Ray OptunaSearch + ASHAScheduler": self._ray(grace=1, factor=4, points=points),
+        }
+        return {f"points, {name}" if points else name: build for name, build in peers.items()}
+
+    def _optuna(self, pruner: optuna.pruners.BasePruner, points: bool) -> Build:
         """Use Optuna as its documentation does."""
 
         def build(seed: int) -> tuple[Source, Policy]:
             sampler, rng = TPESampler(seed=seed), np.random.default_rng(seed)
-            source = Study(self.surrogate, lambda _: sampler, rng, pruner=pruner)
+            first = self._first(points)
+            source = Study(self.surrogate, lambda _: sampler, rng, first, pruner)
             return source, Asking(source.should_prune)
 
         return build
 
-    def _ray(self, grace: int, factor: int) -> Build:
+    def _ray(self, grace: int, factor: int, points: bool) -> Build:
         """Use Ray Tune as its documentation does; grace 1 and factor 4 are its defaults."""
 
         def build(seed: int) -> tuple[Source, Policy]:
             np.random.seed(seed)  # noqa: NPY002 - the scheduler's own choice of a bracket
-            source = StockRay(self.surrogate, seed, self.num_epochs, grace, factor)
+            first = self._first(points)
+            source = StockRay(self.surrogate, seed, self.num_epochs, grace, factor, first)
             return source, Asking(source.stops)
 
         return build

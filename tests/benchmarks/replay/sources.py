@@ -11,8 +11,8 @@ from optuna.trial import Trial, TrialState
 from replay.simulator import Curve
 from replay.surrogate import Measured, Surrogate
 
-#: A sampler for a suggestion, by the number of trials before it.
-MakeSampler = Callable[[int], BaseSampler]
+#: A sampler for the next suggestion, by the study so far.
+MakeSampler = Callable[[optuna.Study], BaseSampler]
 
 
 class Table:
@@ -55,7 +55,7 @@ class Study:
     ) -> None:
         self.surrogate, self.make_sampler, self.rng = surrogate, make_sampler, rng
         self.point_curves = [curve for _, curve in points]
-        self.study = optuna.create_study(pruner=pruner, sampler=make_sampler(0))
+        self.study = optuna.create_study(pruner=pruner)
         for params, _ in points:
             self.study.enqueue_trial(params)
         self.trials: list[Trial] = []
@@ -63,7 +63,7 @@ class Study:
 
     def ask(self, number: int) -> Curve:
         """Return the curve of the sampler's next suggestion."""
-        self.study.sampler = self.make_sampler(len(self.study.get_trials(deepcopy=False)))
+        self.study.sampler = self.make_sampler(self.study)
         trial = self.study.ask()
         self.trials.append(trial)
         curve = self.surrogate.curve(trial, self.rng)
@@ -96,21 +96,31 @@ class Study:
 
 
 class StockRay:
-    """Ray's OptunaSearch and ASHAScheduler, called as Ray calls them."""
+    """Ray's OptunaSearch and ASHAScheduler, called as Ray calls them; ``points`` come first."""
 
     def __init__(
-        self, surrogate: Surrogate, seed: int, max_t: int, grace: int, factor: int
+        self,
+        surrogate: Surrogate,
+        seed: int,
+        max_t: int,
+        grace: int,
+        factor: int,
+        points: Sequence[tuple[dict[str, Any], Curve]] = (),
     ) -> None:
         from ray.tune.schedulers import ASHAScheduler
         from ray.tune.search.optuna import OptunaSearch
 
         self.surrogate, self.rng = surrogate, np.random.default_rng(seed)
         self.curve: Curve
+        self.point_curves = [curve for _, curve in points]
 
         def space(trial: optuna.Trial) -> None:
             self.curve = surrogate.curve(trial, self.rng)
 
-        self.search = OptunaSearch(space, metric="value", mode="min", seed=seed)
+        first = [params for params, _ in points] or None
+        self.search = OptunaSearch(
+            space, metric="value", mode="min", seed=seed, points_to_evaluate=first
+        )
         self.scheduler = ASHAScheduler("training_iteration", "value", "min", max_t, grace, factor)
         self.ray_trials: list[_RayTrial] = []
         self.last: dict[int, dict[str, float]] = {}
@@ -121,7 +131,7 @@ class StockRay:
         self.ray_trials.append(trial)
         self.search.suggest(trial.trial_id)
         self.scheduler.on_trial_add(None, trial)  # type: ignore[arg-type]
-        return self.curve
+        return self.point_curves[number] if number < len(self.point_curves) else self.curve
 
     def report(self, number: int, epoch: int, value: float) -> None:
         """Give Ray a result."""

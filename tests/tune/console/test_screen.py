@@ -262,6 +262,7 @@ def test_several_objectives_are_named_and_shown_and_the_front_is_listed_at_the_e
 
 def test_summary_of_an_interrupted_search_without_a_complete_trial(search):
     console = plain()
+    search.record.status = "interrupted"
     with Screen(console) as screen:
         screen.search_started(search)
         screen.search_ended([record(0, "PRUNED", 1), record(1, "RUNNING", 2)], None)
@@ -332,3 +333,9 @@ def test_earlier_trials_count_but_not_towards_the_speed():
     assert progress.time_left_s() is None
     progress.end_trial(record(0))
     assert len(progress.ended) == 1
+
+
+def test_a_trial_that_failed_counts_for_none_of_those_that_were_asked_for():
+    progress = Progress(num_trials=2, max_epochs=8, earlier=[record(0), record(1, "FAIL", 0)])
+    assert "1 of 2 trials ended, 0 running" in status_line(progress)
+    assert "left" in status_line(progress)

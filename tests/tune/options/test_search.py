@@ -76,3 +76,11 @@ def test_gpus_are_a_number_or_left_to_the_machine():
     assert parse(["--gpus-per-trial", "0.25"]).gpus_per_trial == 0.25
     with pytest.raises(SystemExit):
         parse(["--gpus-per-trial", "half"])
+
+
+def test_a_resumed_search_can_take_back_what_it_was_told():
+    parse = build_parser().parse_args
+    began = SearchOptions(space="loss", **vars(parse(["--no-confirm", "--address", "auto"])))
+    assert (began.confirm, began.address) == (False, "auto")
+    resumed = began.resumed_with(parse(["--confirm", "--address", "local"]), *WORDS)
+    assert (resumed.confirm, resumed.address) == (True, None)

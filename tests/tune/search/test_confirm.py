@@ -9,6 +9,7 @@ from tune.records.search import Confirmation
 from tune.search import confirm
 from tune.spaces.space import load_space
 from tune.study.study import SearchStudy
+from utkface.io import UserError
 from utkface.model import Predictions
 
 FIXED = {"epochs": 2, "image_size": 32, "seed": 3}
@@ -103,11 +104,15 @@ def test_each_is_given_fresh_seeds_once_however_often_it_is_begun(reopen, search
 
 
 def train_again(confirmation, store, results):
-    """Give each training the score and the error in years of its trial; return who took part."""
+    """Give each training the score and the error in years of its trial, or have it diverge."""
     there = confirm.confirmation_store(store)
     for point in confirmation.points:
-        score, years_off = results[point.trial]
-        run(confirmation.study, there, score, years_off=years_off)
+        reached = results.get((point.trial, point.seed)) or results[point.trial]
+        if reached == "diverges":
+            number = confirmation.study.next_trial().number
+            confirmation.study.diverge(number, "the loss is nan")
+        else:
+            run(confirmation.study, there, reached[0], years_off=reached[1])
 
 
 def test_the_winner_has_the_best_mean_and_its_lead_is_that_of_the_fresh_seeds(reopen, store):
@@ -154,3 +159,27 @@ def test_what_could_not_be_trained_again_is_left_out(reopen, store):
     for _ in again.points:
         again.study.fail(again.study.next_trial().number, "its machine fell over")
     assert confirm.compare(chosen, again, store, LABELS) is None
+
+
+def test_a_trial_that_diverges_with_a_fresh_seed_comes_after_all_that_do_not(reopen, store):
+    chosen, again = reopen()
+    same = (1.2, 2.0)
+    results = {4: "diverges", 2: same, 3: same, 0: (1.5, 2.0), (2, 1004): "diverges"}
+    train_again(again, store, results)
+    found = confirm.compare(chosen, again, store, LABELS)
+    # Trial 4, the search's best by far, has no fresh seed at all; trial 2 has one of two.
+    assert [trial.trial for trial in found.trials] == [3, 0, 2]
+    assert found.trials[-1].seeds == [3, 1003]
+    assert "only one" not in found.sentence()
+
+
+def test_a_storage_that_does_not_answer_is_told_in_one_line(reopen, store, monkeypatch):
+    chosen, again = reopen()
+    train_again(again, store, dict.fromkeys((4, 2, 3, 0), (1.0, 2.0)))
+
+    def stale(self, name):
+        raise OSError("Stale file handle")
+
+    monkeypatch.setattr(CheckpointStore, "_read", stale)
+    with pytest.raises(UserError, match=r"cannot read predictions from .*Stale.*--resume"):
+        confirm.compare(chosen, again, store, LABELS)

@@ -4,9 +4,10 @@ import re
 
 import pytest
 
+from tune.cluster import Resources
 from tune.options.search import SearchOptions
 from tune.run_search import main
-from tune.search.dry_run import expected_epochs
+from tune.search.dry_run import epochs_in_a_row, expected_epochs
 from tune.spaces.file import list_spaces
 from utkface.io import UserError
 
@@ -53,3 +54,15 @@ def test_epochs_are_those_of_the_trials_that_each_rung_lets_pass(scheduler, grac
         space="quick", num_trials=9, max_epochs=12, scheduler=scheduler, grace=grace
     )
     assert expected_epochs(options) == expected
+
+
+def test_a_dry_run_of_a_resume_is_refused():
+    with pytest.raises(UserError, match="--dry-run is of a new search"):
+        main(["--resume", "--dry-run"])
+
+
+@pytest.mark.parametrize(("num_workers", "in_a_row"), [(1, 80), (4, 20), (64, 8)])
+def test_epochs_in_a_row_are_shared_by_workers_that_have_a_trial(num_workers, in_a_row):
+    resources = Resources(1, 0, num_workers)
+    assert epochs_in_a_row(80, 10, 8, resources) == in_a_row
+    assert epochs_in_a_row(0, 0, 8, resources) == 0

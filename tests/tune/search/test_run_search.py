@@ -11,10 +11,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
 
 from tune.records.run_folder import SearchFolder
 from tune.run_search import main
 from tune.study.store import open_study, study_records
+from utkface.backbones import make_features
 from utkface.io import UserError
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -296,6 +298,9 @@ def test_resuming_with_other_data_another_space_or_budget_says_what_changed(shar
     folder, _, space = shared
     run = ["--resume", folder.path]
     refused(*run, "--max-epochs", 5, message="--max-epochs 5 differs from 2")
+    weights = tmp_path / "others.pth"
+    torch.save(make_features("mobilenet_v3_small").state_dict(), weights)
+    refused(*run, "--weights", weights, message="first weights are others .*: none then")
     faces = tmp_path / "faces"
     from utkface.data.demo import write_demo_faces
 

@@ -123,6 +123,17 @@ def test_under_equal_conditions_every_score_is_known_to_the_sampler(earlier, mak
     ]
 
 
+def test_a_trial_that_diverged_is_known_as_the_worst(earlier, make_prepared):
+    study = open_study(earlier, make_prepared(seed=0))
+    number = study.next_trial().number
+    good = {"epoch": 1, "score": 0.1, "age_mae": 0.5, "gender_error": 0.1}
+    study.report(number, good)
+    study.diverge(number, "the loss is nan")
+    warm = plan(earlier, prepared := make_prepared())
+    known = dict(zip((t.trial for t in warm.known), known_trials(warm, prepared), strict=True))
+    assert (known[number].state.name, known[number].intermediate_values) == ("PRUNED", {})
+
+
 def test_what_is_known_counts_nowhere(earlier, make_prepared, tmp_path):
     prepared = make_prepared()
     warm = plan(earlier, prepared)

@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
@@ -239,3 +240,40 @@ def test_a_study_that_was_named_by_its_kind_alone_is_found(tmp_path, space):
     old = optuna.create_study(storage=open_storage(journal), study_name="search")
     old.add_trial(optuna.create_trial(value=0.5))
     assert len(SearchStudy(journal, space, FIXED).records()) == 1
+
+
+def test_what_points_leave_out_is_drawn_for_each_of_them(tmp_path):
+    path = tmp_path / "rates.py"
+    path.write_text(
+        '"""Which rate?"""\n\nPOINTS = [{"max_lr": 0.005}] * 3\n\n\ndef suggest(trial):\n'
+        '    trial.suggest_float("max_lr", 1e-4, 1e-2, log=True)\n'
+        '    trial.suggest_float("dropout", 0.0, 0.5)\n    return {}\n'
+    )
+    study = SearchStudy(tmp_path / "study.journal", load_space(path, fixed=FIXED), FIXED)
+    configs = [study.next_trial().config for _ in range(4)]
+    assert [config["max_lr"] for config in configs[:3]] == [0.005] * 3
+    assert len({config["dropout"] for config in configs}) == 4
+
+
+def test_a_driver_killed_in_mid_suggestion_suggests_the_same_again(tmp_path, space):
+    def begin(name, num_trials):
+        study = SearchStudy(tmp_path / name, space, FIXED)
+        return study, [study.next_trial().config for _ in range(num_trials)]
+
+    _, steady = begin("a.journal", 3)
+    killed, _ = begin("b.journal", 2)
+    killed.study.ask()  # the trial is on disk, and nothing is drawn for it yet
+    assert begin("b.journal", 3)[1] == steady
+
+
+def test_until_trials_have_a_result_many_workers_get_what_is_near_the_points(tmp_path):
+    """As many as there are workers are drawn before any is of use to a model."""
+    path = tmp_path / "rates.py"
+    path.write_text(
+        '"""Which rate?"""\n\nPOINTS = [{"max_lr": 1e-3}]\n\n\ndef suggest(trial):\n'
+        '    trial.suggest_float("max_lr", 1e-6, 1.0, log=True)\n    return {}\n'
+    )
+    space = load_space(path, fixed=FIXED)
+    study = SearchStudy(tmp_path / "study.journal", space, FIXED, num_startup_trials=5)
+    rates = [study.next_trial().config["max_lr"] for _ in range(40)]
+    assert np.std(np.log10(rates)) == pytest.approx(0.2 * 6, rel=0.3)  # evenly drawn: 1.7

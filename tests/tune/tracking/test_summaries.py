@@ -52,8 +52,16 @@ def test_a_search_ends_with_a_summary_run(wandb, record, search_of):
     assert "model" not in run.artifacts  # no checkpoints were given
 
 
+def test_the_best_trial_is_the_one_that_was_confirmed(wandb, record, search_of):
+    again = {"is_starting_point": False, "seeds": [0, 1000], "score": 0.85, "age_mae": 5.0}
+    winner = {"trial": 0, "values": {"score": 0.85}, "gender_accuracy": 0.9, **again}
+    records = [record(0, "COMPLETE", 0.9), record(1, "COMPLETE", 0.8)]
+    search_of(records, confirmation={"trials": [winner], "leads": []})
+    assert wandb.runs[0].summary["best_trial"] == 0
+
+
 def test_an_interrupted_search_continues_its_summary_run(wandb, record, search_of):
-    search_of([record(0, "COMPLETE"), record(1, "RUNNING")])
+    search_of([record(0, "COMPLETE"), record(1, "RUNNING")], status="interrupted")
     search_of([record(number, "COMPLETE") for number in range(3)])
     first, second = wandb.runs
     assert first.arguments["id"] == second.arguments["id"]
