@@ -1,6 +1,7 @@
 """Trials that fail inside a real Ray: the search goes on, and each ending is on record."""
 
 import os
+import time
 
 import pytest
 import ray
@@ -65,6 +66,19 @@ def test_one_trial_that_raises_does_not_stop_the_search(search):
     assert states == {0: "COMPLETE", 1: "FAIL", 2: "COMPLETE", 3: "COMPLETE", 4: "COMPLETE"}
     assert "AttributeError" in session.study.records()[1].reason
     assert not session.hopeless
+
+
+@pytest.mark.slow
+def test_the_last_trial_s_failure_is_made_good_after_ray_was_told_that_there_is_no_more(search):
+    class Raising(FaceTrainable):
+        def step(self):
+            if self._number == NUM_TRIALS - 1:
+                time.sleep(3)  # until the others have ended, and Ray has asked for more
+                del self._training.optimiser
+            return super().step()
+
+    records = search(Raising).study.records()
+    assert [record.state for record in records] == ["COMPLETE"] * 3 + ["FAIL", "COMPLETE"]
 
 
 @pytest.mark.slow
