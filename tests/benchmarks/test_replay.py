@@ -16,7 +16,7 @@ from replay.surrogate import Measured
 from tune.records.search import DataRecord, SearchRecord
 from tune.records.trials import TrialRecord
 from tune.study.past_runs import PastRun
-from tune.study.stopping import Asha, NeverStop
+from tune.study.stopping import Asha, make_rule
 from utkface.config import TrainConfig
 from utkface.io import UserError
 from utkface.metrics import calibrated_gender_log_loss
@@ -122,7 +122,7 @@ def test_percentile_lets_the_first_pass():
 
 def test_extrapolation_stops_what_will_hardly_be_the_best():
     ended = {n: {1: 2.0 + n, 2: 1.0 + n / 2} for n in range(6)}  # the end is half of the beginning
-    rule = Extrapolation(NeverStop(), [1], last=2, width=1.0)
+    rule = Extrapolation(make_rule("none", 9, 1, 3), [1], last=2, width=1.0)
     assert rule.stops({**ended, 6: {1: 5.0}}, 6)
     assert not rule.stops({**ended, 6: {1: 1.9}}, 6)
 

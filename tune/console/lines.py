@@ -70,19 +70,18 @@ def count_line(records: Iterable[TrialRecord]) -> str:
 
 def ended_of(progress: Progress) -> str:
     """Return "9 of 16 trials ended, 2 running"; those that failed do not count."""
-    budget = f" of {progress.num_trials}" if progress.num_trials else ""
-    return f"{progress.num_results}{budget} trials ended, {len(progress.running)} running"
+    ended = f"{progress.num_results} of {progress.num_trials} trials ended"
+    return f"{ended}, {len(progress.running)} running"
 
 
 def ending_line(record: TrialRecord, progress: Progress) -> str:
     """Return one line that says how a trial ended."""
-    max_epochs = progress.max_epochs
     if record.state == "FAIL":
         return f"trial {record.number} failed: {_first_line(record.reason) or 'no reason given'}"
     if record.diverged:
         return f"trial {record.number} diverged: {_first_line(record.reason)}"
-    budget = f" of {max_epochs}" if max_epochs else ""
-    ending = f"{STATES[record.state]} after {len(record.epochs)}{budget} epochs"
+    num_epochs = f"{len(record.epochs)} of {progress.max_epochs} epochs"
+    ending = f"{STATES[record.state]} after {num_epochs}"
     metrics = metrics_line(last_metrics(record), progress.objectives)
     return f"trial {record.number} {ending}: {metrics}"
 
@@ -98,7 +97,7 @@ def status_line(progress: Progress) -> str:
 
 def time_left_texts(progress: Progress) -> list[str]:
     """Return an estimate without claiming a precision that it does not have; none at the end."""
-    if progress.num_trials and not progress.running and progress.num_results >= progress.num_trials:
+    if not progress.running and progress.num_results >= progress.num_trials:
         return []
     return [_time_left(progress.time_left_s())]
 
@@ -141,7 +140,6 @@ def summary(
     report: Path | None,
     duration_s: float,
     earlier_s: float,
-    confirmation: Confirmation | None = None,
 ) -> list[str]:
     """Return what is said at the end: the best configuration, the counts, where to go on.
 
@@ -155,6 +153,7 @@ def summary(
     if search.data.is_demo:
         lines.append(DEMO_WARNING)
     best = next(iter(rank_complete(list(records), search.objectives)), None)
+    confirmation = search.confirmation
     if confirmation is not None:
         best = next(r for r in records if r.number == confirmation.winner.trial)
     if best is None:

@@ -38,7 +38,7 @@ def draw_search(
     heading = Text(name, style="bold", no_wrap=True, overflow="ellipsis")
     if demo:
         heading.append(f"\n{DEMO_WARNING}", style="yellow")
-    return Group("", heading, _trial_table(progress, size), *_footer(progress))
+    return Group("", heading, _trial_table(progress, size), _footer(progress))
 
 
 def _trial_table(progress: Progress, size: ConsoleDimensions) -> Table:
@@ -57,7 +57,7 @@ def _trial_table(progress: Progress, size: ConsoleDimensions) -> Table:
     for name in names:
         table.add_column(_heading(name), vertical="bottom")
     for trial in shown:
-        epochs = _epoch_cell(trial.epochs_done, progress.max_epochs)
+        epochs = f"{trial.epochs_done}/{progress.max_epochs}"
         speed = show_fixed(trial.metrics.get("images_per_s"), 0)
         settings = [f"[cyan]{show(trial.config.get(name))}" for name in names]
         cells = metric_cells(trial.metrics, progress.objectives)
@@ -66,7 +66,7 @@ def _trial_table(progress: Progress, size: ConsoleDimensions) -> Table:
         table.add_row(f"+{len(running) - len(shown)} more", style="dim")
     if best:
         table.add_section()
-        epochs = _epoch_cell(len(best.epochs), progress.max_epochs)
+        epochs = f"{len(best.epochs)}/{progress.max_epochs}"
         settings = [show(best.config.get(name)) for name in names]
         cells = [epochs, *metric_cells(last_metrics(best), progress.objectives), "", *settings]
         table.add_row(f"best: {best.number}", *cells, style="green")
@@ -90,12 +90,7 @@ def _heading(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _epoch_cell(epochs_done: int, max_epochs: int | None) -> str:
-    """Return "3/8"."""
-    return f"{epochs_done}/{max_epochs}" if max_epochs else str(epochs_done)
-
-
-def _footer(progress: Progress) -> list[RenderableType]:
+def _footer(progress: Progress) -> RenderableType:
     """Return how many trials ended and how, the time taken and the time left."""
     lines: list[RenderableType] = [ended_of(progress)]
     if progress.ended:
@@ -104,11 +99,7 @@ def _footer(progress: Progress) -> list[RenderableType]:
         lines.append(Text("none has run all its epochs yet, so none is the best", style="dim"))
     times = [f"{show_duration(progress.elapsed_s)} so far", *time_left_texts(progress)]
     lines.append(Text(", ".join(times), style="dim"))
-    if progress.num_trials:
-        bar = ProgressBar(
-            total=progress.num_trials, completed=progress.num_results, width=_BAR_WIDTH
-        )
-        row = Table.grid(padding=(0, 2, 0, 0))
-        row.add_row(bar, Group(*lines))
-        return [row]
-    return lines
+    total, num_results = progress.num_trials, progress.num_results
+    row = Table.grid(padding=(0, 2, 0, 0))
+    row.add_row(ProgressBar(total=total, completed=num_results, width=_BAR_WIDTH), Group(*lines))
+    return row

@@ -31,8 +31,8 @@ class Progress:
     def __init__(
         self,
         *,
-        num_trials: int | None = None,
-        max_epochs: int | None = None,
+        num_trials: int,
+        max_epochs: int,
         time_budget_s: float | None = None,
         objectives: tuple[str, ...] = SCORE,
         earlier: Iterable[TrialRecord] = (),
@@ -95,7 +95,7 @@ class Progress:
         time budget if there is one. A trial not yet started is expected to last as long as the
         mean ended one; a running one, as long as the mean of those that got further than it has.
         """
-        if self.num_trials is None or not self.ended or not self._num_epochs:
+        if not self.ended or not self._num_epochs:
             return None
         assert self._first_start_s is not None
         lengths = [len(record.epochs) for record in self.ended.values()]
@@ -103,7 +103,7 @@ class Progress:
         num_epochs_left = num_waiting * sum(lengths) / len(lengths)
         for trial in self.running.values():
             longer = [length for length in lengths if length > trial.epochs_done]
-            longer = longer or [self.max_epochs or trial.epochs_done + 1]
+            longer = longer or [self.max_epochs]
             num_epochs_left += sum(longer) / len(longer) - trial.epochs_done
         left_s = num_epochs_left * (self._clock() - self._first_start_s) / self._num_epochs
         if self.time_budget_s:

@@ -19,7 +19,7 @@ from tune.console import lines
 from tune.console.live_table import draw_search
 from tune.console.progress import Progress
 from tune.execution.reporting import Callback, RunStart
-from tune.records.search import Confirmation, SearchRecord
+from tune.records.search import SearchRecord
 from tune.records.trials import TrialRecord
 from tune.spaces.objectives import Metrics, Settings
 
@@ -44,12 +44,14 @@ def _harmless(method: Callable[..., None]) -> Callable[..., None]:
 class Screen(Callback):
     """Shows a search while it runs and sums it up at the end; use it as a context manager.
 
-    ``earlier`` are the trials that ended before a resumed search was interrupted. Without a
-    terminal it prints one line per ended trial and at most one line a minute between them.
+    ``start`` is what the search begins with; ``earlier`` are the trials that ended before a resumed
+    search was interrupted. Without a terminal it prints one line per ended trial and at most one
+    line a minute between them.
     """
 
     def __init__(
         self,
+        start: RunStart,
         console: Console | None = None,
         *,
         earlier: Iterable[TrialRecord] = (),
@@ -57,12 +59,18 @@ class Screen(Callback):
     ) -> None:
         # Decided here, since rich also takes FORCE_COLOR, common in CI, for a terminal.
         self._console = console or Console(force_terminal=sys.stdout.isatty())
-        self._earlier = list(earlier)
         self._clock = clock
-        self._earlier_s = 0.0
-        self._start: RunStart | None = None
-        self._confirmation: Confirmation | None = None
-        self._progress = Progress(clock=clock)
+        assert isinstance(start.record, SearchRecord), "a retraining has a screen of its own"
+        self._start, self._search = start, start.record
+        self._earlier_s = self._search.wall_s  # the record goes on counting
+        self._progress = Progress(
+            num_trials=self._search.num_trials,
+            max_epochs=self._search.max_epochs,
+            time_budget_s=self._search.options.time_budget,
+            objectives=self._search.objectives,
+            earlier=earlier,
+            clock=clock,
+        )
         self._live: Live | None = None
         # Guards the progress against the thread that redraws the table. Never held while
         # printing: rich redraws under a lock of its own, and the two could wait for each other.
@@ -92,24 +100,14 @@ class Screen(Callback):
     @_harmless
     def search_started(self, start: RunStart) -> None:
         """Say what is searched and where to watch it, then show the table."""
-        self._start, search = start, _search_of(start)
-        self._earlier_s = search.wall_s  # the record goes on counting
-        self._progress = Progress(
-            num_trials=search.num_trials,
-            max_epochs=search.max_epochs,
-            time_budget_s=search.options.time_budget,
-            objectives=search.objectives,
-            earlier=self._earlier,
-            clock=self._clock,
-        )
-        for line in lines.introduction(start, search):
+        for line in lines.introduction(start, self._search):
             self.say(line)
         if self._console.is_terminal and self._console.is_interactive:
             self._live = Live(
                 console=self._console, get_renderable=self._draw, refresh_per_second=1
             )
             self._live.start()
-        elif search.data.is_demo:
+        elif self._search.data.is_demo:
             self.say(lines.DEMO_WARNING)
 
     @_harmless
@@ -140,33 +138,20 @@ class Screen(Callback):
             self.say(lines.ending_line(record, self._progress))
 
     @_harmless
-    def search_confirmed(self, confirmation: Confirmation) -> None:
-        """Keep for the summary what training again has shown."""
-        self._confirmation = confirmation
-
-    @_harmless
     def search_ended(self, records: list[TrialRecord], report: Path | None) -> None:
         """Put the summary in the place of the table."""
         if self._live is not None:
             self._live.transient = True
         self._stop_table()
-        assert self._start is not None
-        search, folder = _search_of(self._start), self._start.folder
-        times = self._progress.elapsed_s, self._earlier_s
-        for line in lines.summary(search, folder, records, report, *times, self._confirmation):
+        folder, times = self._start.folder, (self._progress.elapsed_s, self._earlier_s)
+        for line in lines.summary(self._search, folder, records, report, *times):
             self.say(line)
 
     def _draw(self) -> RenderableType:
         """Return the table as of now; rich calls this once a second, from a thread of its own."""
-        assert self._start is not None
-        search = _search_of(self._start)
+        name, is_demo = self._search.name, self._search.data.is_demo
         with self._lock:
-            return draw_search(
-                self._progress,
-                name=search.name,
-                demo=search.data.is_demo,
-                size=self._console.size,
-            )
+            return draw_search(self._progress, name=name, demo=is_demo, size=self._console.size)
 
     def _stop_table(self) -> None:
         """Take the table off the terminal's hands and give the cursor back."""
@@ -181,8 +166,3 @@ class Screen(Callback):
             self._stop_table()
         finally:
             print(f"the search goes on unseen: the screen failed with {error!r}", file=sys.stderr)
-
-
-def _search_of(start: RunStart) -> SearchRecord:
-    assert isinstance(start.record, SearchRecord), "a retraining has a screen of its own"
-    return start.record

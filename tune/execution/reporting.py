@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tune.records.retrain import RetrainRecord
-from tune.records.search import Confirmation, SearchRecord
+from tune.records.search import SearchRecord
 from tune.records.trials import TrialRecord
 from tune.spaces.objectives import Metrics, Settings
 
@@ -44,9 +44,6 @@ class Callback:
 
     def trial_ended(self, record: TrialRecord) -> None:
         """Take note of how a trial ended."""
-
-    def search_confirmed(self, confirmation: Confirmation) -> None:
-        """Take note of what training the best trials again has shown."""
 
     def search_ended(self, records: list[TrialRecord], report: Path | None) -> None:
         """Take note of the end; ``report`` is the HTML file, where one was written."""

@@ -13,6 +13,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -90,20 +91,12 @@ def choose(
     return finalists
 
 
-@dataclass(frozen=True)
-class ConfirmationStudy:
-    """The study of the trials that are trained again, and which trial of the search each is."""
-
-    study: SearchStudy
-    points: list[FreshSeed]  # by number
-
-
 def open_confirmation(
     journal: Path,
     chosen: Sequence[TrialRecord],
     fixed: Mapping[str, int],
     objectives: tuple[str, ...],
-) -> ConfirmationStudy:
+) -> SearchStudy:
     """Open the study of the trials that are trained again; it may hold some of them already."""
     points = [FreshSeed.parse(p, str(journal)) for p in enqueued_points(journal, CONFIRM_STUDY)]
     known = {(point.trial, point.seed) for point in points}
@@ -112,11 +105,16 @@ def open_confirmation(
             if (record.number, seed) not in known:
                 config = {**record.config, "seed": seed}
                 points.append(FreshSeed(trial=record.number, seed=seed, config=config))
-    study = SearchStudy(
+    return SearchStudy(
         journal, GivenTrials(points), fixed, kind=CONFIRM_STUDY, objectives=objectives,
         sampler="random", scheduler="none",
     )  # fmt: skip
-    return ConfirmationStudy(study, points)
+
+
+def fresh_trials(confirmation: SearchStudy) -> Sequence[FreshSeed]:
+    """Return which trial of the search, with which seed, each of a confirmation's is."""
+    assert isinstance(confirmation.space, GivenTrials)
+    return cast(Sequence[FreshSeed], confirmation.space.trials)
 
 
 def fresh_seeds(seed: int) -> list[int]:
@@ -144,7 +142,7 @@ class _Run:
 
 def compare(
     chosen: Sequence[TrialRecord],
-    confirmation: ConfirmationStudy,
+    confirmation: SearchStudy,
     checkpoints: CheckpointStore,
     labels: tuple[np.ndarray, np.ndarray, np.ndarray],
 ) -> Confirmation | None:
@@ -152,10 +150,11 @@ def compare(
 
     ``labels``: age in years, gender and group of copies, each (N,), of the validation faces.
     """
-    study, store = confirmation.study, confirmation_store(checkpoints)
+    store, points = confirmation_store(checkpoints), fresh_trials(confirmation)
+    objectives = confirmation.objectives
     fresh: dict[int, list[_Run]] = {}
-    for record in study.records():
-        point = confirmation.points[record.number]
+    for record in confirmation.records():
+        point = points[record.number]
         if record.state == "COMPLETE" and any(point.trial == c.number for c in chosen):
             known = store.load_predictions(record.number)
             fresh.setdefault(point.trial, []).append(_Run(point.seed, record.epochs[-1], known))
@@ -163,15 +162,15 @@ def compare(
     for record in chosen:
         if runs := fresh.get(record.number):
             is_whole = record.state == "COMPLETE"
-            own = [_Run(study.fixed["seed"], record.epochs[-1])] if is_whole else []
-            trials.append(_summarise(record, [*own, *runs], study.objectives))
+            own = [_Run(confirmation.fixed["seed"], record.epochs[-1])] if is_whole else []
+            trials.append(_summarise(record, [*own, *runs], objectives))
     if not trials:
         return None
     # Of several objectives none comes first; people compare by the score.
-    several = len(study.objectives) > 1
+    several = len(objectives) > 1
     trials.sort(
         key=lambda t: (
-            -len(fresh[t.trial]), t.score if several else t.values[study.objectives[0]], t.trial
+            -len(fresh[t.trial]), t.score if several else t.values[objectives[0]], t.trial
         )
     )  # fmt: skip
     losses = {
@@ -183,7 +182,7 @@ def compare(
         for number, runs in fresh.items()
     }
     # What decided, if it is a mean over faces, and what people read.
-    deciding = judged_metric(study.objectives)
+    deciding = judged_metric(objectives)
     leads = [
         Lead(over=trial.trial, metric=metric, value=lead[0], low=lead[1], high=lead[2])
         for metric in dict.fromkeys([deciding, "score"])
@@ -238,7 +237,7 @@ def _paired_lead(
 
 
 def train_again(
-    confirmation: ConfirmationStudy,
+    confirmation: SearchStudy,
     folder: Path,
     job: TrialJob,
     resources: cluster.Resources,
@@ -246,10 +245,9 @@ def train_again(
     time_budget_s: float | None = None,
 ) -> SearchSession:
     """Train what is not trained yet, in the search's run folder; return the session that did."""
-    study, points = confirmation.study, confirmation.points
-    store = confirmation_store(job.checkpoints)
+    points, store = fresh_trials(confirmation), confirmation_store(job.checkpoints)
     told = ConfirmationLines(say, points)
-    session = SearchSession(study, len(points), [told], store, replace_failed=False)
+    session = SearchSession(confirmation, len(points), [told], store, replace_failed=False)
     if session.has_more:
         trials = ", ".join(str(number) for number in dict.fromkeys(point.trial for point in points))
         seeds = " and ".join(str(seed) for seed in sorted({point.seed for point in points}))

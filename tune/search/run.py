@@ -131,9 +131,10 @@ def _run(
     study = _open_study(prepared, folder, search.warm_start)
     num_unfinished = study.num_unfinished()
     earlier = [record for record in study.records() if record.state != "RUNNING"]
-    screen = stack.enter_context(Screen(earlier=earlier))
-    callbacks: list[Callback] = [screen]
     mode, wandb_line = resolve_mode(options.wandb)
+    begun = RunStart(search, folder.path, joined.dashboard, wandb_line)
+    screen = stack.enter_context(Screen(begun, earlier=earlier))
+    callbacks: list[Callback] = [screen]
     if mode != "disabled":
         tracker = WandbLogger(mode, folder.path, say=screen.say, checkpoints=checkpoints)
         stack.callback(tracker.close)
@@ -141,7 +142,6 @@ def _run(
     writer = RecordWriter(folder, search, study)
     search.status, search.wandb, search.concurrency = RUNNING, mode, resources.concurrency
     callbacks.append(writer)
-    begun = RunStart(search, folder.path, joined.dashboard, wandb_line)
     for callback in callbacks:
         callback.search_started(begun)
 
@@ -213,8 +213,6 @@ def _confirm(
         found = confirm.compare(chosen, confirmation, job.checkpoints, labels)
         if found is not None:
             search.confirmation = found
-            for callback in session.callbacks:
-                callback.search_confirmed(found)
     return again
 
 

@@ -1,13 +1,12 @@
-"""What every rule of early stopping has in common: it judges by the record and by nothing else.
+"""Early stopping by asynchronous successive halving (ASHA), from the record and nothing else.
 
-Ray's schedulers and Optuna's pruners keep state beside the values that the trials reported, and
-write it while they decide. A driver killed between that write and the decision comes back with a
-trial that has "passed" a rung it was never judged at; one killed later has forgotten its rungs. A
-rule here is given the values that had arrived when a trial was judged, so it can be asked again
-after a crash, at any later time, with the same outcome.
+Li et al., 2020, https://arxiv.org/abs/1810.05934. Ray's schedulers and Optuna's pruners keep state
+beside the values that the trials reported, and write it while they decide. A driver killed between
+that write and the decision comes back with a trial that has "passed" a rung it was never judged at;
+one killed later has forgotten its rungs. The rule here is given the values that had arrived when a
+trial was judged, so it can be asked again after a crash, at any later time, with the same outcome.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -17,33 +16,6 @@ Curves = Mapping[int, Mapping[int, float]]
 
 #: The same for several objectives.
 VectorCurves = Mapping[int, Mapping[int, tuple[float, ...]]]
-
-
-class StoppingRule(ABC):
-    """Says after which of its epochs a trial is stopped."""
-
-    #: The epochs after which a trial may be judged, in ascending order.
-    epochs: Sequence[int] = ()
-
-    def stops(self, curves: Curves, number: int) -> bool:
-        """Say whether trial ``number`` is to stop after the last epoch of its curve.
-
-        ``curves`` is all that had arrived by then, that epoch included; trials that failed since
-        are part of it, as they were when others were judged beside them.
-        """
-        epoch = max(curves[number])
-        return epoch in self.epochs and self._judge(curves, number, epoch)
-
-    @abstractmethod
-    def _judge(self, curves: Curves, number: int, epoch: int) -> bool:
-        """Say whether to stop a trial after one of the rule's epochs."""
-
-
-class NeverStop(StoppingRule):
-    """Let every trial run to its end."""
-
-    def _judge(self, curves: Curves, number: int, epoch: int) -> bool:
-        return False
 
 
 def rungs(max_epochs: int, grace_epochs: int, reduction_factor: int) -> list[int]:
@@ -62,29 +34,35 @@ def passes_rung(value: float, earlier: Sequence[float], reduction_factor: int) -
     return sum(other <= value for other in earlier) < num_passing
 
 
-class Asha(StoppingRule):
+class Asha:
     """Stop a trial at a rung unless it is among the best 1/η of those that reached it before.
 
     The first trial at a rung passes. With fewer than η earlier arrivals a trial passes if it is
-    the best so far.
+    the best so far. ``epochs``: the rungs, in ascending order.
     """
 
     def __init__(self, max_epochs: int, grace_epochs: int, reduction_factor: int) -> None:
         self.epochs = rungs(max_epochs, grace_epochs, reduction_factor)
         self.reduction_factor = reduction_factor
 
-    def _judge(self, curves: Curves, number: int, epoch: int) -> bool:
+    def stops(self, curves: Curves, number: int) -> bool:
+        """Say whether trial ``number`` is to stop after the last epoch of its curve.
+
+        ``curves`` is all that had arrived by then, that epoch included; trials that failed since
+        are part of it, as they were when others were judged beside them.
+        """
+        epoch = max(curves[number])
+        if epoch not in self.epochs:
+            return False
         earlier = [c[epoch] for other, c in curves.items() if other != number and epoch in c]
         return not passes_rung(curves[number][epoch], earlier, self.reduction_factor)
 
 
-def make_rule(
-    scheduler: str, max_epochs: int, grace_epochs: int, reduction_factor: int
-) -> StoppingRule:
+def make_rule(scheduler: str, max_epochs: int, grace_epochs: int, reduction_factor: int) -> Asha:
     """Return the rule of a name on the command line, for trials of ``max_epochs`` epochs."""
-    if scheduler == "none":
-        return NeverStop()
-    return Asha(max_epochs, grace_epochs, reduction_factor)
+    # Without early stopping there is no rung before the end.
+    first = max_epochs if scheduler == "none" else grace_epochs
+    return Asha(max_epochs, first, reduction_factor)
 
 
 def to_places(curves: VectorCurves) -> Curves:

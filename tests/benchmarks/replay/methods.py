@@ -26,7 +26,7 @@ from replay.surrogate import Measured, Surrogate
 from tune.options.search import SearchOptions
 from tune.study.near_points import NearPoints
 from tune.study.samplers import make_sampler
-from tune.study.stopping import Asha, NeverStop
+from tune.study.stopping import Asha, make_rule
 
 NUM_STARTUP_TRIALS = 8  # of TPE; a search takes 5 to 10, by its size
 RANDOM = "random"
@@ -56,7 +56,7 @@ def policies(max_epochs: int) -> dict[str, Callable[[], Policy]]:
         return Stopping(Extrapolation(before, epochs, max_epochs, width))
 
     return {
-        RANDOM: lambda: Stopping(NeverStop()),
+        RANDOM: lambda: Stopping(make_rule("none", max_epochs, grace, factor)),
         f"ASHA {grace}, η {factor} (ours)": lambda: Stopping(Asha(max_epochs, grace, factor)),
         "hyperband 2, η 3": lambda: Stopping(Hyperband(max_epochs, 2, 3)),
         "median from 2": lambda: Stopping(Median(max_epochs, 2)),

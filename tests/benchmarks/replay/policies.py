@@ -5,14 +5,15 @@ from statistics import fmean
 
 import numpy as np
 
+from replay.rules import StoppingRule
 from replay.simulator import Pick, Policy, Verdict
-from tune.study.stopping import Curves, StoppingRule
+from tune.study.stopping import Asha, Curves
 
 
 class Stopping(Policy):
     """One of this project's rules of early stopping, or a candidate in the same form."""
 
-    def __init__(self, rule: StoppingRule) -> None:
+    def __init__(self, rule: StoppingRule | Asha) -> None:
         self.rule = rule
         self.curves: dict[int, dict[int, float]] = {}
 
@@ -185,7 +186,12 @@ class Extrapolation(StoppingRule):
     """
 
     def __init__(
-        self, before: StoppingRule, epochs: Sequence[int], last: int, width: float, num_min: int = 6
+        self,
+        before: StoppingRule | Asha,
+        epochs: Sequence[int],
+        last: int,
+        width: float,
+        num_min: int = 6,
     ) -> None:
         self.before, self.epochs, self.last = before, epochs, last
         self.width, self.num_min = width, num_min

@@ -1,10 +1,26 @@
 """Rules of early stopping that lost against ASHA on the curves and left the product for it."""
 
 import math
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from statistics import fmean, median
 
-from tune.study.stopping import Curves, StoppingRule, passes_rung, rungs
+from tune.study.stopping import Curves, passes_rung, rungs
+
+
+class StoppingRule(ABC):
+    """Says after which of its epochs a trial is stopped, as `tune.study.stopping.Asha` does."""
+
+    epochs: Sequence[int] = ()
+
+    def stops(self, curves: Curves, number: int) -> bool:
+        """Say whether trial ``number`` is to stop after the last epoch of its curve."""
+        epoch = max(curves[number])
+        return epoch in self.epochs and self._judge(curves, number, epoch)
+
+    @abstractmethod
+    def _judge(self, curves: Curves, number: int, epoch: int) -> bool:
+        """Say whether to stop a trial after one of the rule's epochs."""
 
 
 class Hyperband(StoppingRule):

@@ -74,7 +74,7 @@ def run(screen, *records):
 
 
 def test_table_shows_running_trials_best_and_counts(search):
-    with Screen(terminal()) as screen:
+    with Screen(search, terminal()) as screen:
         screen.search_started(search)
         run(
             screen,
@@ -95,7 +95,7 @@ def test_table_shows_running_trials_best_and_counts(search):
 
 
 def test_only_hyperparameters_that_vary_are_shown(search):
-    with Screen(terminal()) as screen:
+    with Screen(search, terminal()) as screen:
         screen.search_started(search)
         screen.trial_started(0, {"dropout": 0.1, "max_lr": 0.001}, 0)
         screen.trial_started(1, {"dropout": 0.1, "max_lr": 0.002}, 0)
@@ -107,7 +107,7 @@ def test_only_hyperparameters_that_vary_are_shown(search):
 @pytest.mark.parametrize("width", [40, 80, 100])
 def test_table_fits_the_terminal(start_of, width):
     config = {f"a_long_hyperparameter_{i}": 0.123456 for i in range(12)}
-    with Screen(terminal(width, height=24)) as screen:
+    with Screen(start_of(num_trials=60, name="n" * 120), terminal(width, height=24)) as screen:
         screen.search_started(start_of(num_trials=60, name="n" * 120))
         for number in range(40):
             screen.trial_started(number, {k: v * number for k, v in config.items()}, 0)
@@ -122,7 +122,7 @@ def test_table_fits_the_terminal(start_of, width):
 def test_without_a_terminal_one_line_per_ended_trial_and_no_control_codes(search):
     console, clock = plain(), Clock()
     failure = "\nFloatingPointError: loss is nan in epoch 2\n  at some line"
-    with Screen(console, clock=clock) as screen:
+    with Screen(search, console, clock=clock) as screen:
         screen.search_started(search)
         num_before = console.file.getvalue().count("\n")
         for _ in range(50):
@@ -142,7 +142,7 @@ def test_without_a_terminal_one_line_per_ended_trial_and_no_control_codes(search
 
 def test_without_a_terminal_at_most_one_status_line_a_minute(search):
     console, clock = plain(), Clock()
-    with Screen(console, clock=clock) as screen:
+    with Screen(search, console, clock=clock) as screen:
         screen.search_started(search)
         screen.trial_started(0, {}, 0)
         num_before = console.file.getvalue().count("\n")
@@ -156,7 +156,7 @@ def test_without_a_terminal_at_most_one_status_line_a_minute(search):
 
 def test_colour_forced_by_the_environment_is_no_terminal(search, monkeypatch, capsys):
     monkeypatch.setenv("FORCE_COLOR", "1")
-    with Screen() as screen:
+    with Screen(search) as screen:
         screen.search_started(search)
         run(screen, record(0))
         screen.search_ended([record(0)], None)
@@ -165,7 +165,7 @@ def test_colour_forced_by_the_environment_is_no_terminal(search, monkeypatch, ca
 
 def test_failed_trial_is_said_above_the_table(search):
     console = terminal()
-    with Screen(console) as screen:
+    with Screen(search, console) as screen:
         screen.search_started(search)
         run(screen, record(0, "FAIL", 0, reason="out of memory\ntraceback"), record(1))
     output = console.file.getvalue()
@@ -179,7 +179,7 @@ def test_terminal_is_left_sane_after_an_exception(search, error):
     console = terminal()
 
     def fail():
-        with Screen(console) as screen:
+        with Screen(search, console) as screen:
             screen.search_started(search)
             raise error
 
@@ -193,7 +193,7 @@ def test_terminal_is_left_sane_after_an_exception(search, error):
 def test_summary_names_the_best_and_where_to_go_on(start_of, search):
     console = plain()
     records = [record(0, score=1.0, dropout=0.5), record(1, score=0.9, dropout=0.25)]
-    with Screen(console) as screen:
+    with Screen(start_of(num_trials=2, wandb="offline"), console) as screen:
         screen.search_started(start_of(num_trials=2, wandb="offline"))
         screen.search_ended([*records], Path("/runs/oversampling-1/report.html"))
     summary = console.file.getvalue().split("ended after")[1]
@@ -211,7 +211,7 @@ def test_settings_are_what_the_trial_used_then_what_else_is_no_default_as_json_t
     rest = {"huber_delta_years": 5.0, "weight_decay": 0.02, "batch_size": 64, "seed": 7}
     best = record(0, dropout=0.2, max_lr=0.001)  # one of them as the default
     best.config.update(rest)
-    with Screen(console) as screen:
+    with Screen(search, console) as screen:
         screen.search_started(search)
         screen.search_ended([best], None)
     block = console.file.getvalue().split("settings")[1].split("}")[0] + "}"
@@ -222,7 +222,7 @@ def test_settings_are_what_the_trial_used_then_what_else_is_no_default_as_json_t
 
 def test_the_end_says_how_long_all_sessions_took(start_of):
     console, clock = plain(), Clock()
-    with Screen(console, clock=clock) as screen:
+    with Screen(start_of(wall_s=3600), console, clock=clock) as screen:
         screen.search_started(start_of(wall_s=3600))
         clock.time_s = 60
         screen.search_ended([record(0)], None)
@@ -245,7 +245,7 @@ def test_several_objectives_are_named_and_shown_and_the_front_is_listed_at_the_e
     for ended, values in zip(records, [(4.0, 9.0), (5.0, 8.0), (5.0, 9.0)], strict=True):
         ended.epochs[-1].update(zip(objectives, values, strict=True))
     console = plain()
-    with Screen(console, earlier=records) as screen:
+    with Screen(search, console, earlier=records) as screen:
         screen.search_started(search)
         assert "worst group" in drawn(screen)
         screen.trial_ended(records[1])
@@ -263,7 +263,7 @@ def test_several_objectives_are_named_and_shown_and_the_front_is_listed_at_the_e
 def test_summary_of_an_interrupted_search_without_a_complete_trial(search):
     console = plain()
     search.record.status = "interrupted"
-    with Screen(console) as screen:
+    with Screen(search, console) as screen:
         screen.search_started(search)
         screen.search_ended([record(0, "PRUNED", 1), record(1, "RUNNING", 2)], None)
     summary = console.file.getvalue().split("ended after")[1]
@@ -276,7 +276,7 @@ def test_summary_of_an_interrupted_search_without_a_complete_trial(search):
 def test_demo_faces_are_said_in_table_introduction_and_summary(search_json, start_of):
     search = start_of(data={**search_json["data"], "is_demo": True})
     console = plain()
-    with Screen(console) as screen:
+    with Screen(search, console) as screen:
         screen.search_started(search)
         assert "demo faces" in drawn(screen)
         screen.search_ended([record(0)], None)
@@ -288,7 +288,7 @@ def test_demo_faces_are_said_in_table_introduction_and_summary(search_json, star
 
 def test_a_metric_or_a_reason_that_is_missing_is_no_error(search, capsys):
     console = plain()
-    with Screen(console) as screen:
+    with Screen(search, console) as screen:
         screen.search_started(search)
         screen.trial_started(0, {}, 0)
         screen.epoch_finished(0, {})
@@ -303,7 +303,7 @@ def test_a_screen_that_cannot_be_written_never_ends_the_search(search, capsys):
         def write(self, text):
             raise BrokenPipeError("gone")
 
-    with Screen(Console(file=Closed(), force_terminal=False)) as screen:
+    with Screen(search, Console(file=Closed(), force_terminal=False)) as screen:
         screen.search_started(search)
         run(screen, record(0))
         screen.search_ended([record(0)], None)

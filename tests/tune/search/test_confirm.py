@@ -89,15 +89,14 @@ def test_a_search_without_a_complete_trial_has_nothing_to_confirm(search):
 
 def test_each_is_given_fresh_seeds_once_however_often_it_is_begun(reopen, search):
     _, confirmation = reopen()
-    study = confirmation.study
-    first = study.next_trial()
+    first = confirmation.next_trial()
     assert first.config["seed"] == 1003
     assert first.config["max_lr"] == search.records()[4].config["max_lr"]
-    study.report(first.number, metrics(1, 1.0))
+    confirmation.report(first.number, metrics(1, 1.0))
     chosen, again = reopen()
-    resumed = again.study.next_trial()
+    resumed = again.next_trial()
     assert (resumed.number, resumed.epochs_done) == (first.number, 1)
-    given = [(point.trial, point.seed) for point in again.points]
+    given = [(point.trial, point.seed) for point in confirm.fresh_trials(again)]
     assert given == [(r.number, seed) for r in chosen for seed in (1003, 1004)]
     # The search itself knows nothing of them.
     assert len(search.records()) == 6
@@ -106,13 +105,13 @@ def test_each_is_given_fresh_seeds_once_however_often_it_is_begun(reopen, search
 def train_again(confirmation, store, results):
     """Give each training the score and the error in years of its trial, or have it diverge."""
     there = confirm.confirmation_store(store)
-    for point in confirmation.points:
+    for point in confirm.fresh_trials(confirmation):
         reached = results.get((point.trial, point.seed)) or results[point.trial]
         if reached == "diverges":
-            number = confirmation.study.next_trial().number
-            confirmation.study.diverge(number, "the loss is nan")
+            number = confirmation.next_trial().number
+            confirmation.diverge(number, "the loss is nan")
         else:
-            run(confirmation.study, there, reached[0], years_off=reached[1])
+            run(confirmation, there, reached[0], years_off=reached[1])
 
 
 def test_the_winner_has_the_best_mean_and_its_lead_is_that_of_the_fresh_seeds(reopen, store):
@@ -156,8 +155,8 @@ def test_a_starting_point_that_wins_is_called_the_best(reopen, store):
 
 def test_what_could_not_be_trained_again_is_left_out(reopen, store):
     chosen, again = reopen()
-    for _ in again.points:
-        again.study.fail(again.study.next_trial().number, "its machine fell over")
+    for _ in confirm.fresh_trials(again):
+        again.fail(again.next_trial().number, "its machine fell over")
     assert confirm.compare(chosen, again, store, LABELS) is None
 
 
