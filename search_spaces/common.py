@@ -59,6 +59,11 @@ _DEFAULTS = TrainConfig().to_dict()
 #: Our best guess: the defaults of `TrainConfig`, by the names of the reference.
 BEST_GUESS: dict[str, Any] = {name: _DEFAULTS[name] for name in REFERENCE if name not in _SAMPLING}
 
+#: What `BEST_GUESS` needs beside it where a space searches the age loss.
+DLDL: dict[str, Any] = {
+    name: _DEFAULTS[name] for name in ("dldl_sigma_years", "dldl_sigma_per_year", "dldl_l1_weight")
+}
+
 #: Faces as they are: every part of the basic pipeline off.
 NO_AUGMENTATION: dict[str, Any] = {
     "flip_p": 0.0,

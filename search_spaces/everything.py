@@ -10,18 +10,11 @@ from typing import Any
 from optuna.trial import BaseTrial
 
 from search_spaces.augmentation import suggest_augmentation
-from search_spaces.common import BEST_GUESS, REFERENCE, suggest_optimizer
+from search_spaces.common import BEST_GUESS, DLDL, REFERENCE, suggest_optimizer
 from search_spaces.loss import suggest_losses
 from search_spaces.oversampling import suggest_sampling
-from utkface.config import TrainConfig
 
-_DEFAULTS = TrainConfig()
-_DLDL = {
-    name: getattr(_DEFAULTS, name)
-    for name in ("dldl_sigma_years", "dldl_sigma_per_year", "dldl_l1_weight")
-}
-
-POINTS = [REFERENCE, {**BEST_GUESS, **_DLDL}]
+POINTS = [REFERENCE, {**BEST_GUESS, **DLDL}]
 
 
 def suggest(trial: BaseTrial) -> dict[str, Any]:

@@ -8,19 +8,11 @@ from typing import Any
 
 from optuna.trial import BaseTrial
 
-from search_spaces.common import BEST_GUESS, REFERENCE
-from utkface.config import TrainConfig
-
-_DEFAULTS = TrainConfig()
+from search_spaces.common import BEST_GUESS, DLDL, REFERENCE
 
 POINTS = [
     REFERENCE,
-    {
-        **BEST_GUESS,
-        "dldl_sigma_years": _DEFAULTS.dldl_sigma_years,
-        "dldl_sigma_per_year": _DEFAULTS.dldl_sigma_per_year,
-        "dldl_l1_weight": _DEFAULTS.dldl_l1_weight,
-    },
+    {**BEST_GUESS, **DLDL},
     # Losses in years are some ten times those in nats, so the gender weighs as in the reference.
     {**BEST_GUESS, "age_loss": "huber", "huber_delta_years": 5.0, "gender_weight": 0.9},
 ]

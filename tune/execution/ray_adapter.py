@@ -100,10 +100,6 @@ class StudySearcher(_OfSession, Searcher):
     def save(self, checkpoint_path: str) -> None:
         """Write nothing: the study is on disk already."""
 
-    def restore(self, checkpoint_path: str) -> None:
-        """Never called: a search goes on from its study, with a new Tuner."""
-        raise NotImplementedError("a search is resumed from its study, not by Tuner.restore")
-
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Write nothing: the study is on disk already."""
 

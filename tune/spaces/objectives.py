@@ -2,13 +2,8 @@
 
 import difflib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from utkface.io import UserError
-
-if TYPE_CHECKING:
-    pass
-
 
 #: A hyperparameter's value, and a configuration or a part of one.
 Setting = bool | int | float | str | None

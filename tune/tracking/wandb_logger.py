@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tune.execution.checkpoints import CheckpointStore
 from tune.execution.reporting import Callback, RunStart
+from tune.options import WANDB_MODES
 from tune.records.retrain import RetrainRecord
 from tune.records.run_folder import sync_command
 from tune.records.search import SearchRecord
@@ -25,8 +26,6 @@ from utkface.io import UserError
 if TYPE_CHECKING:
     from utkface.evaluation.records import Evaluation
 
-MODES = ("online", "offline", "disabled")
-
 
 def resolve_mode(requested: str | None) -> tuple[str, str | None]:
     """Return how trials are to be logged, and a line that says so where it was not asked for.
@@ -36,8 +35,8 @@ def resolve_mode(requested: str | None) -> tuple[str, str | None]:
     value, and for online without a usable key.
     """
     wanted = requested or os.environ.get("WANDB_MODE") or None
-    if wanted not in (*MODES, None):
-        raise UserError(f"WANDB_MODE={wanted!r} is unknown; allowed: {', '.join(MODES)}")
+    if wanted not in (*WANDB_MODES, None):
+        raise UserError(f"WANDB_MODE={wanted!r} is unknown; allowed: {', '.join(WANDB_MODES)}")
     if wanted in ("offline", "disabled"):
         return wanted, None
     problem = _key_problem()

@@ -186,7 +186,10 @@ def log_search(
         winner = search.confirmation.winner.trial
         best = next(record for record in records if record.number == winner)
     config = search.model_dump(mode="json", include=set(_OF_SEARCH))
-    with opener.summary("summary", "summary", config) as run, _temporary_folder() as folder:
+    with (
+        opener.summary("summary", "summary", config) as run,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         run.tags = (*opener.tags, "finished" if search.status == "finished" else "unfinished")
         run.summary.update(_results(ended, best))
         # At a step of its own by the number of trials: a search that is resumed only to end again
@@ -195,7 +198,7 @@ def log_search(
         if report is not None:
             opener.log_file(run, "report", "report", report, {})
         if best is not None and checkpoints is not None:
-            path = _write_model(folder / "model.pt", search, best, checkpoints)
+            path = _write_model(Path(folder) / "model.pt", search, best, checkpoints)
             if path is not None:
                 about = {"trial": best.number, "score": best.score, **best.config}
                 opener.log_file(run, "model", "model", path, about)
@@ -230,12 +233,6 @@ def one_line(error: Exception) -> str:
     if key := os.environ.get("WANDB_API_KEY"):
         text = text.replace(key, "***")
     return text.splitlines()[0].strip().rstrip(".")[:200]
-
-
-@contextlib.contextmanager
-def _temporary_folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as folder:
-        yield Path(folder)
 
 
 def _results(ended: Sequence[TrialRecord], best: TrialRecord | None) -> dict[str, Any]:
