@@ -176,8 +176,10 @@ class Training:
                 )
         self.epoch = state["epoch"]
         self.metrics = state["metrics"]
-        for name in ("model", "average", "optimiser", "schedule", "scaler"):
+        for name in ("model", "average", "optimiser", "schedule"):
             getattr(self, name).load_state_dict(state[name])
+        if state["scaler"]:  # empty from where nothing was scaled; the new one's scale then stays
+            self.scaler.load_state_dict(state["scaler"])
 
     @property
     def _frozen(self) -> bool:
