@@ -98,7 +98,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--output", type=Path, help="file, written whole or not at all (default: standard output)")
     add("--format", choices=FORMATS, help="default: jsonl for an --output so named, else csv")
     add("--device", choices=DEVICES, default="auto", help="default: a GPU where there is one")
-    add("--flip", action="store_true", help="average over each face and its mirror image: slower")
+    add(
+        "--flip",
+        action=argparse.BooleanOptionalAction,
+        help="average over each face and its mirror image: slower (default: as the model was "
+        "evaluated, which its intervals are of)",
+    )
     add("--batch-size", type=int, default=BATCH_SIZE, help="default: %(default)s")
     return parser
 
