@@ -19,7 +19,7 @@ from typing import IO, BinaryIO, NamedTuple, cast
 
 from utkface.io import UserError
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")  # of data sets; a prediction takes more
 ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".zip")
 MAX_MEMBERS = 500_000  # UTKFace has 23,708
 MAX_TOTAL_BYTES = 16 * 2**30  # UTKFace has 0.14 GB, its uncropped edition 1.5 GB
@@ -50,9 +50,9 @@ def is_archive(path: Path) -> bool:
     return path.name.lower().endswith(ARCHIVE_SUFFIXES)
 
 
-def is_image_name(name: str) -> bool:
+def is_image_name(name: str, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> bool:
     """Tell whether a file name, without folders, has the look of an image and is not hidden."""
-    return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
+    return name.lower().endswith(suffixes) and not name.startswith(".")
 
 
 def unpack(archive: Path, folder: Path) -> None:
