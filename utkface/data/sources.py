@@ -190,7 +190,7 @@ def _download() -> Path:
 
         return Path(kagglehub.dataset_download(KAGGLE_DATASET))
     except Exception as error:  # whatever goes wrong (network, account, disk), the way out is one
-        reason = type(error).__name__
+        reason = ": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]])
         raise UserError(
             f"cannot download {KAGGLE_DATASET} from Kaggle ({reason}); {HOW_TO_GET_FACES}"
         ) from error
