@@ -15,7 +15,6 @@ import csv
 import dataclasses
 import io
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -182,15 +181,5 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def _run() -> int:
-    """Run `main`, ending quietly when the reader of the rows, such as ``head``, has enough."""
-    try:
-        return main()
-    except BrokenPipeError:
-        # What is still in the buffer would raise again when Python closes the stream.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-
-
 if __name__ == "__main__":
-    run_command(_run)
+    run_command(main)
