@@ -124,13 +124,13 @@ def load_weights(features: nn.Module, backbone: str, weights: str | Path) -> Non
     Raises `UserError` where they cannot be had or do not fit.
     """
     state = _download(backbone) if str(weights) == "imagenet" else _read(Path(weights))
-    if any(name.startswith(_PREFIX) for name in state):
+    wanted = features.state_dict().keys()
+    if wanted.isdisjoint(state):  # those of a whole network; some of timm's own begin so too
         state = {
             name.removeprefix(_PREFIX): value
             for name, value in state.items()
             if name.startswith(_PREFIX)
         }
-    wanted = features.state_dict().keys()
     try:  # what a classifier had is left out
         features.load_state_dict({name: state[name] for name in wanted})
     except (RuntimeError, KeyError) as error:

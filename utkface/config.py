@@ -204,6 +204,12 @@ class TrainConfig:
                 f"freeze_epochs={self.freeze_epochs} leaves none of epochs={self.epochs} to train "
                 "the backbone; allowed: fewer than epochs"
             )
+        for first, last in re.findall(r"(\d+)-(\d+)", self.group_weights):
+            if int(first) > int(last):
+                raise UserError(
+                    f"group_weights={self.group_weights!r} has ages that run backwards, "
+                    f"{first}-{last}; write {last}-{first}"
+                )
         if self.oversample_by == "weights" and not self.group_weights:
             raise UserError(
                 "oversample_by='weights' needs group_weights, which is empty; give weights as "

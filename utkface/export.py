@@ -5,14 +5,16 @@ The file answers for pixels as they come out of any decoder:
 - input ``pixels`` (N, S, S, 3) uint8 RGB, N free, S the image size of the training (in the shape);
 - outputs ``age_years`` (N,) float32, 0 to 116, and ``female_probability`` (N,) float32.
 
-Normalisation is inside. Its metadata has what the shapes do not say: ``image_size``, ``interval``
-(JSON, of `utkface.intervals`) and ``about`` (JSON: where the model comes from).
+Normalisation is inside, and the mean over mirror images where the model was evaluated with it
+(``--no-flip`` leaves it out: half the time). The metadata has what the shapes do not say:
+``image_size``, ``interval`` (JSON, of `utkface.intervals`) and ``about`` (JSON: where the model
+comes from, and ``flip``).
 """
 
 import argparse
 import importlib.util
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,9 +48,16 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m utkface.export", description=main.__doc__)
     parser.add_argument("model", type=Path, help="model file that tune/retrain_best.py wrote")
     parser.add_argument("output", type=Path, help="the .onnx file to write")
+    parser.add_argument(
+        "--flip",
+        action=argparse.BooleanOptionalAction,
+        help="average over each face and its mirror image (default: as the model was evaluated)",
+    )
     options = parser.parse_args(arguments)
     _require_libraries()
     trained = load_model(options.model)
+    if options.flip is not None:
+        trained = replace(trained, about={**trained.about, "flip": options.flip})
     difference = export_onnx(trained, options.output)
     size = trained.config.image_size
     print(
@@ -65,7 +74,7 @@ def export_onnx(trained: TrainedModel, path: Path) -> Difference:
     do not, where a library is missing, and where the file cannot be written.
     """
     _require_libraries()
-    model = PixelModel(trained.model)
+    model = PixelModel(trained.model, flip=trained.flip)
     size = trained.config.image_size
     with replacing(path) as temporary:
         _convert(model, size, trained, temporary)

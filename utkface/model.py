@@ -189,14 +189,19 @@ class TrainedModel:
 
     Its file holds nothing that only training needs, and is read without running code from it.
 
-    about: plain values that say where it comes from (run, seed, split, data, commit, ...);
-    interval: from validation residuals, None where there were none.
+    about: plain values that say where it comes from (run, seed, split, data, commit, ...), and
+    ``flip``; interval: from validation residuals, None where there were none.
     """
 
     model: FaceModel
     config: TrainConfig
     about: dict[str, Any] = field(default_factory=dict)
     interval: AgeIntervals | None = None
+
+    @property
+    def flip(self) -> bool:
+        """Whether figures and intervals are of means over mirror images; older files: no."""
+        return bool(self.about.get("flip", False))
 
 
 def averaged_model(state: dict[str, Any]) -> FaceModel:

@@ -15,7 +15,6 @@ import csv
 import dataclasses
 import io
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -98,7 +97,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--output", type=Path, help="file, written whole or not at all (default: standard output)")
     add("--format", choices=FORMATS, help="default: jsonl for an --output so named, else csv")
     add("--device", choices=DEVICES, default="auto", help="default: a GPU where there is one")
-    add("--flip", action="store_true", help="average over each face and its mirror image: slower")
+    add(
+        "--flip",
+        action=argparse.BooleanOptionalAction,
+        help="average over each face and its mirror image: slower (default: as the model was "
+        "evaluated, which its intervals are of)",
+    )
     add("--batch-size", type=int, default=BATCH_SIZE, help="default: %(default)s")
     return parser
 
@@ -177,15 +181,5 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def _run() -> int:
-    """Run `main`, ending quietly when the reader of the rows, such as ``head``, has enough."""
-    try:
-        return main()
-    except BrokenPipeError:
-        # What is still in the buffer would raise again when Python closes the stream.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-
-
 if __name__ == "__main__":
-    run_command(_run)
+    run_command(main)

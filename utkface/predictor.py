@@ -57,9 +57,9 @@ class Predictor:
     """A trained model that reads pictures of faces.
 
     device: "auto" (a GPU where there is one), "cpu" or "cuda"; flip: average the answers for a face
-    and its mirror image, at twice the time (the intervals are still those of a single look);
-    batch_size: faces in one pass of the network. Raises `UserError` for a device that is not there,
-    or a model that cannot be read or whose intervals cannot.
+    and its mirror image, at twice the time, by default as the model was evaluated (its intervals
+    are of that); batch_size: faces in one pass of the network. Raises `UserError` for a device that
+    is not there, or a model that cannot be read or whose intervals cannot.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Predictor:
         trained: TrainedModel,
         *,
         device: str = "auto",
-        flip: bool = False,
+        flip: bool | None = None,
         batch_size: int = BATCH_SIZE,
     ) -> None:
         if batch_size < 1:
@@ -76,7 +76,8 @@ class Predictor:
         self.image_size = trained.config.image_size
         self.batch_size = batch_size
         self.interval = trained.interval
-        self._model = PixelModel(trained.model, flip=flip).to(self.device)
+        self.flip = trained.flip if flip is None else flip
+        self._model = PixelModel(trained.model, flip=self.flip).to(self.device)
 
     @classmethod
     def load(
@@ -84,7 +85,7 @@ class Predictor:
         path: str | Path,
         *,
         device: str = "auto",
-        flip: bool = False,
+        flip: bool | None = None,
         batch_size: int = BATCH_SIZE,
     ) -> Self:
         """Read a model file without running code from it; options as of the class."""

@@ -10,7 +10,6 @@ labels in, row numbers out.
 """
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -20,7 +19,6 @@ import pandas as pd
 
 from utkface.config import TrainConfig
 from utkface.data.labels import DECADE_BINS, GENDERS, RACES, age_bin, bin_labels
-from utkface.io import UserError
 
 _RACES = tuple(race.lower() for race in RACES)
 #: Tells the rounds' random numbers from those of `utkface.training.epoch_rng`.
@@ -47,7 +45,7 @@ class GroupWeight:
         """Read ``group=weight``, whose form `TrainConfig` has checked."""
         name, weight = text.split("=")
         ages, *words = name.split(" ")
-        first, last = _parse_ages(ages, text)
+        first, last = _parse_ages(ages)
         gender = next((GENDERS.index(word) for word in words if word in GENDERS), None)
         race = next((_RACES.index(word) for word in words if word in _RACES), None)
         return cls(first, last, gender, race, float(weight))
@@ -76,7 +74,7 @@ class GroupWeight:
 
 
 def parse_weights(text: str) -> list[GroupWeight]:
-    """Read a `TrainConfig.group_weights`; raises `UserError` for ages that run backwards."""
+    """Read a `TrainConfig.group_weights`."""
     return [GroupWeight.parse(part) for part in text.split(", ") if part]
 
 
@@ -100,18 +98,14 @@ def face_weights(
     return of_face
 
 
-def _parse_ages(ages: str, text: str) -> tuple[int, float]:
+def _parse_ages(ages: str) -> tuple[int, float]:
     """Return the first and the last whole year of ``0-3``, ``80+`` or ``all``."""
     if ages == "all":
         return 0, math.inf
     if ages.endswith("+"):
         return int(ages[:-1]), math.inf
-    first, last = map(int, re.findall(r"\d+", ages))
-    if first > last:
-        raise UserError(
-            f"group_weights has ages that run backwards in {text!r}; write {last}-{first}"
-        )
-    return first, last
+    first, last = ages.split("-")
+    return int(first), int(last)
 
 
 class Sampling:

@@ -53,8 +53,7 @@ _HALF_PRECISIONS = {"fp16": torch.float16, "bf16": torch.bfloat16}
 class Training:
     """A training run: a model, what moves it, and how far it has come.
 
-    ``weights`` is as in `build_model`; ``schedule_epochs`` is the length of a one-cycle schedule
-    where that is not ``config.epochs``. Data without validation faces are trained on all the same,
+    ``weights`` is as in `build_model`. Data without validation faces are trained on all the same,
     and the metrics then say nothing but how training went. Raises `UserError` for weights that
     cannot be had.
     """
@@ -66,7 +65,6 @@ class Training:
         *,
         weights: str | Path = "imagenet",
         device: str | torch.device = "cpu",
-        schedule_epochs: int | None = None,
     ) -> None:
         assert data.images.shape[1:] == (config.image_size, config.image_size, 3)
         self.config = config
@@ -94,8 +92,7 @@ class Training:
         self.sampling = Sampling(*labels, config)
         self.batchnorm_rows = train[self.sampling.epoch(0)[0][:NUM_BATCHNORM_FACES]]
         num_steps = num_batches(len(train), config.batch_size)
-        num_epochs = schedule_epochs or config.epochs
-        self.schedule = Schedule(self.optimiser, config, num_steps, num_epochs)
+        self.schedule = Schedule(self.optimiser, config, num_steps, config.epochs)
         on_gpu = self.device.type == "cuda"
         self.amp_dtype = half_precision(config.amp) if on_gpu else None
         # Nothing is recorded on the stream that all share; and several trainings on one card, each
@@ -176,8 +173,10 @@ class Training:
                 )
         self.epoch = state["epoch"]
         self.metrics = state["metrics"]
-        for name in ("model", "average", "optimiser", "schedule", "scaler"):
+        for name in ("model", "average", "optimiser", "schedule"):
             getattr(self, name).load_state_dict(state[name])
+        if state["scaler"]:  # empty from where nothing was scaled; the new one's scale then stays
+            self.scaler.load_state_dict(state["scaler"])
 
     @property
     def _frozen(self) -> bool:

@@ -41,15 +41,17 @@ def test_what_an_image_keeps_grows_with_its_area() -> None:
     assert weights == same_weights == 20 * num_weights
 
 
-def test_timms_weights_are_read_from_a_file(tmp_path) -> None:
+@pytest.mark.parametrize("name", ["mobilenetv3_small_050", "rexnet_100"])
+@pytest.mark.parametrize("prefix", ["", "features."])
+def test_timms_weights_are_read_from_a_file(tmp_path, name: str, prefix: str) -> None:
+    """Rexnet names some of its own layers ``features.``; the prefix is that of our whole models."""
     timm = pytest.importorskip("timm", reason="timm's backbones are an extra")
-    name = "mobilenetv3_small_050"
     torch.manual_seed(0)
     network = timm.create_model(name, pretrained=False)
-    torch.save(network.state_dict(), tmp_path / "timm.pth")
+    own = network.state_dict()
+    torch.save({prefix + key: value for key, value in own.items()}, tmp_path / "timm.pth")
     features = make_features(f"timm:{name}")
     load_weights(features, f"timm:{name}", tmp_path / "timm.pth")
-    own = network.state_dict()
     assert all(torch.equal(own[name], value) for name, value in features.state_dict().items())
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -21,13 +22,18 @@ def values_of(spec):
     if "options" in spec.metadata:
         return st.sampled_from(spec.metadata["options"])
     if "pattern" in spec.metadata:
-        return st.from_regex(spec.metadata["pattern"], fullmatch=True)
+        return st.from_regex(spec.metadata["pattern"], fullmatch=True).map(forwards)
     if isinstance(spec.default, bool):
         return st.booleans()
     low, high = spec.metadata["low"], spec.metadata["high"]
     if isinstance(spec.default, int):
         return st.integers(low, high)
     return st.floats(float(low), float(high))
+
+
+def forwards(text):
+    """Swap the ends of ranges of ages that run backwards."""
+    return re.sub(r"(\d+)-(\d+)", lambda m: "-".join(sorted(m.groups(), key=int)), text)
 
 
 def allowed_configs():
@@ -96,6 +102,10 @@ def test_a_value_is_either_kept_or_refused_by_name(name, value):
             {"oversample_by": "weights"},
             "oversample_by='weights' needs group_weights, which is empty; give weights as "
             "`python -m utkface.evaluation.weak_groups` finds them",
+        ),
+        (
+            {"group_weights": "0-3=1.5, 9-3 male=2"},
+            "group_weights='0-3=1.5, 9-3 male=2' has ages that run backwards, 9-3; write 3-9",
         ),
     ],
 )

@@ -1,5 +1,6 @@
 """ONNX: the file answers as PyTorch does, for any number of faces, or there is no file."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -54,6 +55,26 @@ def test_onnx_runtime_answers_as_pytorch_does(exported, num_faces: int) -> None:
     for answer, wanted in zip(answers, expected, strict=True):
         assert answer.dtype == np.float32
         np.testing.assert_allclose(answer, wanted, atol=1e-3)
+
+
+@pytest.mark.parametrize(("options", "flip"), [([], True), (["--no-flip"], False)])
+def test_a_model_that_was_evaluated_with_mirror_images_answers_so(
+    tmp_path, monkeypatch, options: list[str], flip: bool
+) -> None:
+    trained = dataclasses.replace(tiny_model(), about={"flip": True})
+    path = tmp_path / "model.onnx"
+    monkeypatch.setattr(export, "load_model", lambda _: trained)
+    export.main(["model.pt", str(path), *options])
+    pixels = np.random.default_rng(7).integers(0, 256, (5, SIZE, SIZE, 3), np.uint8)
+    expected, other = (
+        PixelModel(trained.model, flip=look).predict(torch.from_numpy(pixels))[0]
+        for look in (flip, not flip)
+    )
+    session = onnxruntime.InferenceSession(path)
+    age_years, _ = session.run(None, {"pixels": pixels})
+    np.testing.assert_allclose(age_years, expected, atol=1e-4)
+    assert abs(age_years - other.numpy()).max() > 1e-3
+    assert json.loads(session.get_modelmeta().custom_metadata_map["about"]) == {"flip": flip}
 
 
 def test_predictions_of_this_process_are_the_same_after_an_export(exported) -> None:

@@ -63,6 +63,19 @@ def test_csv_and_json_lines_say_the_same(model_file, faces, capsys) -> None:
     assert err.splitlines()[0] == f"{faces / 'broken.jpg'}: not an image"
 
 
+def test_flip_is_for_the_model_to_say_unless_asked_for(model_file, faces, monkeypatch) -> None:
+    asked, load = [], predict.Predictor.load
+
+    def note(path: Path, **options: object) -> predict.Predictor:
+        asked.append(options["flip"])
+        return load(path, **options)
+
+    monkeypatch.setattr(predict.Predictor, "load", note)
+    for options in ([], ["--flip"], ["--no-flip"]):
+        assert run(model_file, faces, *options) == 0
+    assert asked == [None, True, False]
+
+
 def test_the_status_tells_all_some_and_none(model_file, faces) -> None:
     assert run(model_file, faces / "0.png") == 0
     assert run(model_file, faces / "0.png", faces / "gone.png") == 1

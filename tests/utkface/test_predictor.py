@@ -123,6 +123,15 @@ def test_flip_is_the_mean_over_the_face_and_its_mirror_image(trained, folder, tm
     np.testing.assert_allclose([row.age for row in flipped], ages.mean(), atol=0.01)
 
 
+@pytest.mark.parametrize("flip", [True, False])
+def test_a_model_looks_as_it_was_evaluated_unless_told_otherwise(trained, tmp_path, flip) -> None:
+    path = tmp_path / "model.pt"
+    save_model(path, dataclasses.replace(trained, about={"flip": flip}))
+    assert Predictor.load(path, device="cpu").flip is flip
+    assert Predictor.load(path, device="cpu", flip=not flip).flip is not flip
+    assert Predictor(trained, device="cpu").flip is False  # a file from before it was noted
+
+
 def save_kinds(folder: Path) -> dict[str, Path]:
     """Save one upright picture in every way that means the same, exactly or nearly."""
     image = picture(4)

@@ -137,6 +137,17 @@ def test_a_state_of_another_configuration_is_refused() -> None:
         training().load_state_dict(state)
 
 
+def test_a_state_without_a_scale_goes_on_where_gradients_are_scaled() -> None:
+    """As from a CPU to a card with fp16; the other way the scale is left aside."""
+    first, second = training(), training()
+    first.run_epoch()
+    second.scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+    second.load_state_dict(first.state_dict())
+    assert (second.epoch, second.scaler.get_scale()) == (1, 8.0)
+    first.load_state_dict(second.state_dict())
+    assert not first.scaler.is_enabled()
+
+
 def test_a_loss_that_is_not_finite_is_raised_with_epoch_and_rate() -> None:
     run = training(schedule="constant", max_lr=0.25)
     run.run_epoch()

@@ -136,6 +136,7 @@ def _predict(
             "protocol": job.protocol,
             "split_hash": plan.splits[job.protocol].hash,
             "trained_on": job.rows,
+            "flip": plan.options.flip,
         },
         interval,
     )

@@ -2,14 +2,13 @@
 
 from utkface.data.faces import Faces, load_faces
 from utkface.data.sources import find_source
-from utkface.data.splits import Split, load_split, make_split, take_fraction
+from utkface.data.splits import Split, make_split, take_fraction
 
 __all__ = [
     "Faces",
     "Split",
     "find_source",
     "load_faces",
-    "load_split",
     "make_split",
     "take_fraction",
 ]

@@ -31,6 +31,8 @@ MAX_PIXELS = 50_000_000
 _DRAFT_SIDE_PIXELS = 512
 # Fewer decoders than Pillow has: the files come from strangers.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
+#: How the names of files that can be decoded end, in lower case.
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif")
 
 
 class ImageRejected(Exception):  # noqa: N818 - a verdict on one file, not a failure of the program

@@ -2,14 +2,15 @@
 
 Two files: ``<key>.npy``, the pixels, and ``<key>.csv``, one row per face file with its hashes, its
 group of copies, or the reason why it has no row in the array. The key is a hash of the content of
-all files, the image size and the code that decodes and groups, so a change of any of them makes
-another cache. The table is written last; whatever does not agree with it is built again. Both are
-written under a temporary name and are the same whoever writes them, so processes that build the
-same cache at once replace each other's files with equal ones.
+all files, the image size, `VERSION` and the versions of the libraries that decode and hash, so a
+change of any of them makes another cache (``python -m utkface.data --clear-cache`` deletes all).
+The table is written last; whatever does not agree with it is built again. Both are written under a
+temporary name and are the same whoever writes them, so processes that build the same cache at once
+replace each other's files with equal ones.
 """
 
 import hashlib
-import inspect
+import importlib.metadata
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,10 +19,13 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import pandas as pd
-import PIL
 
 from utkface.data import duplicates, images
 from utkface.io import UserError, map_ahead, progress_bar, replacing
+
+#: Raised when the same files come to give other pixels, hashes or groups (images.py,
+#: duplicates.py); a test knows today's.
+VERSION = 1
 
 _FILES_PER_TASK = 64
 _COLUMNS = ["file", "sha256", "phash", "group", "reason"]
@@ -100,10 +104,11 @@ def open_packed(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
 
 
 def _cache_key(files: Sequence[FaceFile], image_size: int) -> str:
-    """Name a cache by all that decides about its content, the code included."""
-    code = [inspect.getsource(images), inspect.getsource(duplicates), PIL.__version__]
+    """Name a cache by all that decides about its content."""
+    # imagehash's bits decide the groups; its version is asked for without importing it.
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in ("pillow", "imagehash")]
     content = [f"{file.sha256} {file.name}" for file in files]
-    digest = hashlib.sha256("\n".join([*code, *content]).encode())
+    digest = hashlib.sha256("\n".join([str(VERSION), *versions, *content]).encode())
     return f"{digest.hexdigest()[:24]}-{image_size}px"
 
 

@@ -7,11 +7,13 @@ into the cache, into a folder named after the hash of their content.
 import glob
 import hashlib
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from utkface.data.archives import is_archive, is_image_name, unpack
+from utkface.data.archives import IMAGE_SUFFIXES, is_archive, is_image_name, unpack
+from utkface.data.images import SUFFIXES
 from utkface.io import UserError, folder_once, progress_bar
 
 KAGGLE_DATASET = "jangedoo/utkface-new"
@@ -20,6 +22,8 @@ HOW_TO_GET_FACES = (
     "https://susanqq.github.io/UTKFace and give its folder or archives with --data"
 )
 _DEFAULT_FOLDER = Path("data")
+#: Folders in the cache: of this package, of evaluation and of a cluster's nodes.
+_CACHED = ("packed", "unpacked", "demo-*", ".demo-*.tmp", "quality", "evaluation", "weights")
 
 SourceName = str | Path | Sequence[str | Path]
 
@@ -67,6 +71,23 @@ def cache_folder() -> Path:
     return Path(base).expanduser() / "utkface"
 
 
+def clear_cache(folder: Path) -> dict[str, int]:
+    """Delete what was made in the cache ``folder``; return the bytes freed, by name.
+
+    Whatever else lies there stays: UTKFACE_CACHE may name any folder. Raises `UserError` where
+    something cannot be deleted.
+    """
+    freed = {}
+    for path in sorted(path for pattern in _CACHED for path in folder.glob(pattern)):
+        num_bytes = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+        try:
+            shutil.rmtree(path)
+        except OSError as error:
+            raise UserError(f"cannot delete {path}: {error.strerror or error}") from error
+        freed[path.name] = num_bytes
+    return freed
+
+
 def open_source(source: SourceName, cache_dir: Path) -> Source:
     """Find, fetch, unpack or draw the faces of a source.
 
@@ -84,13 +105,16 @@ def open_source(source: SourceName, cache_dir: Path) -> Source:
     return Source(roots, ", ".join(map(str, names)), is_demo=False)
 
 
-def list_images(roots: Sequence[Path]) -> list[ImageFile]:
+def list_images(
+    roots: Sequence[Path], suffixes: tuple[str, ...] = IMAGE_SUFFIXES
+) -> list[ImageFile]:
     """Return all image files below the folders, sorted by name, then depth, then path.
 
-    Hidden files and folders are left out (``._x.jpg`` is what macOS adds to archives), and so is
-    all that is not a regular file: opening a pipe would wait for ever.
+    suffixes: in lower case; by default those of data sets. Hidden files and folders are left out
+    (``._x.jpg`` is what macOS adds to archives), and so is all that is not a regular file: opening
+    a pipe would wait for ever.
     """
-    files = [file for root in roots for file in _walk(root, "")]
+    files = [file for root in roots for file in _walk(root, "", suffixes)]
     # Sorted, because the order of a folder's entries differs between file systems.
     return sorted(files, key=lambda file: (file.path.name, file.inside.count("/"), file.inside))
 
@@ -98,10 +122,10 @@ def list_images(roots: Sequence[Path]) -> list[ImageFile]:
 def find_images(inputs: Iterable[str | os.PathLike[str]]) -> list[Path]:
     """Return the files that the inputs name, input by input.
 
-    A folder gives all images in it and below it, sorted by name; a pattern (``*``, ``?``, ``[]``,
-    and ``**`` for any depth) the files that match it, sorted. Any other name is taken for a file,
-    there or not: that one of many is missing shows when it is read. Raises `UserError` for a folder
-    or a pattern that gives nothing.
+    A folder gives all in it and below it that can be decoded, sorted by name; a pattern (``*``,
+    ``?``, ``[]``, and ``**`` for any depth) the files that match it, sorted. Any other name is
+    taken for a file, there or not: that one of many is missing shows when it is read. Raises
+    `UserError` for a folder or a pattern that gives nothing.
     """
     paths: list[Path] = []
     for given in inputs:
@@ -118,7 +142,7 @@ def _match(name: str) -> list[Path]:
     path = Path(name)
     try:
         if path.is_dir():
-            return [file.path for file in list_images([path])]
+            return [file.path for file in list_images([path], SUFFIXES)]
         if not glob.has_magic(name) or path.exists():
             return [path]
     except OSError:  # a name that is too long, a folder without leave: reading it will tell
@@ -127,7 +151,7 @@ def _match(name: str) -> list[Path]:
     return sorted(path for path in matches if path.is_file())
 
 
-def _walk(folder: Path, inside: str) -> Iterator[ImageFile]:
+def _walk(folder: Path, inside: str, suffixes: tuple[str, ...]) -> Iterator[ImageFile]:
     """Give the image files of a folder and its subfolders; no link to a folder is followed."""
     try:
         entries = list(os.scandir(folder))
@@ -136,8 +160,8 @@ def _walk(folder: Path, inside: str) -> Iterator[ImageFile]:
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
             if not entry.name.startswith((".", "__MACOSX")):
-                yield from _walk(Path(entry.path), f"{inside}{entry.name}/")
-        elif is_image_name(entry.name) and entry.is_file():
+                yield from _walk(Path(entry.path), f"{inside}{entry.name}/", suffixes)
+        elif is_image_name(entry.name, suffixes) and entry.is_file():
             yield ImageFile(Path(entry.path), inside + entry.name)
 
 
@@ -149,7 +173,7 @@ def _open_path(path: Path, cache_dir: Path) -> list[Path]:
         return [_unpack_once(path, cache_dir)]
     if not path.is_dir():
         raise UserError(f"no such data: {path}; {HOW_TO_GET_FACES}")
-    if next(_walk(path, ""), None) is None and (archives := _archives_in(path)):
+    if next(_walk(path, "", IMAGE_SUFFIXES), None) is None and (archives := _archives_in(path)):
         return [_unpack_once(archive, cache_dir) for archive in archives]
     return [path]
 
@@ -186,7 +210,7 @@ def _download() -> Path:
 
         return Path(kagglehub.dataset_download(KAGGLE_DATASET))
     except Exception as error:  # whatever goes wrong (network, account, disk), the way out is one
-        reason = type(error).__name__
+        reason = ": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]])
         raise UserError(
             f"cannot download {KAGGLE_DATASET} from Kaggle ({reason}); {HOW_TO_GET_FACES}"
         ) from error

@@ -10,7 +10,6 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -170,31 +169,3 @@ def take_fraction(split: Split, table: pd.DataFrame, fraction: float, seed: int)
         raise UserError(f"fraction {fraction} of {len(split.train)} training faces leaves none")
     names_hash = _hash_names(_names(table, (train, split.val, split.test)))
     return replace(split, train=train, hash=names_hash)
-
-
-def load_split(path: Path, table: pd.DataFrame) -> Split:
-    """Read a split that `Split.save` wrote, as row numbers of this ``table``.
-
-    Raises:
-        UserError: The file cannot be read, was changed, or names faces that the table lacks.
-
-    """
-    try:
-        content: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
-        names = {part: [str(name) for name in content[part]] for part in PARTS}
-        protocol, seed, names_hash = content["protocol"], content["seed"], content["hash"]
-    except OSError as error:
-        raise UserError(f"cannot read the split {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is not a saved split: write it again ({error!r})") from error
-    if _hash_names(names) != names_hash:
-        raise UserError(f"the split {path} was changed after it was saved: its hash is wrong")
-    row_of = {file: row for row, file in enumerate(table["file"])}
-    missing = [name for part in PARTS for name in names[part] if name not in row_of]
-    if missing:
-        raise UserError(
-            f"the split {path} names {len(missing)} faces that the data lacks, "
-            f"{missing[0]!r} first: use the data it was made from"
-        )
-    train, val, test = (np.sort(np.array([row_of[n] for n in names[p]], np.int64)) for p in PARTS)
-    return Split(train, val, test, protocol, seed, names_hash)

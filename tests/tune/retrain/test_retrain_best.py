@@ -158,6 +158,7 @@ def test_a_finished_retraining_is_evaluated_anew_without_training(retrained, cap
     assert main([*arguments, "--explain", "0", "--wandb", "disabled"]) == 0
     after = json.loads((folder.path / "evaluation.json").read_text())
     assert (before["flip"], after["flip"]) == (False, True)
+    assert load_model(folder.path / "model.pt").flip
     assert after["baselines"] == []
     assert after["rows"][0]["overall"]["age_mae"] != before["rows"][0]["overall"]["age_mae"]
     assert folder.record.models[0].epochs[0]["epoch"] == 1

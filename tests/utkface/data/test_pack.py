@@ -1,10 +1,13 @@
 import errno
+import hashlib
 import multiprocessing
 import os
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 
 from utkface.data import load_faces, pack
 from utkface.io import UserError
@@ -46,7 +49,7 @@ def test_every_image_is_decoded_once(faces_folder, cache_dir, monkeypatch):
     assert sorted(decoded) == sorted(path.name for path in faces_folder.iterdir())
 
 
-def test_size_content_and_code_each_make_another_cache(
+def test_size_content_and_versions_each_make_another_cache(
     faces_folder, cache_dir, monkeypatch, make_picture, encode
 ):
     paths = [load_faces(faces_folder, 32, cache_dir).path]
@@ -57,9 +60,30 @@ def test_size_content_and_code_each_make_another_cache(
     some.write_bytes(data + bytes(max(0, old.st_size - len(data))))
     os.utime(some, ns=(old.st_atime_ns, old.st_mtime_ns))  # the clock does not tell
     paths.append(load_faces(faces_folder, 32, cache_dir).path)
-    monkeypatch.setattr(pack.inspect, "getsource", lambda module: "another way of decoding")
+    monkeypatch.setattr(pack, "VERSION", pack.VERSION + 1)
     paths.append(load_faces(faces_folder, 32, cache_dir).path)
-    assert len(set(paths)) == 4
+    monkeypatch.setattr(pack.importlib.metadata, "version", lambda name: "another")
+    paths.append(load_faces(faces_folder, 32, cache_dir).path)
+    assert len(set(paths)) == 5
+
+
+def test_pixels_hashes_and_groups_are_those_of_this_version(
+    tmp_path, cache_dir, make_picture, make_name, encode
+):
+    """Where decoding or grouping is meant to give something else, raise `pack.VERSION`."""
+    (tmp_path / "faces").mkdir()
+    turned = make_picture(0, 80).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    veiled = make_picture(3)
+    veiled.putalpha(150)
+    wide = make_picture(1, 50).resize((70, 50))
+    kinds = [make_picture(0, 80), wide, turned, make_picture(2).convert("L"), veiled]
+    for number, picture in enumerate(kinds):
+        (tmp_path / "faces" / make_name(number)).write_bytes(encode(picture, "PNG"))
+    faces = load_faces(tmp_path / "faces", 32, cache_dir)
+    rows = pd.read_csv(faces.path.with_suffix(".csv"), dtype=str)
+    assert list(faces.table.group) == [0, 1, 0, 2, 3]
+    content = faces.images.tobytes() + " ".join(rows.phash).encode()
+    assert hashlib.sha256(content).hexdigest()[:16] == "5df65ce38326b398"  # VERSION 1
 
 
 def cut_pixels(path):

@@ -6,7 +6,10 @@ import types
 
 import pytest
 
-from utkface.data.sources import cache_folder, find_source, list_images, open_source
+from utkface.data import load_faces
+from utkface.data.__main__ import main
+from utkface.data.images import decode_face
+from utkface.data.sources import cache_folder, find_images, find_source, list_images, open_source
 from utkface.io import UserError
 
 
@@ -53,6 +56,27 @@ def test_the_cache_folder_follows_the_environment(monkeypatch):
     assert cache_folder().as_posix() == "/xdg/utkface"
     monkeypatch.setenv("UTKFACE_CACHE", "/elsewhere")
     assert cache_folder().as_posix() == "/elsewhere"
+
+
+def test_clearing_the_cache_says_what_it_frees_and_leaves_what_it_did_not_make(
+    faces_folder, tmp_path, monkeypatch, capsys
+):
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("UTKFACE_CACHE", str(cache))
+    archive = pack(faces_folder, tmp_path / "all.tar.gz")
+    load_faces(archive, 32)
+    (cache / "demo-0123").mkdir()
+    (cache / "demo-0123" / "face.jpg").write_bytes(bytes(1_000_000))
+    (cache / "thesis.tex").write_text("mine")
+    main(["--clear-cache"])
+    assert [path.name for path in cache.iterdir()] == ["thesis.tex"]
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == ["1.0", "MB", "demo-0123"]
+    assert [line[-1] for line in lines] == ["demo-0123", "packed", "unpacked", str(cache)]
+    assert len(load_faces(archive, 32).table) == 10
+    shutil.rmtree(cache)
+    main(["--clear-cache"])
+    assert capsys.readouterr().out.startswith("      0.0 MB freed in")
 
 
 def test_a_folder_of_archives_is_unpacked_once(faces_folder, tmp_path):
@@ -104,6 +128,22 @@ def test_hidden_files_links_to_folders_and_pipes_are_left_out(faces_folder, tmp_
     assert list_images([faces_folder]) == expected
 
 
+def test_a_prediction_takes_all_that_can_be_decoded_and_a_data_set_what_it_took(
+    tmp_path, make_picture
+):
+    for kind in ("jpg", "JPEG", "jfif", "png", "webp", "bmp", "gif", "tiff"):
+        make_picture(0).save(tmp_path / f"face_{kind}.{kind}")
+    (tmp_path / "notes.txt").touch()
+    found = find_images([tmp_path])
+    assert sorted(path.suffix for path in found) == [
+        *(".JPEG", ".bmp", ".gif", ".jfif", ".jpg", ".png", ".webp")
+    ]
+    for path in found:
+        decode_face(path.read_bytes(), 32)
+    of_data_set = [file.path.suffix for file in list_images([tmp_path])]
+    assert sorted(of_data_set) == [".JPEG", ".jpg", ".png"]
+
+
 def test_the_order_of_folder_entries_does_not_matter(faces_folder, reverse_folders):
     expected = list_images([faces_folder])
     reverse_folders()
@@ -119,6 +159,7 @@ def test_kaggle_without_a_network_is_one_clear_line(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "kagglehub", module)
     with pytest.raises(UserError, match=r"non-commercial.*susanqq") as caught:
         open_source("kaggle", tmp_path)
+    assert "from Kaggle (ConnectionError: Name or service); download" in str(caught.value)
     assert "\n" not in str(caught.value)
     monkeypatch.setitem(sys.modules, "kagglehub", None)  # not installed
     with pytest.raises(UserError, match="non-commercial"):
