@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--num-images", type=int, default=1024)
     options = parser.parse_args()
     if options.model:
-        predictor = Predictor.load(options.model)
+        predictor = Predictor.load(options.model, flip=False)
     else:
         config = TrainConfig()
         predictor = Predictor(TrainedModel(build_model(config, "none"), config))
