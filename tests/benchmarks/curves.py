@@ -26,14 +26,20 @@ METRICS = (
     "calibrated_gender_log_loss", "worst_group_mae", "train_loss", "lr", "time_s", "cpu_time_s",
 )  # fmt: skip
 CONFIG = tuple(field.name for field in dataclasses.fields(TrainConfig))
+DEFAULTS = TrainConfig().to_dict()
 NUM_RESAMPLES = 1000
 
 
 def read_curves(path: Path = FOLDER / "curves.parquet") -> pd.DataFrame:
-    """Return the table of ``results/curves``, whose README describes its columns."""
+    """Return the table of ``results/curves``, whose README describes its columns.
+
+    A field of the configuration that is younger than the table has its default.
+    """
     if not path.is_file():
         raise UserError(f"{path} is not there; make it with tests/benchmarks/curves.py RUN")
-    return pd.read_parquet(path)
+    table = pd.read_parquet(path)
+    younger = {name: DEFAULTS[name] for name in CONFIG if name not in table}
+    return table.assign(**younger)
 
 
 def make_table(runs: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -59,7 +65,7 @@ def make_table(runs: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
             }
         )  # fmt: skip
         for record in [*finished, *again]:
-            config = {name: record.config.get(name) for name in CONFIG}
+            config = {name: record.config.get(name, DEFAULTS[name]) for name in CONFIG}
             is_point = any(point.items() <= config.items() for point in search.points)
             trial = {
                 "run": run.name, "again": record in again, "trial": record.number,

@@ -294,3 +294,29 @@ def test_ours_is_set_against_each_peer():
     end = search_efficiency.moment(24, [24], 1)
     assert table[2] == "| peer | {0:.2f} ({0:.2f} to {0:.2f}) |".format(30 / end)
     assert search_efficiency.compare_peers({"peer": falls_at(60)}, 24, [24], 1) == ""
+
+
+def test_the_committed_table_is_read_whatever_fields_came_after_it(tmp_path):
+    table = curves_module.read_curves()
+    assert not set(curves_module.CONFIG) - set(table.columns)
+    older = tmp_path / "curves.parquet"
+    table.drop(columns=["teacher_weight", "dropout"]).to_parquet(older)
+    read = curves_module.read_curves(older)
+    assert set(read["teacher_weight"]) == {0.0}
+    assert set(read["dropout"]) == {TrainConfig().dropout}
+    measured = Measured.of(table, "smooth_score")
+    assert len(measured.configs) == len(measured.judged) > 100
+
+
+def test_stock_ray_begins_with_the_points_that_it_is_given():
+    class Suggested:
+        def curve(self, trial, rng):
+            x = trial.suggest_float("x", 0, 1)
+            return steady(x, x)
+
+    points = [({"x": 0.25}, steady(7, 7)), ({"x": 0.75}, steady(8, 8))]
+    source = StockRay(Suggested(), seed=0, max_t=2, grace=1, factor=2, points=points)
+    assert [source.ask(number).expected for number in range(2)] == [7, 8]
+    assert 0 <= source.ask(2).expected <= 1
+    trials = source.search._ot_study.get_trials()
+    assert [trial.params["x"] for trial in trials[:2]] == [0.25, 0.75]

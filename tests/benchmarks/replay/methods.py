@@ -116,7 +116,6 @@ class Bench:
             f"points, near points, {ours}": study("random", rules[ours], True, near=10**9),
         }
         for rule in CANDIDATES:
-            surrogate[f"TPE, {rule}"] = study("tpe", rules[rule])
             near = f"points, near points × 8, TPE, {rule}"
             surrogate[near] = study("tpe", rules[rule], points=True, near=8)
         table = {name: self._table(rule) for name, rule in rules.items()}
