@@ -59,7 +59,12 @@ class Job(Record):
     @property
     def file_stem(self) -> str:
         """A file name for the model, without its suffix."""
-        return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
+        return file_stem(self.title)
+
+
+def file_stem(text: str) -> str:
+    """Return what of a text a file name can have on any system; texts may have one in common."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 class ModelRecord(Record):

@@ -64,7 +64,7 @@ def evaluate(
 
     groups = _by_row(judged)
     faces = _with_quality(plan, np.unique(np.concatenate([of[0].rows for of in groups])))
-    rows = [_row(plan, faces, models, groups[0][0].job.label) for models in groups]
+    rows = [_row(plan, faces, models) for models in groups]
     baselines = list(_baselines(plan, faces, groups)) if plan.options.baselines else []
     explanation, sheets = _explain(plan, faces, groups[0], folder)
     evaluation = Evaluation(
@@ -100,6 +100,11 @@ def evaluate(
         shutil.copyfile(groups[0][0].path, temporary)
     lines = [*_summary(rows, baselines), labelled("report", page)]
     lines.append(labelled("model", folder.path / "model.pt"))
+    first = plan.finalists[0].label
+    if rows[0].label != first:
+        lines.append(
+            labelled("headline", f"{first} has no trained model; model.pt is {rows[0].label}'s")
+        )
     if not plan.faces.is_demo:
         results = folder.path.parent
         lines.append(labelled("league", write_league(results, results / LEAGUE_PAGE)))
@@ -109,7 +114,7 @@ def evaluate(
 
 
 def _by_row(judged: Sequence[JudgedModel]) -> list[list[JudgedModel]]:
-    """Return the models that differ in their seed alone together, the headline's first.
+    """Return the models that differ in their seed alone together, in the order that they have.
 
     Those that were trained without the validation part, for intervals, are no result.
     """
@@ -127,7 +132,7 @@ def _with_quality(plan: Plan, rows: np.ndarray) -> pd.DataFrame:
     return pd.concat([plan.faces.table, quality.drop(columns="file")], axis=1)
 
 
-def _row(plan: Plan, faces: pd.DataFrame, models: Sequence[JudgedModel], first_label: str) -> Row:
+def _row(plan: Plan, faces: pd.DataFrame, models: Sequence[JudgedModel]) -> Row:
     """Return all numbers of one configuration under one protocol.
 
     The headline was chosen before anybody looked at the part it is judged on: by the search, or as
@@ -145,7 +150,7 @@ def _row(plan: Plan, faces: pd.DataFrame, models: Sequence[JudgedModel], first_l
     was_chosen = plan.options.search is not None or len(plan.finalists) == 1
     return Row(
         label=job.label,
-        headline=job.label == first_label and was_chosen,
+        headline=job.label == plan.finalists[0].label and was_chosen,
         protocol=job.protocol,
         part=job.part,
         seeds=[model.job.seed for model in models],

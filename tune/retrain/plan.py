@@ -1,14 +1,16 @@
 """What is retrained: which models, of which configurations, on which faces."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from tune.options import PROTOCOLS
 from tune.options.retrain import RetrainOptions
 from tune.records.retrain import FOLD, INTERVAL, RETRAIN, Finalist, Job
 from tune.retrain.folds import assign_folds
-from tune.retrain.models import training_rows
+from tune.retrain.models import JobRecord, training_rows
 from utkface.data import Faces, Split
 
 
@@ -70,28 +72,37 @@ class Plan:
         train, _ = training_rows(self.splits[protocol], self.options.part)
         return train[self.folds[protocol] == fold]
 
+    def select(self, records: Sequence[JobRecord]) -> list[JobRecord]:
+        """Return the records of planned jobs, in the plan's order.
+
+        A session before may have asked for more seeds, or for intervals; and a job that was tried
+        again has a later number than it would have had.
+        """
+        places = {job.identity: place for place, job in enumerate(self.jobs())}
+        planned = [record for record in records if record.job.identity in places]
+        return sorted(planned, key=lambda record: places[record.job.identity])
+
     def jobs(self) -> list[Job]:
         """Return the models to train: of each finalist, best first, and for intervals."""
         options = self.options
+        protocols = [protocol for protocol in PROTOCOLS if protocol in options.splits]
         if options.folds:
             return [
                 job.model_copy(update={"fold": fold, "num_folds": options.folds})
                 for job in self._jobs(
-                    self.finalists, FOLD, options.splits, options.part, range(options.seeds)
+                    self.finalists, FOLD, protocols, options.part, range(options.seeds)
                 )
                 for fold in range(options.folds)
             ]
-        jobs = self._jobs(
-            self.finalists, RETRAIN, options.splits, options.part, range(options.seeds)
-        )
+        jobs = self._jobs(self.finalists, RETRAIN, protocols, options.part, range(options.seeds))
         # Several configurations of the user's are compared: none of them is the result.
         is_comparison = options.search is None and len(self.finalists) > 1
         if options.intervals and options.part == "test" and not is_comparison:
-            first, protocol = self.finalists[0], options.splits[:1]
+            first = self.finalists[0]
             # It is to say how far predictions of faces stray that nobody has seen. The teacher's
             # models have seen those of the validation part, so it learns from labels alone.
             headline = [Finalist(first.label, first.config.replace(teacher_weight=0.0))]
-            jobs += self._jobs(headline, INTERVAL, protocol, "validation", range(1))
+            jobs += self._jobs(headline, INTERVAL, protocols[:1], "validation", range(1))
         return jobs
 
     def _jobs(
