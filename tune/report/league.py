@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from tune.report.answers import describe_answers, describe_commands
+from tune.report.answers import describe_answers, describe_commands, read_answers
 from utkface.evaluation.measures import MEASURES, Measure, number, show_fixed
 from utkface.evaluation.records import (
     BaselineRow,
@@ -28,6 +28,7 @@ from utkface.evaluation.report.findings import (
     PROTOCOLS,
     PUBLISHED,
     PublishedRow,
+    evaluated_by,
     leak_sentence,
     show_hardware,
 )
@@ -59,8 +60,8 @@ are not to be told apart by it. **Published** rows are quoted with their own spl
 without intervals. **Measured** rows are this project's: means over seeds, each one model, of one
 look at a face unless the row says otherwise; in brackets the 95 % interval for want of faces
 (bootstrap over groups of copies); after
-± the standard deviation between seeds; bold, a run's headline, which was settled before
-its test faces were looked at: what a search chose on validation faces, or the only one there was.
+± the standard deviation between seeds; bold, a run's headline: what a search chose on the
+validation faces of its own split, or the only configuration given.
 Baselines are scikit-learn on features of a backbone, frozen or trained, or no model at all."""
 
 
@@ -96,17 +97,19 @@ def write_league(results: Path, path: Path) -> Path:
     """
     runs = dict(sorted(_read_runs(results)))
     lines = [line for name, run in runs.items() for line in _measured_lines(name, run)]
-    leaks = dict.fromkeys(filter(None, map(leak_sentence, runs.values())))
+    tested = [run for run in runs.values() if any(row.part == "test" for row in run.rows)]
+    leaks = dict.fromkeys(filter(None, map(leak_sentence, tested)))
+    answers = read_answers(results)
     published = [_published(row) for row in PUBLISHED]
     parts = [
         _INTRODUCTION,
-        *describe_answers(results),
+        *describe_answers(answers),
         *_section("random", [*published, *lines], *leaks),
     ]
     for protocol in sorted({line.protocol for line in lines} - {"random"}):
         parts += _section(protocol, lines)
     described = [_describe(name, run) for name, run in runs.items()]
-    described += describe_commands(results)
+    described += describe_commands(answers)
     if described:
         parts += ["## Runs", *described]
     with replacing(path) as temporary:
@@ -170,6 +173,7 @@ def _measured(name: str, evaluation: Evaluation, row: Row | BaselineRow) -> Line
         if evaluation.search and label.startswith("trial "):
             label += f" of {evaluation.search}"
     is_bold = isinstance(row, Row) and row.headline
+    is_mirrored = isinstance(row, Row) and evaluation.flip  # baselines never are
     source = f"measured: [{escape(name)}]({quote(name)}/)"
     cells = [
         f"**{escape(label)}**" if is_bold else escape(label),
@@ -183,7 +187,7 @@ def _measured(name: str, evaluation: Evaluation, row: Row | BaselineRow) -> Line
         show(config.epochs),
         show_duration(row.seconds_per_seed),
         escape(_hardware(evaluation.hardware)),
-        source + (", averaged with the mirror image" if evaluation.flip else ""),
+        source + (", averaged with the mirror image" if is_mirrored else ""),
     ]
     faces = Faces(data.num_faces, row.num_faces, data.fingerprint)
     return Line(value, cells, row.protocol, faces)
@@ -206,8 +210,8 @@ def _with_interval(measure: Measure, estimate: Estimate) -> str:
 
 
 def _hardware(hardware: Hardware) -> str:
-    """Return the accelerators of a run, or how many processor cores it had."""
-    if hardware.accelerators:
+    """Return the accelerators that a run trained on, or how many processor cores it had."""
+    if hardware.accelerators and hardware.trains_on_gpu:
         return show(hardware.accelerators)
     return f"{show(hardware.cpus)} CPU cores"
 
@@ -221,10 +225,14 @@ def _pixels(config: Settings) -> str:
 def _describe(name: str, evaluation: Evaluation) -> str:
     """Return what a run was: its command, its commit, where and how long it ran."""
     times = ", ".join(f"{what} {show_duration(s)}" for what, s in evaluation.seconds.items())
-    data = evaluation.data
+    data, by = evaluation.data, evaluated_by(evaluation)
+    later = (
+        {"evaluated by": f"{_within_reach(by.command)} (commit {show(by.commit)})"} if by else {}
+    )
     facts = {
         "command": _within_reach(evaluation.command),
         "commit": evaluation.commit,
+        **later,
         "begun": evaluation.created,
         "search": evaluation.search,
         "wall time": f"{show_duration(evaluation.wall_s)} ({times or '–'})",

@@ -90,7 +90,7 @@ def evaluate(
         seconds={
             "training": sum(model.record.train_seconds for model in judged),
             "prediction": prediction_s,
-            "evaluation": time.perf_counter() - started,
+            "evaluation": time.perf_counter() - started - prediction_s,
         },
     )
     folder.write_text("evaluation.json", evaluation.to_text())
@@ -135,8 +135,7 @@ def _with_quality(plan: Plan, rows: np.ndarray) -> pd.DataFrame:
 def _row(plan: Plan, faces: pd.DataFrame, models: Sequence[JudgedModel]) -> Row:
     """Return all numbers of one configuration under one protocol.
 
-    The headline was chosen before anybody looked at the part it is judged on: by the search, or as
-    the only configuration given.
+    The headline is what the search chose, or the only configuration given.
     """
     job = models[0].job
     ends = [interval_of(model) for model in models]

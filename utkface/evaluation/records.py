@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from utkface.intervals import AgeIntervals
 from utkface.io import UserError
 
+#: Faces that can be read of UTKFace, aligned and cropped, of which some things are known.
+_NUM_UTKFACE = 23_705
 #: With fewer faces a group is shown, size and interval, but not called the worst or the best.
 SMALL_GROUP_FACES = 30
 
@@ -135,7 +137,7 @@ class Settings(Record):
 class Row(Judgement, Subject):
     """One configuration under one protocol."""
 
-    headline: bool  # settled on before anybody looked at these faces
+    headline: bool  # what to speak of: the search's choice, or the only one given
     seeds: list[int] = []
     num_train: int | None = None
     config: Settings = Settings()
@@ -243,6 +245,11 @@ class DataFacts(Record):
     is_demo: bool
     num_faces: int
     num_rejected: int | None = None
+
+    @property
+    def is_utkface(self) -> bool:
+        """Whether they are UTKFace's, all of them; copies of it differ in their files' bytes."""
+        return not self.is_demo and self.num_faces == _NUM_UTKFACE
 
 
 class Hardware(Record):

@@ -115,14 +115,16 @@ def _context(evaluation: Evaluation, headlines: list[Row], shown: Row | None) ->
         "is_demo": evaluation.data.is_demo,
         "facts": findings.facts(evaluation),
         "headlines": headlines,
-        "was_chosen": all(row.headline for row in headlines),
+        "choice": findings.choice_sentence(headlines[0], evaluation.search)
+        if all(row.headline for row in headlines) and headlines
+        else None,
         "shown": shown,
         **(_classes(shown) if shown else {}),
         "settings": shown.config.model_dump(exclude_unset=True) if shown else {},
         "tables": _tables(rows, findings.order_rows(evaluation.baselines)),
         "published": findings.PUBLISHED,
         "protocols": [
-            (row.protocol, findings.PROTOCOLS.get(row.protocol, "")) for row in headlines
+            (row.protocol, findings.protocol_sentence(row.protocol, row.part)) for row in headlines
         ],
         "leak": findings.leak_sentence(evaluation),
         "spreads": [findings.spread_sentence(row) for row in headlines],
@@ -134,6 +136,7 @@ def _context(evaluation: Evaluation, headlines: list[Row], shown: Row | None) ->
         "genders": GENDERS,
         "attribute_title": attribute_title,
         "findings": findings,
+        "limits": findings.limits(evaluation.data),
     }
 
 

@@ -2,6 +2,7 @@
 
 from utkface.evaluation.records import RegionWeight, Row
 from utkface.evaluation.report.findings import (
+    choice_sentence,
     find_headlines,
     headline_sentence,
     order_rows,
@@ -25,6 +26,15 @@ def test_the_headline_is_the_one_that_was_chosen_and_not_the_best():
     labels = [r.label for r in order_rows(rows)]
     assert labels == ["chosen", "best", "unmeasured", "chosen", "validated"]
     assert find_headlines([]) == []
+
+
+def test_it_is_said_by_which_faces_the_headline_was_chosen():
+    search = "oversampling-1"
+    assert "before these were looked at" in choice_sentence(row("a"), search)
+    assert "may be among these" in choice_sentence(row("a", "random"), search)
+    assert "nothing was chosen here" in choice_sentence(row("a"), None)
+    for given in (search, None):
+        assert "validation faces" in choice_sentence(row("a", part="validation"), given)
 
 
 def test_the_headline_says_interval_protocol_and_seeds():

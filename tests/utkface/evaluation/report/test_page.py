@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from utkface.evaluation.records import Estimate, SeedEstimate
+from utkface.evaluation.records import Estimate, Evaluator, SeedEstimate
 from utkface.evaluation.report.page import write_evaluation_report
 from utkface.evaluation.report.svg import COLOUR, ROLES
 
@@ -203,6 +203,28 @@ def test_no_headline_is_said(make_evaluation, write):
     for row in made.evaluation.rows:
         row.headline = False
     assert "No row was chosen beforehand" in write(made).words
+
+
+def test_validation_faces_are_not_called_test_faces(make_evaluation, write):
+    made = make_evaluation()
+    made.predictions["part"] = "validation"
+    for row in [*made.evaluation.rows, *made.evaluation.baselines, *made.evaluation.paired]:
+        row.part = "validation"
+    words = write(made).words
+    assert "337 of the 700 validation faces of the random split have a copy" in words
+    assert "These are validation faces: what is chosen on them" in words
+    for wrong in (
+        "settled on validation faces", "test faces", "This is the number to believe",
+        "learn from all faces but the judged ones",
+    ):  # fmt: skip
+        assert wrong not in words
+
+
+def test_who_evaluated_later_is_said(plain, make_evaluation, write):
+    made = make_evaluation()
+    made.evaluation.evaluated_by = Evaluator(command="tune/retrain_best.py --resume r", commit="f0")
+    assert "evaluated by tune/retrain_best.py --resume r (commit f0)" in write(made).words
+    assert "evaluated by" not in plain[-1].words
 
 
 def test_the_same_evaluation_gives_the_same_bytes(plain, make_evaluation, tmp_path):
