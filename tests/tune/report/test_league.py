@@ -207,6 +207,10 @@ def test_the_command_writes_what_it_is_asked_for(tmp_path, save, capsys):
     league.main([str(tmp_path)])
     league.main([str(tmp_path), "--output", str(tmp_path / "page.md")])
     assert (tmp_path / "README.md").read_text() == (tmp_path / "page.md").read_text()
+    (tmp_path / "README.md").write_text("# My runs\n")
+    with pytest.raises(UserError, match=r"README\.md is not a league table.*--output"):
+        league.main([str(tmp_path)])
+    assert (tmp_path / "README.md").read_text() == "# My runs\n"
     with pytest.raises(UserError, match="there is no folder"):
         league.main([str(tmp_path / "nowhere")])
 

@@ -28,8 +28,9 @@ backbone starts from ImageNet weights unless the settings say `pretrained: no`."
 
 _OTHER_DATA = """\
 Photographs that are not UTKFace's, with age, gender and race in the file name. Their terms are not
-known here, and the photographs belong to their owners. No photograph is part of this model or of its
-repository. The backbone starts from ImageNet weights unless the settings say `pretrained: no`."""
+known here, and the photographs belong to their owners. No photograph is part of this model or of
+its repository. The backbone starts from ImageNet weights unless the settings say
+`pretrained: no`."""
 
 _DEMO = "> **DEMO FACES: drawn by a program.** These numbers say nothing about real people."
 _DEMO_DATA = "Faces drawn by `utkface.data.demo`, part of this project, under its licence."
