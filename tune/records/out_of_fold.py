@@ -50,7 +50,7 @@ class OutOfFold:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise UserError(
                 f"cannot read {path} ({reason}); make it again with "
-                f"`python tune/retrain_best.py --resume {path.parent.name}`"
+                f"`python tune/retrain_best.py --resume {path.parent}`"
             ) from error
         return cls(table, distribution)
 

@@ -50,7 +50,7 @@ def _read(plan: Plan, name: str) -> OutOfFold:
     record, path = folder.record, folder.path / OUT_OF_FOLD
     if not path.is_file():
         if record.options.folds:
-            how = f"finish it with {_RETRAIN} --resume {folder.path.name}"
+            how = f"finish it with {_RETRAIN} --resume {name}"
         else:
             how = f"make a teacher with {_RETRAIN} --folds 5 and that run's --search or --config"
         raise UserError(f"--teacher {name} has no {OUT_OF_FOLD}; {how}")

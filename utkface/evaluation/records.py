@@ -333,7 +333,7 @@ def read_evaluation(path: Path) -> Evaluation:
         field = ".".join(map(str, first["loc"])) or "the file"
         raise UserError(
             f"{path} is damaged or older than can be read, {field}: {first['msg']}; evaluate again "
-            f"with `python tune/retrain_best.py --resume {path.parent.name}`"
+            f"with `python tune/retrain_best.py --resume {path.parent}`"
         ) from error
 
 

@@ -220,7 +220,7 @@ def main(arguments: list[str] | None = None) -> None:
     _print(found)
     where = "" if output == weights_file() else f"{WEIGHTS_VARIABLE}={shlex.quote(str(output))} "
     command = f"{where}{UV_RUN}python tune/run_search.py --space weak_groups"
-    print(f"\nwritten to {output}; next: {command}")
+    print(f"\nwritten to {output}" + (f"; next: {command}" if found.group_weights else ""))
 
 
 def _print(found: WeakGroups) -> None:
