@@ -15,9 +15,9 @@ import pandas as pd
 from markupsafe import Markup
 
 from utkface.data.labels import GENDERS, bin_labels
-from utkface.evaluation.classes import class_scores
 from utkface.evaluation.evaluate import describe_faces, find_hardest
 from utkface.evaluation.measures import COMPARED, MEASURES, compare
+from utkface.evaluation.metrics import class_scores
 from utkface.evaluation.records import BaselineRow, Evaluation, Row
 from utkface.evaluation.report import class_figures, findings
 from utkface.evaluation.report.figures import (
