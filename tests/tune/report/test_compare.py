@@ -101,7 +101,7 @@ def test_only_trials_with_the_full_budget_lead(make_run):
     compared = line_up_folders(make_run(1.2), make_run(1.1))
     assert [each.best.number for each in compared] == [2, 2]
     assert leader(compared).letter == "B"
-    assert [[f.best for f in each.done] for each in compared] == [
+    assert [[f.score for f in each.done] for each in compared] == [
         [pytest.approx(1.3), 1.2], [pytest.approx(1.2), 1.1],
     ]  # fmt: skip
     assert [each.num_epochs for each in compared] == [5, 5]
