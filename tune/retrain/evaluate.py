@@ -99,17 +99,22 @@ def evaluate(
     with replacing(folder.path / "model.pt") as temporary:
         shutil.copyfile(groups[0][0].path, temporary)
     lines = [*_summary(rows, baselines), labelled("report", page)]
-    lines.append(labelled("model", folder.path / "model.pt"))
-    first = plan.finalists[0].label
-    if rows[0].label != first:
-        lines.append(
-            labelled("headline", f"{first} has no trained model; model.pt is {rows[0].label}'s")
-        )
+    lines += describe_model(plan.finalists[0].label, rows[0].label, folder.path / "model.pt")
     if not plan.faces.is_demo:
         results = folder.path.parent
         lines.append(labelled("league", write_league(results, results / LEAGUE_PAGE)))
     if load_regressor() is None:
         lines.append(labelled("quality", NOT_INSTALLED))
+    return lines
+
+
+def describe_model(first: str, label: str, path: Path) -> list[str]:
+    """Say where the model is, and whose where the first configuration has none."""
+    lines = [labelled("model", path)]
+    if label != first:
+        lines.append(
+            labelled("note", f"{first} has no trained model: {path.name} is {label}'s, no headline")
+        )
     return lines
 
 

@@ -8,6 +8,7 @@ from tune.cluster.resources import Resources
 from tune.records.retrain import Finalist
 from tune.records.run_folder import RetrainFolder
 from tune.retrain import run
+from tune.retrain.evaluate import describe_model
 from tune.retrain.models import JobRecord
 from tune.retrain.plan import Plan
 from tune.retrain.prepare import _refuse_shared_files, remarks
@@ -35,6 +36,12 @@ def test_what_is_judged_is_what_is_asked_for_in_the_plan_s_order(make_plan):
     assert selected == [
         (label, protocol, 0) for label in ("first", "mine") for protocol in ("grouped", "random")
     ]
+
+
+def test_no_other_model_is_silently_promoted(tmp_path):
+    assert describe_model("trial 4", "trial 4", tmp_path / "model.pt")[1:] == []
+    note = describe_model("trial 4", "trial 2", tmp_path / "model.pt")[1]
+    assert "trial 4 has no trained model: model.pt is trial 2's, no headline" in note
 
 
 def test_a_summary_without_its_journal_is_not_trained_again(tmp_path, retrain_record):
