@@ -14,12 +14,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tune.report.answers import describe_answers, describe_commands, read_answers
+from utkface.evaluation.facts import SharedHardware
 from utkface.evaluation.measures import MEASURES, Measure, number, show_fixed
 from utkface.evaluation.records import (
     BaselineRow,
     Estimate,
     Evaluation,
-    Hardware,
     Row,
     Settings,
     read_evaluation,
@@ -210,7 +210,7 @@ def _with_interval(measure: Measure, estimate: Estimate) -> str:
     return value if interval == "–" else f"{value} [{interval}]"
 
 
-def _hardware(hardware: Hardware) -> str:
+def _hardware(hardware: SharedHardware) -> str:
     """Return the accelerators that a run trained on, or how many processor cores it had."""
     if hardware.accelerators and hardware.trains_on_gpu:
         return show(hardware.accelerators)

@@ -27,14 +27,13 @@ from utkface.evaluation.baselines import (
 from utkface.evaluation.brisque import NOT_INSTALLED, load_regressor
 from utkface.evaluation.evaluate import judge, paired_difference
 from utkface.evaluation.explain import write_explanations
+from utkface.evaluation.facts import SharedHardware
 from utkface.evaluation.quality import measure_quality
 from utkface.evaluation.records import (
     BaselineRow,
-    DataFacts,
     Evaluation,
     Evaluator,
     Explanation,
-    Hardware,
     Pair,
     Row,
     Settings,
@@ -73,9 +72,9 @@ def evaluate(
         command=record.command,
         commit=record.commit,
         versions=record.versions,
-        hardware=Hardware(**dict(record.hardware)) if record.hardware else Hardware(),
+        hardware=record.hardware or SharedHardware(),
         search=record.search,
-        data=DataFacts(**dict(record.data)),
+        data=record.data,
         wall_s=record.wall_s,
         evaluated_by=Evaluator(command=command_line(), commit=commit(), versions=versions()),
         image_size=plan.finalists[0].config.image_size,

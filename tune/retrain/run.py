@@ -31,7 +31,6 @@ from tune.records.retrain import (
     ChosenConfig,
     Job,
     RetrainRecord,
-    SharedHardware,
 )
 from tune.records.run_folder import FAILED, FINISHED, INTERRUPTED, RUNNING, RetrainFolder
 from tune.records.trials import TrialRecord
@@ -47,6 +46,7 @@ from tune.spaces.objectives import Metrics
 from tune.tracking.wandb_logger import WandbLogger, resolve_mode
 from utkface.config import TRAINING_VERSION, TrainConfig
 from utkface.data.faces import write_data_tables
+from utkface.evaluation.facts import SharedHardware
 from utkface.evaluation.records import read_evaluation
 from utkface.evaluation.report.text import show_duration
 from utkface.io import UV_RUN, UserError

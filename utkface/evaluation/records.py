@@ -9,25 +9,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import ConfigDict, ValidationError, field_validator
 
+from utkface.evaluation.facts import DataFacts, Record, SharedHardware, what_is_wrong
 from utkface.intervals import AgeIntervals
 from utkface.io import UserError
 
-#: Faces that can be read of UTKFace, aligned and cropped, of which some things are known.
-_NUM_UTKFACE = 23_705
 #: With fewer faces a group is shown, size and interval, but not called the worst or the best.
 SMALL_GROUP_FACES = 30
 
 _DIGITS = 5  # significant: more than any interval here can tell apart
 #: Settings are kept to the last digit, as training is repeated from them.
 _EXACT = {"config", "data", "versions"}
-
-
-class Record(BaseModel):
-    """Plain values with names and types; NaN and infinity are refused."""
-
-    model_config = ConfigDict(allow_inf_nan=False)
 
 
 class Estimate(Record):
@@ -237,39 +230,6 @@ class Explanation(Record):
     seconds: float
 
 
-class DataFacts(Record):
-    """Which faces these are."""
-
-    source: str
-    fingerprint: str
-    is_demo: bool
-    num_faces: int
-    num_rejected: int | None = None
-
-    @property
-    def is_utkface(self) -> bool:
-        """Whether they are UTKFace's, all of them; copies of it differ in their files' bytes."""
-        return not self.is_demo and self.num_faces == _NUM_UTKFACE
-
-
-class Hardware(Record):
-    """What a run was given."""
-
-    model_config = ConfigDict(extra="allow")
-    machine: str | None = None
-    nodes: int | None = None
-    cpus: float | None = None
-    gpus: float | None = None
-    memory_gib: float | None = None
-    accelerators: list[str] = []
-    gpus_per_trial: float | None = None
-
-    @property
-    def trains_on_gpu(self) -> bool:
-        """Whether a training had a GPU, or a part of one."""
-        return bool(self.gpus if self.gpus_per_trial is None else self.gpus_per_trial)
-
-
 class Evaluator(Record):
     """What evaluated, perhaps later and by other code than what trained."""
 
@@ -294,7 +254,7 @@ class Evaluation(Record):
     command: str
     commit: str | None
     versions: Mapping[str, str | None] = {}
-    hardware: Hardware = Hardware()
+    hardware: SharedHardware = SharedHardware()
     search: str | None = None
     data: DataFacts
     wall_s: float | None = None
@@ -329,10 +289,8 @@ def read_evaluation(path: Path) -> Evaluation:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(map(str, first["loc"])) or "the file"
         raise UserError(
-            f"{path} is damaged or older than can be read, {field}: {first['msg']}; evaluate again "
+            f"{path} is damaged or older than can be read, {what_is_wrong(error)}; evaluate again "
             f"with `python tune/retrain_best.py --resume {path.parent}`"
         ) from error
 

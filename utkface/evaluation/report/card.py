@@ -3,8 +3,9 @@
 Sections after Mitchell et al., *Model Cards for Model Reporting* (2019).
 """
 
+from utkface.evaluation.facts import DataFacts
 from utkface.evaluation.measures import MEASURES
-from utkface.evaluation.records import DataFacts, Evaluation, Row
+from utkface.evaluation.records import Evaluation, Row
 from utkface.evaluation.report import findings
 from utkface.evaluation.report.text import attribute_title, escape, show, show_duration, table
 

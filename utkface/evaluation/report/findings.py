@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from utkface.evaluation.facts import DataFacts, Hardware
 from utkface.evaluation.measures import MEASURES
 from utkface.evaluation.records import (
     BaselineRow,
-    DataFacts,
     Evaluation,
     Evaluator,
-    Hardware,
     Pair,
     RegionWeight,
     Row,
@@ -248,7 +247,7 @@ def evaluated_by(evaluation: Evaluation) -> Evaluator | None:
 
 def show_hardware(hardware: Hardware) -> str:
     """Return what is known of a run's hardware in one line."""
-    return show_fields(hardware.model_dump(exclude_unset=True))
+    return show_fields(hardware.model_dump(exclude_unset=True, exclude_none=True))
 
 
 _REFERENCE_SPLIT = "random 80/20"
