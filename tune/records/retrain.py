@@ -87,6 +87,7 @@ class RetrainRecord(RunRecord):
     """The content of ``retrain.json``."""
 
     search: str | None
+    search_split: str | None = None  # the protocol by which it split its faces
     hardware: SharedHardware | None = None
     options: RetrainOptions
     # Kept here: by the time that this goes on, the search may have found a better one.

@@ -62,7 +62,8 @@ without intervals. **Measured** rows are this project's: means over seeds, each 
 look at a face unless the row says otherwise; in brackets the 95 % interval for want of faces
 (bootstrap over groups of copies); after
 ± the standard deviation between seeds; bold, a run's headline: what a search chose on the
-validation faces of its own split, or the only configuration given.
+validation faces of its own split (of which some are among another split's test faces), or the only
+configuration given.
 Baselines are scikit-learn on features of a backbone, frozen or trained, or no model at all."""
 
 

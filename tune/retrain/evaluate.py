@@ -74,6 +74,7 @@ def evaluate(
         versions=record.versions,
         hardware=record.hardware or SharedHardware(),
         search=record.search,
+        search_split=record.search_split,
         data=record.data,
         wall_s=record.wall_s,
         evaluated_by=Evaluator(command=command_line(), commit=commit(), versions=versions()),

@@ -28,6 +28,7 @@ class Plan:
     faces: Faces
     splits: dict[str, Split]  # by protocol
     weights: str
+    search_split: str | None = None  # the protocol by which the search split its faces
 
     @property
     def name(self) -> str:

@@ -40,7 +40,9 @@ def prepare(options: RetrainOptions) -> Plan:
         print(labelled("search", describe_search(search)))
     _refuse_without_teacher(decided, finalists)
     check_weights(finalists, decided.weights)
-    plan = _load(decided, finalists)
+    plan = dataclasses.replace(
+        _load(decided, finalists), search_split=searched.split if searched else None
+    )
     if search is not None:
         _refuse_other_faces(search, plan.faces)
     if decided.folds:

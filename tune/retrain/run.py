@@ -271,6 +271,7 @@ def _describe(plan: Plan, folder: RetrainFolder) -> RetrainRecord:
         name=folder.path.name,
         question=plan.question,
         search=plan.options.search,
+        search_split=plan.search_split,
         command=command_line(),
         commit=commit(),
         versions=versions(),

@@ -256,6 +256,7 @@ class Evaluation(Record):
     versions: Mapping[str, str | None] = {}
     hardware: SharedHardware = SharedHardware()
     search: str | None = None
+    search_split: str | None = None  # the protocol by which it split its faces
     data: DataFacts
     wall_s: float | None = None
     evaluated_by: Evaluator | None = None

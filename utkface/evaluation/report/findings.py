@@ -66,8 +66,11 @@ def limits(data: DataFacts) -> list[str]:
     return [_UTKFACE_LABELS if data.is_utkface else _OTHER_LABELS, *_LIMITS]
 
 
-def choice_sentence(row: Row, search: str | None) -> str:
-    """Say by which faces a headline was chosen, if at all."""
+def choice_sentence(row: Row, search: str | None, search_split: str | None) -> str:
+    """Say by which faces a headline was chosen, if at all.
+
+    Older evaluations do not say how a search split its faces: grouped, by default.
+    """
     if row.part != "test":
         return (
             "These are validation faces: what is chosen on them looks a little better there than "
@@ -75,14 +78,14 @@ def choice_sentence(row: Row, search: str | None) -> str:
         )
     if search is None:
         return "The configuration was given: nothing was chosen here, on these faces or on others."
-    if row.protocol == "grouped":
+    if row.protocol == (search_split or "grouped"):
         return (
             "Which configuration to speak of was settled on validation faces, before these were "
             "looked at."
         )
     return (
         "Which configuration to speak of was settled on the validation faces of the search's own "
-        "split; some of them may be among these, so the numbers may look a little better than they "
+        "split; some of them are among these, so the numbers may look a little better than they "
         "are."
     )
 

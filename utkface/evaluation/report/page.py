@@ -114,7 +114,7 @@ def _context(evaluation: Evaluation, headlines: list[Row]) -> dict[str, Any]:
         "is_demo": evaluation.data.is_demo,
         "facts": findings.facts(evaluation),
         "headlines": headlines,
-        "choice": findings.choice_sentence(shown, evaluation.search)
+        "choice": findings.choice_sentence(shown, evaluation.search, evaluation.search_split)
         if all(row.headline for row in headlines)
         else None,
         "shown": shown,

@@ -30,11 +30,14 @@ def test_the_headline_is_the_one_that_was_chosen_and_not_the_best():
 
 def test_it_is_said_by_which_faces_the_headline_was_chosen():
     search = "oversampling-1"
-    assert "before these were looked at" in choice_sentence(row("a"), search)
-    assert "may be among these" in choice_sentence(row("a", "random"), search)
-    assert "nothing was chosen here" in choice_sentence(row("a"), None)
+    for split in ("grouped", "random"):  # the test part of its own split no search looks at
+        assert "before these were looked at" in choice_sentence(row("a", split), search, split)
+    for split, other in (("grouped", "random"), ("random", "grouped"), ("random", None)):
+        assert "some of them are among these" in choice_sentence(row("a", split), search, other)
+    assert "before these were looked at" in choice_sentence(row("a"), search, None)
+    assert "nothing was chosen here" in choice_sentence(row("a"), None, None)
     for given in (search, None):
-        assert "validation faces" in choice_sentence(row("a", part="validation"), given)
+        assert "validation faces" in choice_sentence(row("a", part="validation"), given, None)
 
 
 def test_the_headline_says_interval_protocol_and_seeds():
