@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from tune.options import REPOSITORY
-from tune.report.league import write_league
+from tune.report.league import TITLE, write_league
 from utkface.io import UserError, run_command
 
 
@@ -19,7 +19,18 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if not options.results.is_dir():
         raise UserError(f"there is no folder {options.results}; give the folder of your runs")
-    print(write_league(options.results, options.output or options.results / "README.md"))
+    path = options.output or options.results / "README.md"
+    _refuse_other_page(path)
+    print(write_league(options.results, path))
+
+
+def _refuse_other_page(path: Path) -> None:
+    """Raise `UserError` where a file would be overwritten that is no league table."""
+    if path.is_file() and not path.read_bytes().startswith(TITLE.encode()):
+        raise UserError(
+            f'{path} is not a league table (it does not begin with "{TITLE}"), so it is not '
+            "overwritten; name another file with --output"
+        )
 
 
 if __name__ == "__main__":

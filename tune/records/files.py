@@ -9,6 +9,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from utkface.evaluation.facts import what_is_wrong
 from utkface.io import UserError, replacing
 
 #: Beside a run's files: second copies of those that nothing else could be rebuilt from.
@@ -32,15 +33,9 @@ class Record(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(map(str, first["loc"])) or "its content"
-            if first["type"] == "missing":
-                problem = f"{field} is missing"
-            else:
-                problem = f"{field}={first['input']!r:.80}: {first['msg'].lower()}"
             raise UserError(
-                f"{where} cannot be read ({problem}); was the run copied whole, or made by "
-                "another version?"
+                f"{where} cannot be read ({what_is_wrong(error)}); was the run copied whole, or "
+                "made by another version?"
             ) from error
 
     @classmethod

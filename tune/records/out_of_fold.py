@@ -6,8 +6,6 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-from pyarrow import parquet
 
 from utkface.io import UserError, replacing
 from utkface.model import NUM_AGES
@@ -30,27 +28,22 @@ class OutOfFold:
 
     def write(self, path: Path) -> None:
         """Write the file, whole or not at all."""
-        values = pa.array(np.ascontiguousarray(self.age_distribution, np.float32).ravel())
-        column = pa.FixedSizeListArray.from_arrays(values, NUM_AGES)
-        content = pa.Table.from_pandas(self.table, preserve_index=False)
+        content = self.table.assign(**{_DISTRIBUTION: [*self.age_distribution]})
         with replacing(path) as temporary:
-            parquet.write_table(content.append_column(_DISTRIBUTION, column), temporary)
+            content.to_parquet(temporary, index=False)
 
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read a file; raises `UserError` for one that is damaged."""
         try:
-            content = parquet.read_table(path)
-            column = content.column(_DISTRIBUTION).combine_chunks()
-            values = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-            distribution = values.reshape(content.num_rows, NUM_AGES)
-            table = content.drop_columns([_DISTRIBUTION]).to_pandas()
+            table = pd.read_parquet(path)
+            distribution = np.stack([*table.pop(_DISTRIBUTION)])
             _check(table, distribution)
         except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are ValueErrors
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise UserError(
                 f"cannot read {path} ({reason}); make it again with "
-                f"`python tune/retrain_best.py --resume {path.parent.name}`"
+                f"`python tune/retrain_best.py --resume {path.parent}`"
             ) from error
         return cls(table, distribution)
 
@@ -58,6 +51,8 @@ class OutOfFold:
 def _check(table: pd.DataFrame, distribution: np.ndarray) -> None:
     """Raise `ValueError` for predictions that are none, `KeyError` where there are none."""
     probability = table["gender_probability"].to_numpy()
+    if distribution.shape[1:] != (NUM_AGES,):
+        raise ValueError(f"there are {distribution.shape[1]} ages, not {NUM_AGES}")
     is_distribution = (distribution >= 0).all() and np.allclose(
         distribution.sum(axis=1), 1, atol=0.01
     )

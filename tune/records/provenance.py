@@ -9,9 +9,10 @@ from datetime import datetime
 from importlib import metadata
 
 from tune.options import REPOSITORY
-from tune.records.search import FacesRecord, RunRecord
+from tune.records.search import RunRecord
 from utkface.config import TRAINING_VERSION
 from utkface.data import Faces
+from utkface.evaluation.facts import DataFacts
 from utkface.io import UserError
 
 #: Versions that decide which numbers come out.
@@ -24,9 +25,9 @@ def now() -> str:
     return datetime.now().isoformat(timespec="seconds")
 
 
-def describe_faces(faces: Faces) -> FacesRecord:
+def describe_faces(faces: Faces) -> DataFacts:
     """Return what a record says of the faces, however they are split."""
-    return FacesRecord(
+    return DataFacts(
         source=faces.source,
         fingerprint=faces.fingerprint,
         is_demo=faces.is_demo,

@@ -9,9 +9,10 @@ from pydantic import field_validator
 
 from tune.options.retrain import RetrainOptions
 from tune.records.files import Measured, Record
-from tune.records.search import Confirmed, FacesRecord, HardwareRecord, RunRecord
+from tune.records.search import Confirmed, RunRecord
 from tune.spaces.objectives import Settings
 from utkface.config import TrainConfig
+from utkface.evaluation.facts import DataFacts, SharedHardware
 
 #: Why a model is trained: to be the result; or, without the validation part, to learn from it how
 #: far predictions stray (`utkface.intervals`); or, without a fold of the training faces, to predict
@@ -59,7 +60,12 @@ class Job(Record):
     @property
     def file_stem(self) -> str:
         """A file name for the model, without its suffix."""
-        return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
+        return file_stem(self.title)
+
+
+def file_stem(text: str) -> str:
+    """Return what of a text a file name can have on any system; texts may have one in common."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 class ModelRecord(Record):
@@ -77,23 +83,16 @@ class ChosenConfig(Record):
     config: Settings
 
 
-class SharedHardware(HardwareRecord):
-    """What the cluster had, and what each training got of it."""
-
-    concurrency: int
-    cpus_per_trial: float
-    gpus_per_trial: float
-
-
 class RetrainRecord(RunRecord):
     """The content of ``retrain.json``."""
 
     search: str | None
+    search_split: str | None = None  # the protocol by which it split its faces
     hardware: SharedHardware | None = None
     options: RetrainOptions
     # Kept here: by the time that this goes on, the search may have found a better one.
     finalists: list[ChosenConfig]
-    data: FacesRecord
+    data: DataFacts
     models: list[ModelRecord] = []
 
     @field_validator("hardware", mode="before")

@@ -12,36 +12,17 @@ from tune.options.search import SearchOptions
 from tune.records.files import Record
 from tune.spaces.objectives import SCORE, Settings
 from tune.spaces.space import Signature
+from utkface.evaluation.facts import DataFacts
+from utkface.evaluation.facts import Hardware as HardwareRecord
 
 
-class FacesRecord(Record):
-    """The faces of a run."""
-
-    source: str
-    fingerprint: str
-    is_demo: bool
-    num_faces: int
-    num_rejected: int
-
-
-class DataRecord(FacesRecord):
+class DataRecord(DataFacts):
     """The faces of a search and how they were split."""
 
     split_hash: str
     num_train: int
     num_val: int
     num_test: int
-
-
-class HardwareRecord(Record):
-    """What the cluster had when the search began."""
-
-    machine: str = ""
-    nodes: int
-    cpus: float
-    gpus: float
-    memory_gib: float
-    accelerators: list[str] = []
 
 
 class EarlierTrial(Record):

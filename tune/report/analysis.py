@@ -3,10 +3,9 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import pairwise
 
-import pandas as pd
-
+from tune.records.search import SearchRecord
 from tune.records.trials import TrialRecord, last_metrics, rank_complete, seconds_between
 from tune.spaces.objectives import OBJECTIVES, SCORE, Settings, judged_metric
 from utkface.evaluation.report.text import number
@@ -66,6 +65,15 @@ def rank_finite(
     return rank_complete(finite, objectives)
 
 
+def find_best(
+    search: SearchRecord, records: Sequence[TrialRecord], complete: Sequence[TrialRecord]
+) -> TrialRecord | None:
+    """Return the trial that was confirmed as the best, else the first complete one, if any."""
+    if search.confirmation is not None:
+        return next(r for r in records if r.number == search.confirmation.winner.trial)
+    return next(iter(complete), None)
+
+
 @dataclass(frozen=True)
 class Comparable:
     """The trials that can be compared: all that reached ``epoch``, by their score there.
@@ -97,29 +105,22 @@ def find_comparable(
 
 @dataclass(frozen=True)
 class Finish:
-    """A complete trial in the order of finishing, with the best score up to then."""
+    """A complete trial in the order of finishing."""
 
     number: int
     time_s: float  # since the search began; NaN where unknown
     score: float
-    best: float
 
 
 def finishes(
     records: Sequence[TrialRecord], search_created: str | None, metric: str = "score"
 ) -> list[Finish]:
-    """Return the complete trials in the order in which they ended, each with the best so far."""
+    """Return the complete trials in the order in which they ended."""
     ranking = rank_finite(records, (metric,))
     timed = [(seconds_between(search_created, r.ended), r) for r in ranking]
     # Trials without a readable time keep their numbers' order, after the others.
     timed.sort(key=lambda item: (math.isnan(item[0]), item[0], item[1].number))
-    scores = [last_value(record, metric) for _, record in timed]
-    return [
-        Finish(record.number, time_s, score, best)
-        for (time_s, record), score, best in zip(
-            timed, scores, accumulate(scores, min), strict=True
-        )
-    ]
+    return [Finish(record.number, time_s, last_value(record, metric)) for time_s, record in timed]
 
 
 @dataclass(frozen=True)
@@ -236,10 +237,11 @@ def compare_epochs(
 
 def rank_correlation(pairs: Sequence[tuple[float, float]]) -> float:
     """Return Spearman's rank correlation, NaN for fewer than three pairs or constant scores."""
-    ranks = pd.DataFrame(pairs, columns=["here", "end"], dtype=float).rank()
-    if len(pairs) < 3 or ranks["here"].nunique() < 2 or ranks["end"].nunique() < 2:
+    from scipy.stats import spearmanr  # here, as it takes a second
+
+    if len(pairs) < 3 or any(len(set(scores)) < 2 for scores in zip(*pairs, strict=True)):
         return math.nan
-    return float(ranks["here"].corr(ranks["end"]))
+    return float(spearmanr(pairs).statistic)
 
 
 def correlation_interval(correlation: float, num_pairs: int) -> tuple[float, float]:

@@ -6,7 +6,7 @@ out.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,6 +16,9 @@ from utkface.config import TrainConfig
 from utkface.evaluation.report.text import escape, show, show_fixed, table
 from utkface.io import UserError
 
+#: A search's folder, its record, and what training its best again showed.
+Answer = tuple[Path, SearchRecord, Confirmation]
+
 _HEAD = [
     "question", "answer", "what won", "score", "age MAE, years", "gender accuracy, %", "pixels",
     "epochs", "trials", "run",
@@ -23,37 +26,41 @@ _HEAD = [
 _INTRODUCTION = """\
 ## Answers
 
-Each search trained its three best trials and its space's best starting point again with fresh
-seeds; the best by the mean of all its seeds has won. Leads are in what the search minimised, with
-95 % intervals over faces and seeds, paired, on validation faces. The test part was not looked at.\
+Each search trained its best trials, by default three, and its space's best starting point again
+with fresh seeds; the best by the mean of all its seeds has won. Leads are in what the search
+minimised, with 95 % intervals over faces and seeds, paired, on validation faces. The test part was
+not looked at.\
 """
 
 
-def describe_answers(results: Path) -> list[str]:
-    """Return the paragraphs about the confirmed searches of a folder, none where there is none.
-
-    A record that cannot be read is left out with one line on standard error.
-    """
-    newest: dict[tuple[str, int, int], tuple[Path, SearchRecord, Confirmation]] = {}
-    for path, search, confirmation in sorted(_read(results), key=lambda item: item[1].created):
-        newest[search.space, search.image_size, search.max_epochs] = path, search, confirmation
+def describe_answers(answers: Sequence[Answer]) -> list[str]:
+    """Return the paragraphs about confirmed searches, none where there is none."""
+    newest: dict[tuple[str, int, int], Answer] = {}
+    for answer in sorted(answers, key=lambda answer: answer[1].created):
+        _, search, _ = answer
+        newest[search.space, search.image_size, search.max_epochs] = answer
     if not newest:
         return []
     rows = [_row(*newest[key]) for key in sorted(newest)]
     return [_INTRODUCTION, table(_HEAD, rows)]
 
 
-def describe_commands(results: Path) -> list[str]:
+def describe_commands(answers: Sequence[Answer]) -> list[str]:
     """Return a paragraph for each confirmed search: its command, its commit, when it was begun."""
     paragraphs = []
-    for path, search, _ in sorted(_read(results), key=lambda item: item[1].name):
+    for path, search, _ in sorted(answers, key=lambda answer: answer[1].name):
         facts = {"command": search.command, "commit": search.commit, "begun": search.created}
         lines = [f"- {what}: {escape(str(value))}" for what, value in facts.items()]
         paragraphs.append("\n".join([f"### {escape(path.name)}", "", *lines]))
     return paragraphs
 
 
-def _read(results: Path) -> Iterator[tuple[Path, SearchRecord, Confirmation]]:
+def read_answers(results: Path) -> list[Answer]:
+    """Return the confirmed searches of a folder on real faces.
+
+    A record that cannot be read is left out with one line on standard error.
+    """
+    answers = []
     for path in results.glob("*/search.json"):
         try:
             search = SearchRecord.read(path)
@@ -61,7 +68,8 @@ def _read(results: Path) -> Iterator[tuple[Path, SearchRecord, Confirmation]]:
             print(f"league: left out: {error}", file=sys.stderr)
             continue
         if search.confirmation is not None and not search.data.is_demo:
-            yield path.parent, search, search.confirmation
+            answers.append((path.parent, search, search.confirmation))
+    return answers
 
 
 def _row(path: Path, search: SearchRecord, confirmation: Confirmation) -> list[str]:

@@ -16,16 +16,21 @@ from tune.records.trials import (
     STATES,
     TrialRecord,
     last_metrics,
-    objective_values,
     rank_complete,
     seconds_between,
     split_differing,
 )
-from tune.report.analysis import Finish, finishes
+from tune.report.analysis import Finish, find_best, finishes
 from tune.report.facts import list_facts
-from tune.spaces.objectives import SCORE, Metrics
+from tune.spaces.objectives import Metrics, judged_metric
 from tune.study.past_runs import PastRun
-from utkface.evaluation.report.text import show, show_duration, show_fixed, write_page
+from utkface.evaluation.report.text import (
+    number,
+    show,
+    show_duration,
+    show_fixed,
+    write_page,
+)
 from utkface.io import UserError
 
 _TEMPLATE = Path(__file__).parent / "compare.html.j2"
@@ -48,8 +53,12 @@ class Compared:
 
     @property
     def best_metrics(self) -> Metrics:
-        """The best trial's last metrics, nothing without one."""
-        return last_metrics(self.best) if self.best else {}
+        """The best trial's last metrics, or its means over seeds; nothing without a best trial."""
+        if self.search.confirmation is None:
+            return last_metrics(self.best) if self.best else {}
+        winner = self.search.confirmation.winner
+        means = {name: getattr(winner, name) for name in ("score", "age_mae", "gender_accuracy")}
+        return {**means, **winner.values}
 
     @property
     def counts(self) -> Counter:
@@ -86,7 +95,8 @@ def compare(runs: Sequence[PastRun], results: Path, output: Path | None) -> int:
         console.print(f"note: {line}", markup=False)
     if (winner := leader(compared)) and winner.best:
         score = show_fixed(winner.best_metrics.get("score"), 3)
-        console.print(f"lowest score: {score}, trial {winner.best.number} of {winner.name}")
+        by = judged_metric(winner.search.objectives).replace("_", " ")
+        console.print(f"best by {by}: score {score}, trial {winner.best.number} of {winner.name}")
     path = output or results / _file_name([run.name for run in runs])
     console.print(f"page: {write_comparison(compared, path)}", markup=False)
     return 0
@@ -97,7 +107,7 @@ def line_up(runs: Sequence[PastRun]) -> list[Compared]:
     compared = []
     for index, run in enumerate(runs):
         search = run.search
-        best = next(iter(rank_complete(run.records, search.objectives)), None)
+        best = find_best(search, run.records, rank_complete(run.records, search.objectives))
         place, turn = index % 26, index // 26
         letter = ascii_uppercase[place] + (str(turn + 1) if turn else "")
         done = finishes(run.records, search.created)
@@ -124,6 +134,12 @@ def remarks(compared: Sequence[Compared]) -> list[str]:
     """Say what else is to be known before searches are compared."""
     lines = []
     for each in compared:
+        if each.search.confirmation:
+            num_seeds = len(each.search.confirmation.winner.seeds)
+            lines.append(
+                f"the best of {each.letter} was trained again: its numbers are means over "
+                f"{num_seeds} seeds, those of a search without that are of one seed"
+            )
         if each.search.status != "finished":
             lines.append(f"{each.letter} is {each.search.status}: its best may be yet to come")
         pause_s = each.end_s - (each.search.wall_s or math.inf)
@@ -137,11 +153,17 @@ def remarks(compared: Sequence[Compared]) -> list[str]:
 
 
 def leader(compared: Sequence[Compared]) -> Compared | None:
-    """Return the search with the lowest score; None where scores do not compare, or are not."""
+    """Return the search with the best trial; None where scores do not compare, or are not."""
     having = [each for each in compared if each.best is not None]
     if warnings(compared) or not having:
         return None
-    return min(having, key=lambda each: objective_values(each.best, SCORE) if each.best else [])
+    by = judged_metric(having[0].search.objectives)
+
+    def place(each: Compared) -> tuple[bool, float]:
+        value = number(each.best_metrics.get(by))
+        return math.isnan(value), value
+
+    return min(having, key=place)
 
 
 def write_comparison(compared: Sequence[Compared], path: Path) -> Path:
@@ -173,6 +195,7 @@ def _context(compared: Sequence[Compared]) -> dict[str, Any]:
         "warnings": warnings(compared),
         "remarks": remarks(compared),
         "winner": winner,
+        "by": judged_metric(compared[0].search.objectives).replace("_", " "),
         "by_trials": draw_searches(searches, False, not is_demo),
         "by_time": draw_searches(searches, True, not is_demo),
         "configs": configs,

@@ -9,6 +9,7 @@ from tune.records.search import SearchRecord
 from tune.records.trials import TrialRecord
 from tune.report.analysis import find_point, last_value
 from tune.spaces.objectives import describe_objectives
+from utkface.evaluation.report.findings import show_hardware
 from utkface.evaluation.report.text import show, show_duration, show_fields, show_fixed
 from utkface.io import UV_RUN
 
@@ -46,7 +47,7 @@ def list_facts(search: SearchRecord) -> list[tuple[str, str]]:
         ("split", search.split),
         ("first weights", search.weights),
         ("data fingerprint", data.fingerprint),
-        ("hardware", show_fields(search.hardware.model_dump())),
+        ("hardware", show_hardware(search.hardware)),
         ("versions", show_fields(search.versions)),
         ("training code", f"version {search.training_version}"),
         ("commit", show(search.commit)),

@@ -28,6 +28,7 @@ from tune.report.analysis import (
     Comparable,
     Metric,
     Rung,
+    find_best,
     find_comparable,
     find_leads,
     find_margins,
@@ -77,7 +78,7 @@ def _context(
     objectives, by = search.objectives, Metric.judging(search.objectives)
     complete = rank_finite(records, objectives)
     front = pareto_front(complete, objectives) if len(objectives) > 1 else []
-    best = _find_best(search, records, complete) if not front else None
+    best = find_best(search, records, complete) if not front else None
     marked = {record.number for record in front or ([best] if best else [])}
     counts = Counter(record.state for record in records)
     columns, rows = _all_trials(trials_table(records))
@@ -109,20 +110,12 @@ def _context(
     }
 
 
-def _find_best(
-    search: SearchRecord, records: Sequence[TrialRecord], complete: Sequence[TrialRecord]
-) -> TrialRecord | None:
-    """Return the trial that was confirmed as the best, else the best complete one, if any."""
-    if search.confirmation is not None:
-        return next(r for r in records if r.number == search.confirmation.winner.trial)
-    return next(iter(complete), None)
-
-
 def _winner(
     best: TrialRecord, others: Sequence[TrialRecord], search: SearchRecord
 ) -> dict[str, Any]:
     """Return what to use and how sure that is."""
-    leads = find_leads(best, others, search.data.num_val)
+    # Those of single seeds say nothing of a trial that was confirmed, or even stopped early.
+    leads = [] if search.confirmation else find_leads(best, others, search.data.num_val)
     defaults = TrainConfig().to_dict()
     return {
         "best_metrics": last_metrics(best),

@@ -27,14 +27,13 @@ from utkface.evaluation.baselines import (
 from utkface.evaluation.brisque import NOT_INSTALLED, load_regressor
 from utkface.evaluation.evaluate import judge, paired_difference
 from utkface.evaluation.explain import write_explanations
+from utkface.evaluation.facts import SharedHardware
 from utkface.evaluation.quality import measure_quality
 from utkface.evaluation.records import (
     BaselineRow,
-    DataFacts,
     Evaluation,
     Evaluator,
     Explanation,
-    Hardware,
     Pair,
     Row,
     Settings,
@@ -64,7 +63,7 @@ def evaluate(
 
     groups = _by_row(judged)
     faces = _with_quality(plan, np.unique(np.concatenate([of[0].rows for of in groups])))
-    rows = [_row(plan, faces, models, groups[0][0].job.label) for models in groups]
+    rows = [_row(plan, faces, models) for models in groups]
     baselines = list(_baselines(plan, faces, groups)) if plan.options.baselines else []
     explanation, sheets = _explain(plan, faces, groups[0], folder)
     evaluation = Evaluation(
@@ -73,9 +72,10 @@ def evaluate(
         command=record.command,
         commit=record.commit,
         versions=record.versions,
-        hardware=Hardware(**dict(record.hardware)) if record.hardware else Hardware(),
+        hardware=record.hardware or SharedHardware(),
         search=record.search,
-        data=DataFacts(**dict(record.data)),
+        search_split=record.search_split,
+        data=record.data,
         wall_s=record.wall_s,
         evaluated_by=Evaluator(command=command_line(), commit=commit(), versions=versions()),
         image_size=plan.finalists[0].config.image_size,
@@ -90,7 +90,7 @@ def evaluate(
         seconds={
             "training": sum(model.record.train_seconds for model in judged),
             "prediction": prediction_s,
-            "evaluation": time.perf_counter() - started,
+            "evaluation": time.perf_counter() - started - prediction_s,
         },
     )
     folder.write_text("evaluation.json", evaluation.to_text())
@@ -99,7 +99,7 @@ def evaluate(
     with replacing(folder.path / "model.pt") as temporary:
         shutil.copyfile(groups[0][0].path, temporary)
     lines = [*_summary(rows, baselines), labelled("report", page)]
-    lines.append(labelled("model", folder.path / "model.pt"))
+    lines += describe_model(plan.finalists[0].label, rows[0].label, folder.path / "model.pt")
     if not plan.faces.is_demo:
         results = folder.path.parent
         lines.append(labelled("league", write_league(results, results / LEAGUE_PAGE)))
@@ -108,8 +108,18 @@ def evaluate(
     return lines
 
 
+def describe_model(first: str, label: str, path: Path) -> list[str]:
+    """Say where the model is, and whose where the first configuration has none."""
+    lines = [labelled("model", path)]
+    if label != first:
+        lines.append(
+            labelled("note", f"{first} has no trained model: {path.name} is {label}'s, no headline")
+        )
+    return lines
+
+
 def _by_row(judged: Sequence[JudgedModel]) -> list[list[JudgedModel]]:
-    """Return the models that differ in their seed alone together, the headline's first.
+    """Return the models that differ in their seed alone together, in the order that they have.
 
     Those that were trained without the validation part, for intervals, are no result.
     """
@@ -127,11 +137,10 @@ def _with_quality(plan: Plan, rows: np.ndarray) -> pd.DataFrame:
     return pd.concat([plan.faces.table, quality.drop(columns="file")], axis=1)
 
 
-def _row(plan: Plan, faces: pd.DataFrame, models: Sequence[JudgedModel], first_label: str) -> Row:
+def _row(plan: Plan, faces: pd.DataFrame, models: Sequence[JudgedModel]) -> Row:
     """Return all numbers of one configuration under one protocol.
 
-    The headline was chosen before anybody looked at the part it is judged on: by the search, or as
-    the only configuration given.
+    The headline is what the search chose, or the only configuration given.
     """
     job = models[0].job
     ends = [interval_of(model) for model in models]
@@ -145,7 +154,7 @@ def _row(plan: Plan, faces: pd.DataFrame, models: Sequence[JudgedModel], first_l
     was_chosen = plan.options.search is not None or len(plan.finalists) == 1
     return Row(
         label=job.label,
-        headline=job.label == first_label and was_chosen,
+        headline=job.label == plan.finalists[0].label and was_chosen,
         protocol=job.protocol,
         part=job.part,
         seeds=[model.job.seed for model in models],

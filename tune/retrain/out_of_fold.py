@@ -1,5 +1,6 @@
 """What the models of ``--folds`` say of the faces that they left out: a teacher for others."""
 
+import shlex
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +12,7 @@ from tune.execution.checkpoints import CheckpointStore
 from tune.records.out_of_fold import OUT_OF_FOLD, OutOfFold
 from tune.records.retrain import RetrainRecord
 from tune.records.run_folder import RetrainFolder
+from tune.report.facts import from_here
 from tune.retrain.models import JobRecord
 from tune.retrain.plan import Plan
 from tune.retrain.predictions import load_trained
@@ -48,7 +50,8 @@ def teach(
     )
     path = folder.path / OUT_OF_FOLD
     everything.write(path)
-    command = f"{UV_RUN}python tune/retrain_best.py --teacher {record.name}"
+    run = shlex.quote(str(from_here(folder.path)))
+    command = f"{UV_RUN}python tune/retrain_best.py --teacher {run}"
     lines = [_summary(means.table) for means in found]
     return [*lines, labelled("teacher", path), labelled("use it", command)]
 

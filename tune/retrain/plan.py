@@ -1,15 +1,22 @@
 """What is retrained: which models, of which configurations, on which faces."""
 
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
+from sklearn.model_selection import StratifiedGroupKFold
 
+from tune.options import PROTOCOLS
 from tune.options.retrain import RetrainOptions
 from tune.records.retrain import FOLD, INTERVAL, RETRAIN, Finalist, Job
-from tune.retrain.folds import assign_folds
-from tune.retrain.models import training_rows
+from tune.retrain.models import JobRecord, training_rows
 from utkface.data import Faces, Split
+from utkface.io import UserError
+
+_YEARS = 10  # of age that folds spread together
 
 
 @dataclass(frozen=True)
@@ -21,6 +28,7 @@ class Plan:
     faces: Faces
     splits: dict[str, Split]  # by protocol
     weights: str
+    search_split: str | None = None  # the protocol by which the search split its faces
 
     @property
     def name(self) -> str:
@@ -70,28 +78,37 @@ class Plan:
         train, _ = training_rows(self.splits[protocol], self.options.part)
         return train[self.folds[protocol] == fold]
 
+    def select(self, records: Sequence[JobRecord]) -> list[JobRecord]:
+        """Return the records of planned jobs, in the plan's order.
+
+        A session before may have asked for more seeds, or for intervals; and a job that was tried
+        again has a later number than it would have had.
+        """
+        places = {job.identity: place for place, job in enumerate(self.jobs())}
+        planned = [record for record in records if record.job.identity in places]
+        return sorted(planned, key=lambda record: places[record.job.identity])
+
     def jobs(self) -> list[Job]:
         """Return the models to train: of each finalist, best first, and for intervals."""
         options = self.options
+        protocols = [protocol for protocol in PROTOCOLS if protocol in options.splits]
         if options.folds:
             return [
                 job.model_copy(update={"fold": fold, "num_folds": options.folds})
                 for job in self._jobs(
-                    self.finalists, FOLD, options.splits, options.part, range(options.seeds)
+                    self.finalists, FOLD, protocols, options.part, range(options.seeds)
                 )
                 for fold in range(options.folds)
             ]
-        jobs = self._jobs(
-            self.finalists, RETRAIN, options.splits, options.part, range(options.seeds)
-        )
+        jobs = self._jobs(self.finalists, RETRAIN, protocols, options.part, range(options.seeds))
         # Several configurations of the user's are compared: none of them is the result.
         is_comparison = options.search is None and len(self.finalists) > 1
         if options.intervals and options.part == "test" and not is_comparison:
-            first, protocol = self.finalists[0], options.splits[:1]
+            first = self.finalists[0]
             # It is to say how far predictions of faces stray that nobody has seen. The teacher's
             # models have seen those of the validation part, so it learns from labels alone.
             headline = [Finalist(first.label, first.config.replace(teacher_weight=0.0))]
-            jobs += self._jobs(headline, INTERVAL, protocol, "validation", range(1))
+            jobs += self._jobs(headline, INTERVAL, protocols[:1], "validation", range(1))
         return jobs
 
     def _jobs(
@@ -115,3 +132,29 @@ class Plan:
             for protocol in protocols
             for seed in seeds
         ]
+
+
+def assign_folds(table: pd.DataFrame, rows: np.ndarray, num_folds: int) -> np.ndarray:
+    """Return the fold (N,), 0 to ``num_folds`` - 1, of each of some rows of the table of faces.
+
+    Copies stay together, ages and genders are spread evenly. A function of the faces alone, in
+    whichever order, so that a run that goes on elsewhere has the same folds. Raises `UserError`
+    where there are too few for a group in each.
+    """
+    faces = table.iloc[rows].reset_index(drop=True).sort_values("file")
+    num_groups = faces["group"].nunique()
+    if num_groups < num_folds:
+        raise UserError(
+            f"--folds {num_folds} is more than the {num_groups} different training faces; "
+            "give fewer"
+        )
+    strata = faces["age"] // _YEARS * 2 + faces["gender"]
+    if strata.value_counts().max() < num_folds:  # which scikit-learn refuses
+        strata = strata * 0
+    splitter = StratifiedGroupKFold(num_folds, shuffle=True, random_state=0)
+    folds = np.empty(len(rows), dtype=np.int64)
+    with warnings.catch_warnings():  # about strata with fewer faces than folds
+        warnings.simplefilter("ignore", UserWarning)
+        for fold, (_, left_out) in enumerate(splitter.split(faces, strata, faces["group"])):
+            folds[faces.index[left_out]] = fold
+    return folds

@@ -48,10 +48,10 @@ def judge_models(
 ) -> tuple[list[JudgedModel], dict[str, FittedIntervals] | None]:
     """Predict with every trained model, and save each as a file of its own in ``models``.
 
-    Returns the models in the order of their numbers, and what the ones that left the validation
+    Returns the models in the order of their records, and what the ones that left the validation
     part out say of ages there, by label: ``interval`` (as from `fit_intervals`) and ``coverage``.
     """
-    judged: list[JudgedModel] = []
+    judged: dict[int, JudgedModel] = {}
     intervals: dict[str, FittedIntervals] = {}
     # The ones that leave the validation part out come first: the others get their intervals.
     ordered = sorted(records, key=lambda record: record.job.purpose != INTERVAL)
@@ -63,9 +63,9 @@ def judge_models(
             if model.job.purpose == INTERVAL:
                 intervals[model.job.label] = _fit_interval(plan, model)
             save_model(model.path, model.trained)
-            judged.append(model)
+            judged[model.job.number] = model
             advance(1)
-    return sorted(judged, key=lambda model: model.job.number), intervals or None
+    return [judged[record.job.number] for record in records], intervals or None
 
 
 def _fit_interval(plan: Plan, model: JudgedModel) -> FittedIntervals:

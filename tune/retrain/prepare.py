@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tune.console import labelled
 from tune.options.retrain import RetrainOptions
-from tune.records.retrain import Finalist, RetrainRecord
+from tune.records.retrain import Finalist, RetrainRecord, file_stem
 from tune.records.run_folder import SearchFolder
 from tune.retrain.finalists import describe_search, find_finalists, find_search
 from tune.retrain.plan import Plan
@@ -27,8 +27,7 @@ def prepare(options: RetrainOptions) -> Plan:
         Finalist(finalist.label, _with_options(finalist.config, options))
         for finalist in find_finalists(options, search)
     ]
-    if len({finalist.label for finalist in finalists}) < len(finalists):
-        raise UserError("two configurations of --config have one name; rename one of the files")
+    _refuse_shared_files(finalists)
     then = searched.options if searched else None
     decided = dataclasses.replace(
         options,
@@ -41,12 +40,16 @@ def prepare(options: RetrainOptions) -> Plan:
         print(labelled("search", describe_search(search)))
     _refuse_without_teacher(decided, finalists)
     check_weights(finalists, decided.weights)
-    plan = _load(decided, finalists)
+    plan = dataclasses.replace(
+        _load(decided, finalists), search_split=searched.split if searched else None
+    )
     if search is not None:
         _refuse_other_faces(search, plan.faces)
     if decided.folds:
         _ = plan.folds  # says before anything is trained that there are too few faces,
     load_teachers(plan)  # or why a teacher may not teach
+    for remark in remarks(plan):
+        print(labelled("note", remark))
     return plan
 
 
@@ -66,6 +69,31 @@ def prepare_resumed(options: RetrainOptions, record: RetrainRecord) -> Plan:
             "with --data, or start a new retraining"
         )
     return plan
+
+
+def remarks(plan: Plan) -> list[str]:
+    """Say what else is to be known before these configurations are trained."""
+    if plan.options.part != "test" and not plan.options.folds:
+        return []  # there are validation faces
+    return [
+        f"{finalist.label} has schedule plateau: without validation faces the rate follows the "
+        "training loss and may never fall; step and one_cycle do not depend on it"
+        for finalist in plan.finalists
+        if finalist.config.schedule == "plateau"
+    ]
+
+
+def _refuse_shared_files(finalists: Sequence[Finalist]) -> None:
+    """Raise `UserError` where the models of two configurations would go to the same files."""
+    label_of: dict[str, str] = {}
+    for label in (finalist.label for finalist in finalists):
+        stem = file_stem(label)
+        if stem in label_of:
+            raise UserError(
+                f"--config names {label_of[stem]!r} and {label!r}, whose models would go to the "
+                f"same files ({stem}-*.pt); rename one of the two"
+            )
+        label_of[stem] = label
 
 
 def _load(options: RetrainOptions, finalists: list[Finalist]) -> Plan:

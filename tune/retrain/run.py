@@ -1,6 +1,7 @@
 """A retraining from its options to its folder: prepare, train, evaluate."""
 
 import platform
+import shlex
 import time
 from argparse import Namespace
 from contextlib import ExitStack
@@ -14,6 +15,7 @@ from tune.execution.session import SearchSession, interruptible
 from tune.execution.timing import time_epoch
 from tune.execution.trainable import face_trainable, trial_job
 from tune.options.retrain import RetrainOptions
+from tune.records.files import BACKUP
 from tune.records.provenance import (
     command_line,
     commit,
@@ -29,10 +31,10 @@ from tune.records.retrain import (
     ChosenConfig,
     Job,
     RetrainRecord,
-    SharedHardware,
 )
 from tune.records.run_folder import FAILED, FINISHED, INTERRUPTED, RUNNING, RetrainFolder
 from tune.records.trials import TrialRecord
+from tune.report.facts import from_here
 from tune.retrain.evaluate import evaluate
 from tune.retrain.models import RetrainStudy
 from tune.retrain.out_of_fold import teach
@@ -44,9 +46,10 @@ from tune.spaces.objectives import Metrics
 from tune.tracking.wandb_logger import WandbLogger, resolve_mode
 from utkface.config import TRAINING_VERSION, TrainConfig
 from utkface.data.faces import write_data_tables
+from utkface.evaluation.facts import SharedHardware
 from utkface.evaluation.records import read_evaluation
 from utkface.evaluation.report.text import show_duration
-from utkface.io import UV_RUN
+from utkface.io import UV_RUN, UserError
 
 
 def start(options: RetrainOptions) -> int:
@@ -69,6 +72,7 @@ def resume(folder: RetrainFolder, given: Namespace) -> int:
     with ExitStack() as stack:
         stack.enter_context(folder.lock())
         record = folder.record
+        _refuse_without_journal(folder, record)
         refuse_other_training(record, "start a new retraining")
         for change in list_code_changes(record):
             print(labelled("changed", change))
@@ -127,7 +131,8 @@ class Retraining(Callback):
         plan = self.plan
         check_weights(plan.finalists, plan.weights)
         weights = cluster.Weights.read(plan.weights)
-        rows = {job.rows: plan.training_rows(job) for job in jobs}
+        # A session before may have left an unfinished one that is no longer asked for.
+        rows = {job.rows: plan.training_rows(job) for job in self.trained.jobs}
         taught = load_teachers(plan)
         teachers = {
             job.rows: taught[job.protocol]
@@ -180,6 +185,8 @@ class Retraining(Callback):
         if joined.dashboard:
             screen.say(labelled("dashboard", f"{joined.dashboard} (token: ray get-auth-token)"))
         resources = joined.resources
+        if any(record.epochs for record in self.trained.records()):
+            _refuse_another_device(self.record, resources)
         self.record.hardware = SharedHardware(
             machine=platform.machine(),
             **vars(cluster.hardware()),
@@ -197,7 +204,7 @@ class Retraining(Callback):
 
     def _finish(self, screen: RetrainScreen, interrupted: bool) -> int:
         """Evaluate what has been trained; return the exit status."""
-        records = self.trained.records()
+        records = self.plan.select(self.trained.records())
         trained = [record for record in records if record.state == "COMPLETE"]
         failed = [record for record in records if record.state == "FAIL"]
         if interrupted:
@@ -224,8 +231,33 @@ class Retraining(Callback):
         """Leave the rest to another session, and say how to begin it."""
         self.record.status, self.record.ended = INTERRUPTED, now()
         self._save()
-        command = f"{UV_RUN}python tune/retrain_best.py --resume {self.folder.path.name}"
-        screen.say(labelled(what_for, command))
+        run = shlex.quote(str(from_here(self.folder.path)))
+        screen.say(labelled(what_for, f"{UV_RUN}python tune/retrain_best.py --resume {run}"))
+
+
+def _refuse_without_journal(folder: RetrainFolder, record: RetrainRecord) -> None:
+    """Raise `UserError` where the summary of models is there and their study is not.
+
+    They would be trained from scratch, and the summary overwritten.
+    """
+    copy = folder.path / BACKUP / folder.journal.name
+    if record.models and not folder.can_go_on and not copy.is_file():
+        raise UserError(
+            f"{folder.path} has no {folder.journal.name}, so its models cannot be gone on with; "
+            "copy the run whole, or start a new retraining"
+        )
+
+
+def _refuse_another_device(record: RetrainRecord, resources: cluster.Resources) -> None:
+    """Raise `UserError` where models of one row would come from CPUs and from GPUs."""
+    if record.hardware is None:
+        return
+    then, now_ = ("GPU" if each.gpus_per_trial else "CPU" for each in (record.hardware, resources))
+    if then != now_:
+        raise UserError(
+            f"the models of {record.name} were trained on a {then}, the rest would be on a {now_}, "
+            f"whose numbers differ; go on on a {then}, or start a new retraining"
+        )
 
 
 def _untaught(config: TrainConfig) -> TrainConfig:
@@ -239,6 +271,7 @@ def _describe(plan: Plan, folder: RetrainFolder) -> RetrainRecord:
         name=folder.path.name,
         question=plan.question,
         search=plan.options.search,
+        search_split=plan.search_split,
         command=command_line(),
         commit=commit(),
         versions=versions(),

@@ -12,7 +12,7 @@ from utkface.data.sources import SourceName
 from utkface.evaluation.evaluate import describe_faces
 from utkface.evaluation.face_figures import draw_faces
 from utkface.evaluation.lime import explain_faces
-from utkface.evaluation.predictions import StoredPredictions
+from utkface.evaluation.predictions import StoredPredictions, find_model_file
 from utkface.io import UserError
 from utkface.model import load_model
 
@@ -76,8 +76,8 @@ def draw_sides(
 ) -> list[Path]:
     """Explain both models on the clearest faces of each side, and draw them into ``folder``.
 
-    The pictures hold photographs: never commit them. Each model is the one in its run's
-    ``model.pt``. Raises `UserError` where a model or the faces are not there any more.
+    The pictures hold photographs: never commit them. Each model is its row's first seed's. Raises
+    `UserError` where a model or the faces are not there any more.
     """
     chosen = {  # rows by title
         f"{head} that the {side} model gets better": getattr(ours, head)[:num_faces]
@@ -86,7 +86,7 @@ def draw_sides(
     }
     paths = []
     for name, model in (("first", a), ("second", b)):
-        trained = load_model(model.folder / "model.pt")
+        trained = load_model(find_model_file(model))
         faces = load_faces(source or find_source(), trained.config.image_size)
         places = _places(model, faces)
         for title, rows in chosen.items():

@@ -14,13 +14,13 @@ from numpy.typing import ArrayLike
 
 from utkface.data.labels import age_bin, bin_labels
 from utkface.evaluation.bootstrap import Bootstrap, estimate, number_or_none
-from utkface.evaluation.classes import age_confusion
 from utkface.evaluation.metrics import (
     MEAN_METRICS,
     METRICS,
     FloatArray,
     IntArray,
     WeightedMetrics,
+    age_confusion,
     calibration_table,
     per_face_terms,
     point_metrics,

@@ -50,10 +50,23 @@ def read_predictions(
     if label is None and headline is None:
         raise UserError(
             f"{folder} has several models and no headline among them; choose one with "
-            f"--label: {', '.join(map(repr, labels))}"
+            f"--label, or two to compare with --labels: {', '.join(map(repr, labels))}"
         )
     table = _only(table, "label", label or str(headline), folder)
     return _stored(folder, table)
+
+
+def find_model_file(predictions: StoredPredictions) -> Path:
+    """Return the file of the first seed's model; raises `UserError` where none is on record."""
+    path = predictions.folder / "evaluation.json"
+    what = predictions.label, predictions.protocol, predictions.part
+    for row in read_evaluation(path).rows:
+        if (row.label, row.protocol, row.part) == what and row.model_files:
+            return predictions.folder / row.model_files[0]
+    raise UserError(
+        f"{path} names no model of {predictions.label!r} on the {predictions.protocol} split; "
+        f"evaluate again with `python tune/retrain_best.py --resume {predictions.folder}`"
+    )
 
 
 def parts_of(folder: str | Path) -> list[str]:
@@ -73,7 +86,7 @@ def _read_table(folder: Path) -> pd.DataFrame:
         reason = str(error).splitlines()[0]
         raise UserError(
             f"cannot read {path} ({reason}); evaluate again with "
-            f"`python tune/retrain_best.py --resume {folder.name}`"
+            f"`python tune/retrain_best.py --resume {folder}`"
         ) from error
 
 
@@ -104,7 +117,7 @@ def _stored(folder: Path, table: pd.DataFrame) -> StoredPredictions:
     if names is None or (names != names[0]).any() or faces["file"].duplicated().any():
         raise UserError(
             f"{folder / PREDICTIONS_FILE} does not have each face once for every seed; evaluate "
-            f"again with `python tune/retrain_best.py --resume {folder.name}`"
+            f"again with `python tune/retrain_best.py --resume {folder}`"
         )
     first = table.iloc[0]
     return StoredPredictions(

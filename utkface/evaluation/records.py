@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import ConfigDict, ValidationError, field_validator
 
+from utkface.evaluation.facts import DataFacts, Record, SharedHardware, what_is_wrong
 from utkface.intervals import AgeIntervals
 from utkface.io import UserError
 
@@ -20,12 +21,6 @@ SMALL_GROUP_FACES = 30
 _DIGITS = 5  # significant: more than any interval here can tell apart
 #: Settings are kept to the last digit, as training is repeated from them.
 _EXACT = {"config", "data", "versions"}
-
-
-class Record(BaseModel):
-    """Plain values with names and types; NaN and infinity are refused."""
-
-    model_config = ConfigDict(allow_inf_nan=False)
 
 
 class Estimate(Record):
@@ -135,7 +130,7 @@ class Settings(Record):
 class Row(Judgement, Subject):
     """One configuration under one protocol."""
 
-    headline: bool  # settled on before anybody looked at these faces
+    headline: bool  # what to speak of: the search's choice, or the only one given
     seeds: list[int] = []
     num_train: int | None = None
     config: Settings = Settings()
@@ -235,34 +230,6 @@ class Explanation(Record):
     seconds: float
 
 
-class DataFacts(Record):
-    """Which faces these are."""
-
-    source: str
-    fingerprint: str
-    is_demo: bool
-    num_faces: int
-    num_rejected: int | None = None
-
-
-class Hardware(Record):
-    """What a run was given."""
-
-    model_config = ConfigDict(extra="allow")
-    machine: str | None = None
-    nodes: int | None = None
-    cpus: float | None = None
-    gpus: float | None = None
-    memory_gib: float | None = None
-    accelerators: list[str] = []
-    gpus_per_trial: float | None = None
-
-    @property
-    def trains_on_gpu(self) -> bool:
-        """Whether a training had a GPU, or a part of one."""
-        return bool(self.gpus if self.gpus_per_trial is None else self.gpus_per_trial)
-
-
 class Evaluator(Record):
     """What evaluated, perhaps later and by other code than what trained."""
 
@@ -287,8 +254,9 @@ class Evaluation(Record):
     command: str
     commit: str | None
     versions: Mapping[str, str | None] = {}
-    hardware: Hardware = Hardware()
+    hardware: SharedHardware = SharedHardware()
     search: str | None = None
+    search_split: str | None = None  # the protocol by which it split its faces
     data: DataFacts
     wall_s: float | None = None
     evaluated_by: Evaluator | None = None
@@ -322,11 +290,9 @@ def read_evaluation(path: Path) -> Evaluation:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(map(str, first["loc"])) or "the file"
         raise UserError(
-            f"{path} is damaged or older than can be read, {field}: {first['msg']}; evaluate again "
-            f"with `python tune/retrain_best.py --resume {path.parent.name}`"
+            f"{path} is damaged or older than can be read, {what_is_wrong(error)}; evaluate again "
+            f"with `python tune/retrain_best.py --resume {path.parent}`"
         ) from error
 
 

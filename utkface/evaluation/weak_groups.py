@@ -32,9 +32,9 @@ from pydantic import ValidationError
 
 from utkface.config import TrainConfig
 from utkface.data.labels import AGE_BINS, age_bin
+from utkface.evaluation.facts import Record, what_is_wrong
 from utkface.evaluation.metrics import MEAN_METRICS, per_face_terms
 from utkface.evaluation.predictions import StoredPredictions, parts_of, read_predictions
-from utkface.evaluation.records import Record
 from utkface.io import UV_RUN, UserError, replacing, run_command
 from utkface.sampling import GroupWeight, format_weights
 
@@ -188,7 +188,7 @@ def read_weak_groups(path: Path) -> WeakGroups:
         found = WeakGroups.model_validate_json(path.read_bytes())
         TrainConfig(group_weights=found.group_weights)
     except (OSError, ValidationError, UserError) as error:
-        reason = " ".join(str(error).split("\n")[:3])
+        reason = what_is_wrong(error) if isinstance(error, ValidationError) else error
         raise UserError(
             f"cannot read weights of groups from {path} ({reason}); make the file with "
             "`python -m utkface.evaluation.weak_groups FOLDER`"
@@ -220,7 +220,7 @@ def main(arguments: list[str] | None = None) -> None:
     _print(found)
     where = "" if output == weights_file() else f"{WEIGHTS_VARIABLE}={shlex.quote(str(output))} "
     command = f"{where}{UV_RUN}python tune/run_search.py --space weak_groups"
-    print(f"\nwritten to {output}; next: {command}")
+    print(f"\nwritten to {output}" + (f"; next: {command}" if found.group_weights else ""))
 
 
 def _print(found: WeakGroups) -> None:

@@ -76,14 +76,14 @@ def test_only_full_trials_with_a_finite_score_can_be_best(record):
     assert [r.number for r in rank_finite(records)] == [3, 1]
 
 
-def test_best_so_far_goes_by_the_clock(record):
+def test_trials_finish_by_the_clock(record):
     records = [
         record(0, [1.0], ended="2026-01-01T10:30:00"),
         record(1, [2.0], ended="2026-01-01T10:10:00"),
         record(2, [1.5], ended="2026-01-01T10:20:00"),
     ]
     done = finishes(records, "2026-01-01T10:00:00")
-    assert [(f.number, f.time_s, f.best) for f in done] == [
+    assert [(f.number, f.time_s, f.score) for f in done] == [
         (1, 600, 2.0),
         (2, 1200, 1.5),
         (0, 1800, 1.0),

@@ -60,11 +60,11 @@ def test_the_page_needs_nothing_and_says_who_leads_and_what_differs(make_run, tm
     path = results / f"compare-{names[0]}-{names[1]}.html"
     printed = capsys.readouterr().out
     assert f"page: {path}" in printed
-    assert f"lowest score: 1.100, trial 2 of {names[1]}" in printed
+    assert f"best by score: score 1.100, trial 2 of {names[1]}" in printed
     page = path.read_text()
     assert not re.search(r"<script|<link[^>]+href=\"(?!data:)|src=\"http|url\(http", page)
     assert page.count("<svg") == 2
-    assert "The lowest score is <b>1.1000</b>, of trial 2 in search\n<b>B</b>" in page
+    assert "Best by score is trial 2 in search <b>B</b>, with a score of <b>1.1000</b>" in page
     # The best configurations: one setting differs, and is marked where it is not the leader's.
     row = re.search(r"<th>max_lr</th>(.*?)</tr>", page, re.DOTALL)[1]
     assert re.findall(r'class="(\w+)">([^<]+)<', row) == [("other", "0.001"), ("first", "0.002")]
@@ -101,11 +101,26 @@ def test_only_trials_with_the_full_budget_lead(make_run):
     compared = line_up_folders(make_run(1.2), make_run(1.1))
     assert [each.best.number for each in compared] == [2, 2]
     assert leader(compared).letter == "B"
-    assert [[f.best for f in each.done] for each in compared] == [
+    assert [[f.score for f in each.done] for each in compared] == [
         [pytest.approx(1.3), 1.2], [pytest.approx(1.2), 1.1],
     ]  # fmt: skip
     assert [each.num_epochs for each in compared] == [5, 5]
     assert [each.end_s for each in compared] == [540.0, 540.0]
+
+
+def test_a_confirmed_trial_leads_by_its_means_even_if_the_search_stopped_it(make_run, capsys):
+    winner = {
+        "trial": 1, "is_starting_point": True, "seeds": [0, 1, 2], "values": {"score": 1.05},
+        "score": 1.05, "age_mae": 5.0, "gender_accuracy": 0.93,
+    }  # fmt: skip
+    folders = [make_run(1.2, confirmation={"trials": [winner], "leads": []}), make_run(1.1)]
+    compared = line_up_folders(*folders)
+    assert [each.best.number for each in compared] == [1, 2]
+    assert leader(compared).letter == "A"
+    assert remarks(compared)[0].startswith("the best of A was trained again: its numbers are means")
+    names = [folder.path.name for folder in folders]
+    compare_runs(folders[0].path.parent, names, None)
+    assert f"best by score: score 1.050, trial 1 of {names[0]}" in capsys.readouterr().out
 
 
 def test_what_misleads_about_times_and_ends_is_said(make_run):

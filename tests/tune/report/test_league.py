@@ -95,10 +95,31 @@ def test_measured_rows_come_in_the_order_of_their_score(tmp_path, save):
 
 def test_images_that_grew_and_mirrored_averages_are_said(tmp_path, save):
     row = make_row("a", 4.4, 0.95, config={"image_size": 128, "initial_image_size": 64})
-    save("run", make_evaluation(row, flip=True))
+    baseline = make_row("median", 12.0, 0.52, seconds=0.1)
+    save("run", make_evaluation(row, flip=True, baselines=[baseline]))
     text = write_league(tmp_path)
     assert "| 64 to 128 |" in text
-    assert "averaged with the mirror image |" in text
+    assert text.count("averaged with the mirror image |") == 1  # baselines never are
+
+
+def test_a_run_says_what_it_trained_on_and_who_evaluated_it_later(tmp_path, save):
+    hardware = {"cpus": 16.0, "gpus": 1.0, "accelerators": ["H100"], "gpus_per_trial": 0.0}
+    by = {"command": "tune/retrain_best.py --resume /home/me/run", "commit": "be4e2f5"}
+    row = make_row("a", 4.4, 0.95)
+    save("run", make_evaluation(row, hardware=hardware, evaluated_by=by))
+    text = write_league(tmp_path)
+    assert "| 16 CPU cores | measured" in text
+    assert r"- evaluated by: tune/retrain\_best.py --resume run (commit be4e2f5)" in text
+    by = {"command": "tune/retrain_best.py --seeds 3", "commit": "ec17ad4"}
+    save("run", make_evaluation(row, hardware=hardware | {"gpus_per_trial": 1}, evaluated_by=by))
+    text = write_league(tmp_path)
+    assert "| H100 | measured" in text
+    assert "evaluated by" not in text
+
+
+def test_only_leaks_of_test_parts_are_told(tmp_path, save):
+    save("run", make_evaluation(make_row("a", 4.4, 0.95, part="validation")))
+    assert "have a copy" not in write_league(tmp_path)
 
 
 def test_demo_runs_never_enter(tmp_path, save):
@@ -186,6 +207,10 @@ def test_the_command_writes_what_it_is_asked_for(tmp_path, save, capsys):
     league.main([str(tmp_path)])
     league.main([str(tmp_path), "--output", str(tmp_path / "page.md")])
     assert (tmp_path / "README.md").read_text() == (tmp_path / "page.md").read_text()
+    (tmp_path / "README.md").write_text("# My runs\n")
+    with pytest.raises(UserError, match=r"README\.md is not a league table.*--output"):
+        league.main([str(tmp_path)])
+    assert (tmp_path / "README.md").read_text() == "# My runs\n"
     with pytest.raises(UserError, match="there is no folder"):
         league.main([str(tmp_path / "nowhere")])
 

@@ -144,6 +144,24 @@ def test_what_to_use_comes_first_and_how_sure_that_is(make_search, write, tmp_pa
     assert re.search(r"\d+ of the other 23 complete trials cannot be told apart", words)
 
 
+def test_a_confirmed_winner_is_not_called_ahead_of_a_second_best(make_search, write):
+    made = make_search(36)
+    assert "The second best" in write(made).words
+    stopped = next(r for r in made.records if r.state == "PRUNED")
+    made.search["confirmation"] = {
+        "trials": [{
+            "trial": stopped.number, "is_starting_point": True, "seeds": [0, 1], "score": 1.0,
+            "values": {"score": 1.0}, "age_mae": 5.0, "gender_accuracy": 0.9,
+        }],
+        "leads": [],
+    }  # fmt: skip
+    words = write(made).words
+    assert f"The winner, trial {stopped.number} , had a validation score" in words
+    assert f"in the search, which stopped it after epoch {len(stopped.epochs)}" in words
+    assert "second best" not in words
+    assert "cannot be told apart" not in words
+
+
 def test_of_very_many_trials_the_best_are_drawn_and_all_are_listed(make_search, write, record):
     made = make_search(12)
     made.records = [

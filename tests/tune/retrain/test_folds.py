@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tune.retrain.folds import assign_folds
+from tune.retrain.plan import assign_folds
 from utkface.io import UserError
 
 

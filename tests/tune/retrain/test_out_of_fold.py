@@ -86,7 +86,7 @@ def test_a_face_has_the_mean_of_the_models_that_left_it_out(
         np.testing.assert_allclose(found.table["gender_probability"][mine], genders, atol=1e-4)
     mae = np.abs(found.table["age_years"] - found.table["age"]).mean()
     assert f"480 training faces out of fold, 2 models each: age MAE {mae:.2f} (" in lines[0]
-    assert lines[-1].endswith("retrain_best.py --teacher folds-1")
+    assert lines[-1].endswith(f"retrain_best.py --teacher {tmp_path}")
 
 
 def test_a_fold_whose_model_failed_has_fewer(trained, tmp_path, retrain_record):

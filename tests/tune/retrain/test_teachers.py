@@ -116,7 +116,6 @@ def test_copies_that_the_teacher_took_for_strangers_are_found(make_plan, write_t
         (lambda t: t.assign(split_hash="other"), "another grouped split of these faces"),
         (lambda t: t.assign(part="validation"), "with --splits grouped --part validation, not"),
         (lambda t: t.assign(gender_probability=np.nan), "predictions are no probabilities"),
-        (lambda t: t.assign(file=["no.jpg", *t["file"][1:]]), "names no.jpg, which is no face"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused(make_plan, write_teacher, change, message):
@@ -157,5 +156,5 @@ def test_a_run_without_such_predictions_is_told_how_to_make_them(make_plan, writ
 def test_a_damaged_file_is_told(make_plan, write_teacher):
     path = write_teacher("wise").path / OUT_OF_FOLD
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(UserError, match=r"cannot read .*make it again with .* --resume wise"):
+    with pytest.raises(UserError, match=r"cannot read .*make it again with .* --resume \S*wise"):
         load_teachers(make_plan(teacher=["wise"], splits=["grouped"]))

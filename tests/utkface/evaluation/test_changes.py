@@ -14,9 +14,11 @@ from utkface.io import UserError
 from utkface.model import TrainedModel, build_model, save_model
 
 
-def stored(faces: pd.DataFrame, years, probability, folder: Path = Path()) -> StoredPredictions:
+def stored(
+    faces: pd.DataFrame, years, probability, folder: Path = Path(), label: str = "m"
+) -> StoredPredictions:
     predicted = np.array([years], float), np.array([probability], float)
-    return StoredPredictions(folder, "m", "grouped", "test", faces, *predicted)
+    return StoredPredictions(folder, label, "grouped", "test", faces, *predicted)
 
 
 def table(ages, genders) -> pd.DataFrame:
@@ -39,14 +41,18 @@ def test_each_side_has_the_faces_that_it_alone_gets_right_clearest_first() -> No
     ]
 
 
-def test_both_models_are_drawn_on_the_same_faces(tmp_path) -> None:
+def test_both_models_are_drawn_on_the_same_faces(tmp_path, make_evaluation) -> None:
+    """Each by its own file: here they are two rows of one run, whose model.pt is neither's."""
     config = TrainConfig(image_size=32, pretrained=False)
     faces = load_faces("demo", 32).table.head(6).reset_index(drop=True)
-    models = []
-    for number, off in enumerate((0, 20)):
-        folder = tmp_path / str(number)
-        save_model(folder / "model.pt", TrainedModel(build_model(config).eval(), config))
-        models.append(stored(faces, faces["age"] + off, faces["gender"], folder))
+    evaluation, models = make_evaluation().evaluation, []
+    rows = [row for row in evaluation.rows if row.protocol == "grouped"]
+    for row, off in zip(rows, (0, 20), strict=True):
+        row.model_files = [f"models/{off}.pt"]
+        path = tmp_path / row.model_files[0]
+        save_model(path, TrainedModel(build_model(config).eval(), config))
+        models.append(stored(faces, faces["age"] + off, faces["gender"], tmp_path, row.label))
+    (tmp_path / "evaluation.json").write_text(evaluation.to_text())
     sides = find_one_sided(*models)
     paths = draw_sides(*models, sides, tmp_path / "sheets", "demo", num_faces=1)
     assert [path.name for path in paths] == [
@@ -54,6 +60,11 @@ def test_both_models_are_drawn_on_the_same_faces(tmp_path) -> None:
         "ages_that_the_first_model_gets_better_read_by_the_second.png",
     ]  # fmt: skip
     assert all(path.stat().st_size > 10_000 for path in paths)
-    strangers = stored(faces.assign(file="x.jpg"), faces["age"], faces["gender"], tmp_path / "0")
+    strangers = stored(
+        faces.assign(file="x.jpg"), faces["age"], faces["gender"], tmp_path, rows[0].label
+    )
     with pytest.raises(UserError, match="6 of 6 faces of"):
         draw_sides(strangers, strangers, sides, tmp_path / "other", "demo")
+    unknown = stored(faces, faces["age"], faces["gender"], tmp_path, "gone")
+    with pytest.raises(UserError, match="names no model of 'gone' on the grouped split"):
+        draw_sides(unknown, unknown, sides, tmp_path / "other", "demo")

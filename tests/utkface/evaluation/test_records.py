@@ -60,8 +60,8 @@ def test_a_damaged_evaluation_is_refused_by_field(make_evaluation, tmp_path):
         assert "\n" not in str(caught.value)
         return str(caught.value)
 
-    assert "the file" in refusal("{")
+    assert "its content" in refusal("{")
     values["rows"][1]["overall"]["age_mae"]["value"] = "soon"
     assert "rows.1.overall.age_mae.value" in refusal(json.dumps(values))
     del values["data"]
-    assert "data: Field required" in refusal(json.dumps(values))
+    assert "data is missing" in refusal(json.dumps(values))

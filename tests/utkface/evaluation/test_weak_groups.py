@@ -81,7 +81,7 @@ def test_a_face_that_one_seed_lacks_is_noticed(write):
 def test_what_is_missing_is_named_with_what_is_there(write, tmp_path):
     assert "there is no" in error_of(read_predictions, tmp_path, "validation")
     folder = write("run", labels=("a", "b"))
-    assert "--label: 'a', 'b'" in error_of(read_predictions, folder, "validation")
+    assert "--labels: 'a', 'b'" in error_of(read_predictions, folder, "validation")
     message = error_of(read_predictions, folder, "validation", label="c")
     assert "no predictions with label 'c'; it has 'a', 'b'" in message
     message = error_of(read_predictions, folder, "validation", protocol="random")
@@ -128,7 +128,9 @@ def test_predictions_of_the_test_part_are_refused(write):
 
 def test_no_weak_group_is_said(write, capsys, tmp_path):
     weak_groups.main([str(write("run", old_error=4.0)), "--output", str(tmp_path / "w.json")])
-    assert "there is nothing to oversample" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "there is nothing to oversample" in out
+    assert "next:" not in out
     assert json.loads((tmp_path / "w.json").read_text())["group_weights"] == ""
 
 

@@ -236,7 +236,7 @@ class PartBalance:
     share_female: float
     race_shares: NDArray[np.float64]  # (5,)
     age_shares: NDArray[np.float64]  # (10,)
-    num_leaked: int  # faces with a copy in the training part
+    num_leaked: int  # faces with a copy among those that models learn from before this part
 
 
 def find_balance(table: pd.DataFrame) -> list[PartBalance]:
@@ -250,7 +250,9 @@ def _parts(table: pd.DataFrame, protocol: str) -> Iterator[PartBalance]:
     for part, name in _PART_NAMES.items():
         rows = getattr(split, part)
         faces = table.iloc[rows]
-        is_leaked = np.isin(group[rows], group[split.train]) & (part != "train")
+        # As in retraining: before the test part models learn from the validation part as well.
+        learned = {"train": [], "val": [split.train], "test": [split.train, split.val]}[part]
+        is_leaked = np.isin(group[rows], group[np.concatenate([rows[:0], *learned])])
         yield PartBalance(
             protocol=protocol,
             part=name,
@@ -307,7 +309,8 @@ def _say_of_copies(copies: Copies | None, balance: list[PartBalance]) -> list[st
     random = [part for part in balance if part.protocol == "random" and part.part == "test"]
     said += [
         f"A random split leaks: {part.num_leaked:,} of its {part.num_faces:,} test faces have a "
-        "copy in the training part. A grouped split has none."
+        "copy in the training and validation parts, from which the models that are judged there "
+        "learn. A grouped split has none."
         for part in random
         if part.num_leaked
     ]

@@ -3,6 +3,7 @@
 Sections after Mitchell et al., *Model Cards for Model Reporting* (2019).
 """
 
+from utkface.evaluation.facts import DataFacts
 from utkface.evaluation.measures import MEASURES
 from utkface.evaluation.records import Evaluation, Row
 from utkface.evaluation.report import findings
@@ -25,6 +26,12 @@ _DATA = """\
 116 years with age, gender and race in the file name. **Non-commercial research use only**; the
 photographs belong to their owners. No photograph is part of this model or of its repository. The
 backbone starts from ImageNet weights unless the settings say `pretrained: no`."""
+
+_OTHER_DATA = """\
+Photographs that are not UTKFace's, with age, gender and race in the file name. Their terms are not
+known here, and the photographs belong to their owners. No photograph is part of this model or of
+its repository. The backbone starts from ImageNet weights unless the settings say
+`pretrained: no`."""
 
 _DEMO = "> **DEMO FACES: drawn by a program.** These numbers say nothing about real people."
 _DEMO_DATA = "Faces drawn by `utkface.data.demo`, part of this project, under its licence."
@@ -59,12 +66,12 @@ def write_model_card(evaluation: Evaluation, row: Row) -> str:
     title = f"# Model card: {escape(row.label)}, {escape(row.protocol)} split"
     sections = {
         "Model details": _details(evaluation, row),
-        "Data and licence": _DEMO_DATA if is_demo else _DATA,
+        "Data and licence": _describe_data(evaluation.data),
         "Protocol": _protocol(evaluation, row),
         "The worst groups": _gaps(row, is_demo),
         "Numbers": _numbers(row, is_demo),
         "All groups": _groups(row, is_demo),
-        "Limits": "\n".join(f"- {text}" for text in findings.LIMITS),
+        "Limits": "\n".join(f"- {text}" for text in findings.limits(evaluation.data)),
         "Intended use": _INTENDED,
         "Unintended use": _UNINTENDED,
         "Ethical notes": _ETHICS,
@@ -75,8 +82,14 @@ def write_model_card(evaluation: Evaluation, row: Row) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def _describe_data(data: DataFacts) -> str:
+    if data.is_demo:
+        return _DEMO_DATA
+    return _DATA if data.is_utkface else _OTHER_DATA
+
+
 def _details(evaluation: Evaluation, row: Row) -> str:
-    config = row.config
+    config, by = row.config, findings.evaluated_by(evaluation)
     facts = {
         "network": f"{show(config.backbone)}, one head for age and one for gender",
         "age": f"by {show(config.age_loss)} loss",
@@ -87,8 +100,9 @@ def _details(evaluation: Evaluation, row: Row) -> str:
         "hardware": findings.show_hardware(evaluation.hardware),
         "search": show(evaluation.search),
         "run": evaluation.name,
-        "written": evaluation.created,
+        "begun": evaluation.created,
         "commit": show(evaluation.commit),
+        **({"evaluated by": f"{by.command} (commit {show(by.commit)})"} if by else {}),
         "licence of the code": "MIT",
     }
     lines = [f"- {name}: {escape(value)}" for name, value in facts.items()]
@@ -104,7 +118,7 @@ def _details(evaluation: Evaluation, row: Row) -> str:
 def _protocol(evaluation: Evaluation, row: Row) -> str:
     looks = "averaged with its mirror image's" if evaluation.flip else "of one look"
     lines = [
-        findings.PROTOCOLS.get(row.protocol, f"The {row.protocol} split."),
+        findings.protocol_sentence(row.protocol, row.part) or f"The {row.protocol} split.",
         findings.leak_sentence(evaluation) if row.protocol == "random" else None,
         f"Judged on {findings.count(row.num_faces, 'face')} of the {row.part} part in "
         f"{findings.count(row.num_groups, 'group')} of copies; each prediction is {looks}.",

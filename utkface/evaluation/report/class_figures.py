@@ -1,6 +1,6 @@
 """Age bins and genders as classes, and what is left of the errors, as figures; none shows a face.
 
-Each function returns an `<svg>` for the page, or None where there is nothing to draw.
+Each function returns an `<svg>` for the page; None where one epoch makes no curve, one gender none.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,11 +20,9 @@ _NUM_POINTS = 120  # of a curve: more than the eye can tell apart
 _MAX_ERROR_YEARS = 25
 
 
-def draw_age_confusion(confusion: Sequence[Sequence[float]]) -> Markup | None:
+def draw_age_confusion(confusion: Sequence[Sequence[float]]) -> Markup:
     """Draw which share of each true age bin is predicted in which bin."""
     counts = np.array(confusion, float)
-    if not counts.size:
-        return None
     labels, num_bins = bin_labels(), len(counts)
     total = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, total, out=np.zeros_like(counts), where=total > 0)
@@ -75,7 +73,7 @@ def _draw_thresholds(
     across: str,
     up: str,
 ) -> Markup | None:
-    if faces.empty or faces["gender"].nunique() < 2:
+    if faces["gender"].nunique() < 2:
         return None
     figure, axes = new_figure(height=300)
     grid = np.linspace(0, 1, _NUM_POINTS)
@@ -89,10 +87,8 @@ def _draw_thresholds(
     return to_svg(figure, name, f"{up} against {across} over all thresholds")
 
 
-def draw_error_quantiles(faces: pd.DataFrame) -> Markup | None:
+def draw_error_quantiles(faces: pd.DataFrame) -> Markup:
     """Draw the errors' quantiles against a normal distribution's of their mean and deviation."""
-    if faces.empty:
-        return None
     errors = (faces["age_years"] - faces["age"]).to_numpy(float)
     probabilities = np.linspace(0, 1, _NUM_POINTS + 2)[1:-1]
     normal = norm.ppf(probabilities, errors.mean(), errors.std())
@@ -104,10 +100,8 @@ def draw_error_quantiles(faces: pd.DataFrame) -> Markup | None:
     return to_svg(figure, "error-quantiles", "Quantiles of age errors against a normal's")
 
 
-def draw_error_shares(faces: pd.DataFrame) -> Markup | None:
+def draw_error_shares(faces: pd.DataFrame) -> Markup:
     """Draw which share of ages is read within how many years."""
-    if faces.empty:
-        return None
     distances = np.sort((faces["age_years"] - faces["age"]).abs().to_numpy(float))
     years = np.linspace(0, _MAX_ERROR_YEARS, _NUM_POINTS)
     shares = np.searchsorted(distances, years, side="right") / len(distances)
@@ -126,10 +120,8 @@ def draw_error_shares(faces: pd.DataFrame) -> Markup | None:
     return to_svg(figure, "error-shares", "Share of faces by the size of their age error")
 
 
-def draw_error_boxes(faces: pd.DataFrame) -> Markup | None:
+def draw_error_boxes(faces: pd.DataFrame) -> Markup:
     """Draw median, quarters, and 5th and 95th of 100 errors, by age bin."""
-    if faces.empty:
-        return None
     errors = (faces["age_years"] - faces["age"]).to_numpy(float)
     bins = age_bin(faces["age"])
     present = np.unique(bins)

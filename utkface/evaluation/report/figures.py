@@ -1,6 +1,6 @@
 """A model's predictions, and its errors by subgroup, as figures. None shows a face.
 
-Each function returns an `<svg>` for the page, or None where there is nothing to draw.
+Each function returns an `<svg>` for the page.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,10 +25,8 @@ _ROW_UNITS = 23
 _MAX_LABEL_CHARS = 20  # in one line; longer ones would leave too little room for the panels
 
 
-def draw_ages(faces: pd.DataFrame) -> Markup | None:
+def draw_ages(faces: pd.DataFrame) -> Markup:
     """Draw predicted against true age: how dense the faces lie, and where most of an age lie."""
-    if faces.empty:
-        return None
     true, read = faces["age"].to_numpy(float), faces["age_years"].to_numpy(float)
     figure, axes = new_figure(height=360)
     hexes = axes.hexbin(true, read, gridsize=(42, 26), extent=(0, 116, 0, 116), mincnt=1)
@@ -58,10 +56,8 @@ def _quantiles_by_age(true: np.ndarray, read: np.ndarray) -> tuple[list[float], 
     return tuple([float(value) for value in column] for column in zip(*rows, strict=True))
 
 
-def draw_errors(faces: pd.DataFrame) -> Markup | None:
+def draw_errors(faces: pd.DataFrame) -> Markup:
     """Draw how the errors of age are distributed, predicted minus true."""
-    if faces.empty:
-        return None
     errors = (faces["age_years"] - faces["age"]).to_numpy(float)
     end = _MAX_ERROR_YEARS
     edges = np.arange(-end - 0.5, end + 1.5)
@@ -78,11 +74,9 @@ def draw_errors(faces: pd.DataFrame) -> Markup | None:
     return to_svg(figure, "errors", label)
 
 
-def draw_confusion(confusion: Mapping[str, list[list[float]]]) -> Markup | None:
+def draw_confusion(confusion: Mapping[str, list[list[float]]]) -> Markup:
     """Draw by age group which share of men is read as women, and of women as men."""
-    groups = {name: np.array(cells, float) for name, cells in confusion.items() if cells}
-    if not groups:
-        return None
+    groups = {name: np.array(cells, float) for name, cells in confusion.items()}
     figure, axes = new_figure(height=70 + 30 * len(groups))
     places = np.arange(len(groups))[::-1]
     for gender, (role, shift) in enumerate((("male", 0.2), ("female", -0.2))):
@@ -106,11 +100,9 @@ def draw_confusion(confusion: Mapping[str, list[list[float]]]) -> Markup | None:
     return to_svg(figure, "confusion", f"Wrong genders by {len(groups)} age groups")
 
 
-def draw_calibration(bins: Sequence[CalibrationBin]) -> Markup | None:
+def draw_calibration(bins: Sequence[CalibrationBin]) -> Markup:
     """Draw how often a face of a given probability is a woman's: on the diagonal is honest."""
-    filled = [b for b in bins if b.num_faces and b.share_female is not None]
-    if not filled:
-        return None
+    filled = [b for b in bins if b.num_faces]
     figure, axes = new_figure(height=340)
     axes.plot([0, 1], [0, 1], color=COLOUR["muted"], lw=1, ls=(0, (4, 3)))
     said = [number(b.mean_probability) for b in filled]
@@ -132,17 +124,16 @@ def draw_calibration(bins: Sequence[CalibrationBin]) -> Markup | None:
     return to_svg(figure, "calibration", f"Calibration of gender in {len(filled)} bins")
 
 
-def draw_groups(row: Row, attribute: str) -> Markup | None:
-    """Draw age error and gender accuracy by the groups of one attribute, None without groups."""
-    groups = row.subgroups.get(attribute, [])
+def draw_groups(row: Row, attribute: str) -> Markup:
+    """Draw age error and gender accuracy by the groups of one attribute."""
+    groups = row.subgroups[attribute]
     panels = [(MEASURES[name], role) for name, role in _PANELS]
     return _draw(row, groups, panels, attribute, f"by {attribute_title(attribute)}")
 
 
-def draw_bias(row: Row) -> Markup | None:
+def draw_bias(row: Row) -> Markup:
     """Draw by age group whether faces are read as older or younger than they are."""
-    groups = row.subgroups.get("age", [])
-    return _draw(row, groups, [(MEASURES["age_bias"], "age")], "bias", "bias by age")
+    return _draw(row, row.subgroups["age"], [(MEASURES["age_bias"], "age")], "bias", "bias by age")
 
 
 def _draw(
@@ -151,9 +142,7 @@ def _draw(
     panels: Sequence[tuple[Measure, str]],
     name: str,
     what: str,
-) -> Markup | None:
-    if not groups:
-        return None
+) -> Markup:
     labels = [_group_label(group) for group in groups]
     row_units = _ROW_UNITS + 12 * max(label.count("\n") for label in labels)
     figure = Figure(figsize=(WIDTH / 72, (80 + row_units * len(groups)) / 72), layout="constrained")

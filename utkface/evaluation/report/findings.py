@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from utkface.evaluation.facts import DataFacts, Hardware
 from utkface.evaluation.measures import MEASURES
 from utkface.evaluation.records import (
     BaselineRow,
     Evaluation,
-    Hardware,
+    Evaluator,
     Pair,
     RegionWeight,
     Row,
@@ -30,16 +31,63 @@ PROTOCOLS = {
     "random": "Faces are shuffled and cut 80/20, as the published results were made. This is the "
     "number to compare with them.",
 }
-#: What no number can mend; the page and the model card say the same.
-LIMITS = (
+_ON_VALIDATION = {
+    "grouped": "Copies of one photograph, byte-identical or nearly, are kept on one side, so no "
+    "validation face was seen in training. Choices are made on this part: the number to believe is "
+    "the test part's.",
+    "random": "Faces are shuffled and cut 80/20, as the published results were made, and the "
+    "validation part is cut from the 80 %. Published results are of test parts.",
+}
+_UTKFACE_LABELS = (
     "Labels are uncertain: where one photograph is in the data set twice, its two ages differ by 4 "
-    "years on average and its gender in 7 % of cases. Some of what counts as error here is theirs.",
+    "years on average and its gender in 7 % of cases. Some of what counts as error here is theirs."
+)
+_OTHER_LABELS = (
+    "Labels may be wrong, and then some of what counts as error here is theirs: where one "
+    "photograph is there twice, `python -m utkface.data FACES --report` says how far its labels "
+    "differ."
+)
+_LIMITS = (
     "All faces come from one data set, aligned and cropped in one way. Other cameras, crops, "
     "countries or decades may do worse, and nothing here measures by how much.",
     "Gender is a binary label and race one of five, given by others and partly by algorithms; they "
     "say how a photograph was labelled, not who a person is.",
     "Rare groups (over 80 years, some combinations) have few faces, and so wide intervals.",
 )
+
+
+def protocol_sentence(protocol: str, part: str) -> str:
+    """Say what numbers of a part of a split are; nothing of a split that is not known."""
+    return (PROTOCOLS if part == "test" else _ON_VALIDATION).get(protocol, "")
+
+
+def limits(data: DataFacts) -> list[str]:
+    """Say what no number can mend; the page and the model card say the same."""
+    return [_UTKFACE_LABELS if data.is_utkface else _OTHER_LABELS, *_LIMITS]
+
+
+def choice_sentence(row: Row, search: str | None, search_split: str | None) -> str:
+    """Say by which faces a headline was chosen, if at all.
+
+    Older evaluations do not say how a search split its faces: grouped, by default.
+    """
+    if row.part != "test":
+        return (
+            "These are validation faces: what is chosen on them looks a little better there than "
+            "it is, so no number here is a final result."
+        )
+    if search is None:
+        return "The configuration was given: nothing was chosen here, on these faces or on others."
+    if row.protocol == (search_split or "grouped"):
+        return (
+            "Which configuration to speak of was settled on validation faces, before these were "
+            "looked at."
+        )
+    return (
+        "Which configuration to speak of was settled on the validation faces of the search's own "
+        "split; some of them are among these, so the numbers may look a little better than they "
+        "are."
+    )
 
 
 def order_rows(rows: Sequence[Judged]) -> list[Judged]:
@@ -109,14 +157,17 @@ def spread_sentence(row: Row) -> str:
 
 
 def leak_sentence(evaluation: Evaluation) -> str | None:
-    """Say how many faces of the random test part have a copy in training; None where unknown."""
+    """Say how many judged faces of the random split have a copy in training; None where unknown."""
     rows = [row for row in evaluation.rows if row.protocol == "random"]
     if "random" not in evaluation.leak or not rows:
         return None
+    part = rows[0].part
+    learned = "training and validation parts" if part == "test" else "training part"
     return (
-        f"{evaluation.leak['random']} of the {rows[0].num_faces} test faces of the random split "
-        "have a copy of the same photograph in the training part, which flatters every number "
-        "measured there. Published splits were drawn in the same way; nobody counted."
+        f"{evaluation.leak['random']} of the {rows[0].num_faces} {part} faces of the random split "
+        f"have a copy of the same photograph in the {learned}, from which these models learned, "
+        "which flatters every number measured there. Published splits were drawn in the same way; "
+        "nobody counted."
     )
 
 
@@ -172,8 +223,9 @@ def facts(evaluation: Evaluation) -> list[tuple[str, str]]:
     """Return what was run and on what, as names and texts."""
     data = evaluation.data
     times = ", ".join(f"{what} {show_duration(s)}" for what, s in evaluation.seconds.items())
+    later = evaluated_by(evaluation)
     return [
-        ("written", evaluation.created.replace("T", " ")),
+        ("begun", evaluation.created.replace("T", " ")),
         ("search", show(evaluation.search)),
         ("image size", f"{evaluation.image_size} px"),
         ("epochs", show(evaluation.epochs)),
@@ -185,12 +237,20 @@ def facts(evaluation: Evaluation) -> list[tuple[str, str]]:
         ("hardware", show_hardware(evaluation.hardware)),
         ("versions", show_fields(evaluation.versions)),
         ("commit", show(evaluation.commit)),
+        *([("evaluated by", f"{later.command} (commit {show(later.commit)})")] if later else []),
     ]
+
+
+def evaluated_by(evaluation: Evaluation) -> Evaluator | None:
+    """Return what evaluated, where that is not what trained."""
+    by = evaluation.evaluated_by
+    trained = evaluation.command, evaluation.commit
+    return None if by is None or (by.command, by.commit) == trained else by
 
 
 def show_hardware(hardware: Hardware) -> str:
     """Return what is known of a run's hardware in one line."""
-    return show_fields(hardware.model_dump(exclude_unset=True))
+    return show_fields(hardware.model_dump(exclude_unset=True, exclude_none=True))
 
 
 _REFERENCE_SPLIT = "random 80/20"

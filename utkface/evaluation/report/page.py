@@ -15,9 +15,9 @@ import pandas as pd
 from markupsafe import Markup
 
 from utkface.data.labels import GENDERS, bin_labels
-from utkface.evaluation.classes import class_scores
 from utkface.evaluation.evaluate import describe_faces, find_hardest
 from utkface.evaluation.measures import COMPARED, MEASURES, compare
+from utkface.evaluation.metrics import class_scores
 from utkface.evaluation.records import BaselineRow, Evaluation, Row
 from utkface.evaluation.report import class_figures, findings
 from utkface.evaluation.report.figures import (
@@ -52,25 +52,23 @@ def write_evaluation_report(
 ) -> Path:
     """Write an evaluation for people to read into ``folder``; return the path of the page.
 
-    predictions: one row per label, protocol, part, seed and face; sheets: pictures of explained
-    faces by title. Whatever is missing is left out. Raises `UserError` where the folder cannot be
-    written.
+    evaluation: with a row at least; predictions: one row per label, protocol, part, seed and face
+    of every row; sheets: pictures of explained faces by title. Raises `UserError` where the folder
+    cannot be written.
     """
     headlines = findings.find_headlines(evaluation.rows)
-    shown = headlines[0] if headlines else None
-    faces = pd.DataFrame() if shown is None else select_predictions(predictions, shown)
+    shown = headlines[0]
+    faces = select_predictions(predictions, shown)
     with drawing_style():
-        figures = {} if shown is None else _draw(shown, faces)
+        figures = _draw(shown, faces)
     for name, svg in figures.items():
         with replacing(folder / "figures" / f"{name}.svg") as temporary:
             temporary.write_text(standalone(svg), encoding="utf-8")
     context = {
-        **_context(evaluation, headlines, shown),
+        **_context(evaluation, headlines),
         "figures": figures,
         "group_figures": {
-            name: figures[f"groups_{name}"]
-            for name in _DRAWN_ATTRIBUTES
-            if f"groups_{name}" in figures
+            name: figures[f"groups_{name}"] for name in _DRAWN_ATTRIBUTES if name in shown.subgroups
         },
         **_hardest(faces),
     }
@@ -80,10 +78,7 @@ def write_evaluation_report(
 
 def select_predictions(predictions: pd.DataFrame, row: Row) -> pd.DataFrame:
     """Return the predictions of one row of the evaluation, all seeds."""
-    keys = ("label", "protocol", "part")
-    if predictions.empty or any(key not in predictions for key in keys):
-        return pd.DataFrame()
-    wanted = [predictions[key] == getattr(row, key) for key in keys]
+    wanted = [predictions[key] == getattr(row, key) for key in ("label", "protocol", "part")]
     return predictions[wanted[0] & wanted[1] & wanted[2]]
 
 
@@ -102,27 +97,33 @@ def _draw(row: Row, faces: pd.DataFrame) -> dict[str, Markup]:
         "roc": class_figures.draw_roc(faces),
         "precision_recall": class_figures.draw_precision_recall(faces),
         "learning": class_figures.draw_learning(row.train_losses),
-        **{f"groups_{name}": draw_groups(row, name) for name in _DRAWN_ATTRIBUTES},
+        **{
+            f"groups_{name}": draw_groups(row, name)
+            for name in _DRAWN_ATTRIBUTES
+            if name in row.subgroups  # not every machine measures quality, or all of it
+        },
     }
     return {name: svg for name, svg in drawn.items() if svg}
 
 
-def _context(evaluation: Evaluation, headlines: list[Row], shown: Row | None) -> dict[str, Any]:
+def _context(evaluation: Evaluation, headlines: list[Row]) -> dict[str, Any]:
     """Return what the template shows besides figures and faces."""
-    rows = findings.order_rows(evaluation.rows)
+    rows, shown = findings.order_rows(evaluation.rows), headlines[0]
     return {
         "evaluation": evaluation,
         "is_demo": evaluation.data.is_demo,
         "facts": findings.facts(evaluation),
         "headlines": headlines,
-        "was_chosen": all(row.headline for row in headlines),
+        "choice": findings.choice_sentence(shown, evaluation.search, evaluation.search_split)
+        if all(row.headline for row in headlines)
+        else None,
         "shown": shown,
-        **(_classes(shown) if shown else {}),
-        "settings": shown.config.model_dump(exclude_unset=True) if shown else {},
+        **_classes(shown),
+        "settings": shown.config.model_dump(exclude_unset=True),
         "tables": _tables(rows, findings.order_rows(evaluation.baselines)),
         "published": findings.PUBLISHED,
         "protocols": [
-            (row.protocol, findings.PROTOCOLS.get(row.protocol, "")) for row in headlines
+            (row.protocol, findings.protocol_sentence(row.protocol, row.part)) for row in headlines
         ],
         "leak": findings.leak_sentence(evaluation),
         "spreads": [findings.spread_sentence(row) for row in headlines],
@@ -134,6 +135,7 @@ def _context(evaluation: Evaluation, headlines: list[Row], shown: Row | None) ->
         "genders": GENDERS,
         "attribute_title": attribute_title,
         "findings": findings,
+        "limits": findings.limits(evaluation.data),
     }
 
 
@@ -141,9 +143,9 @@ def _classes(row: Row) -> dict[str, Any]:
     """Return how well each age bin and each gender is told from the others."""
     by_gender = np.sum(list(row.confusion.values()), axis=0)
     return {
-        "age_classes": class_scores(row.age_confusion, bin_labels()) if row.age_confusion else [],
-        "gender_classes": class_scores(by_gender, GENDERS) if row.confusion else [],
-        "gender_counts": by_gender.tolist() if row.confusion else [],
+        "age_classes": class_scores(row.age_confusion, bin_labels()),
+        "gender_classes": class_scores(by_gender, GENDERS),
+        "gender_counts": by_gender.tolist(),
     }
 
 
@@ -160,8 +162,6 @@ def _tables(
 
 def _hardest(faces: pd.DataFrame) -> dict[str, Any]:
     """Return the faces that a model gets most wrong, as rows of two tables."""
-    if faces.empty:
-        return {"hardest_ages": [], "hardest_genders": []}
     first = faces[faces["seed"] == faces["seed"].iloc[0]].set_index("file")
     ages, probabilities = (
         faces.pivot_table(index="seed", columns="file", values=name)[first.index].to_numpy()

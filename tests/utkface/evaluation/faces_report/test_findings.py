@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from utkface.data.labels import RACES
+from utkface.data.splits import make_split
 from utkface.evaluation.faces_report import findings
 from utkface.evaluation.quality import QUALITY_COLUMNS
 
@@ -103,6 +104,11 @@ def test_the_balance_is_of_every_part_and_says_who_leaks():
         assert sum(part.num_faces for part in parts) == len(table)
         leaked = sum(part.num_leaked for part in parts)
         assert leaked == 0 if protocol == "grouped" else leaked > 10
+    # As an evaluation counts: before the test part models learn from all other faces.
+    split, group = make_split(table, "random"), table["group"].to_numpy()
+    learned = group[np.concatenate([split.train, split.val])]
+    assert balance[-1].num_leaked == np.isin(group[split.test], learned).sum()
+    assert balance[-2].num_leaked == np.isin(group[split.val], group[split.train]).sum()
 
 
 def test_what_matters_names_heaps_light_and_labels():

@@ -58,6 +58,19 @@ def test_demo_faces_are_said_on_top_and_in_every_row(make_evaluation):
     heads = {"| metric", "| group", "| by"}
     assert all("demo faces" in row for row in rows if row[: row.index(" |", 2)] not in heads)
     assert "susanqq" not in card
+    assert "differ by 4 years" not in card
+
+
+def test_what_is_known_of_utkface_is_said_of_no_other_faces(make_evaluation):
+    made = make_evaluation()
+    card = write_model_card(made.evaluation, made.row())
+    assert "susanqq" in card
+    assert "differ by 4 years" in " ".join(card.split())
+    made.evaluation.data.num_faces = 900
+    card = write_model_card(made.evaluation, made.row())
+    assert "susanqq" not in card
+    assert "differ by 4" not in " ".join(card.split())
+    assert "Their terms are not" in card
 
 
 def test_a_row_of_which_little_is_known(make_evaluation):

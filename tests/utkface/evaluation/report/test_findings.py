@@ -2,6 +2,7 @@
 
 from utkface.evaluation.records import RegionWeight, Row
 from utkface.evaluation.report.findings import (
+    choice_sentence,
     find_headlines,
     headline_sentence,
     order_rows,
@@ -25,6 +26,18 @@ def test_the_headline_is_the_one_that_was_chosen_and_not_the_best():
     labels = [r.label for r in order_rows(rows)]
     assert labels == ["chosen", "best", "unmeasured", "chosen", "validated"]
     assert find_headlines([]) == []
+
+
+def test_it_is_said_by_which_faces_the_headline_was_chosen():
+    search = "oversampling-1"
+    for split in ("grouped", "random"):  # the test part of its own split no search looks at
+        assert "before these were looked at" in choice_sentence(row("a", split), search, split)
+    for split, other in (("grouped", "random"), ("random", "grouped"), ("random", None)):
+        assert "some of them are among these" in choice_sentence(row("a", split), search, other)
+    assert "before these were looked at" in choice_sentence(row("a"), search, None)
+    assert "nothing was chosen here" in choice_sentence(row("a"), None, None)
+    for given in (search, None):
+        assert "validation faces" in choice_sentence(row("a", part="validation"), given, None)
 
 
 def test_the_headline_says_interval_protocol_and_seeds():

@@ -1,13 +1,12 @@
-"""The page: complete, self-contained, escaped, and there whatever is missing."""
+"""The page: complete, self-contained, escaped, and there for every kind of evaluation."""
 
 import base64
 import re
 from html.parser import HTMLParser
 
-import pandas as pd
 import pytest
 
-from utkface.evaluation.records import Estimate, SeedEstimate
+from utkface.evaluation.records import Estimate, Evaluator, SeedEstimate
 from utkface.evaluation.report.page import write_evaluation_report
 from utkface.evaluation.report.svg import COLOUR, ROLES
 
@@ -170,32 +169,23 @@ def test_one_seed_without_quality_baselines_and_explanations(make_evaluation, wr
     assert "groups_age" in names
 
 
-def test_without_predictions_there_are_only_the_figures_of_the_numbers(make_evaluation, write):
-    made = make_evaluation()
-    made.predictions = pd.DataFrame()
-    page = write(made)
-    assert not any(label.startswith("Predicted against") for label in page.values("aria-label"))
-    assert "The hardest faces" not in page.words
-
-
-def test_an_evaluation_of_nothing(make_evaluation, write):
-    made = make_evaluation()
-    made.evaluation.rows, made.predictions = [], pd.DataFrame()
-    assert "No model was evaluated" in write(made).words
-
-
 def test_metrics_that_could_not_be_computed(make_evaluation, write):
     made = make_evaluation()
     none = SeedEstimate(per_seed=[None])
     for row in made.evaluation.rows:
         row.overall = dict.fromkeys(row.overall, none)
         row.subgroups["age"][0].age_mae = row.subgroups["age"][0].gender_accuracy = Estimate()
-        row.interval, row.calibration = None, []
-    pair = made.evaluation.paired[0]
-    pair.age_mae = pair.gender_accuracy = pair.score = Estimate()
+        row.interval = None
     page = write(made)
-    assert "not measured" in page.words
     assert "nan" not in re.sub(r"\w*nan\w+", "", page.words)
+
+
+def test_faces_of_one_gender_have_no_curves_over_thresholds(make_evaluation, write, tmp_path):
+    made = make_evaluation()
+    made.predictions["gender"] = 0
+    write(made)
+    names = {path.stem for path in (tmp_path / "figures").iterdir()}
+    assert names == EVERY_FIGURE - {"roc", "precision_recall"}
 
 
 def test_no_headline_is_said(make_evaluation, write):
@@ -203,6 +193,28 @@ def test_no_headline_is_said(make_evaluation, write):
     for row in made.evaluation.rows:
         row.headline = False
     assert "No row was chosen beforehand" in write(made).words
+
+
+def test_validation_faces_are_not_called_test_faces(make_evaluation, write):
+    made = make_evaluation()
+    made.predictions["part"] = "validation"
+    for row in [*made.evaluation.rows, *made.evaluation.baselines, *made.evaluation.paired]:
+        row.part = "validation"
+    words = write(made).words
+    assert "337 of the 700 validation faces of the random split have a copy" in words
+    assert "These are validation faces: what is chosen on them" in words
+    for wrong in (
+        "settled on validation faces", "test faces", "This is the number to believe",
+        "learn from all faces but the judged ones",
+    ):  # fmt: skip
+        assert wrong not in words
+
+
+def test_who_evaluated_later_is_said(plain, make_evaluation, write):
+    made = make_evaluation()
+    made.evaluation.evaluated_by = Evaluator(command="tune/retrain_best.py --resume r", commit="f0")
+    assert "evaluated by tune/retrain_best.py --resume r (commit f0)" in write(made).words
+    assert "evaluated by" not in plain[-1].words
 
 
 def test_the_same_evaluation_gives_the_same_bytes(plain, make_evaluation, tmp_path):

@@ -1,0 +1,86 @@
+"""What a retraining refuses, remarks and selects before and after it trains."""
+
+from argparse import Namespace
+
+import pytest
+
+from tune.cluster.resources import Resources
+from tune.records.retrain import Finalist
+from tune.records.run_folder import RetrainFolder
+from tune.retrain import run
+from tune.retrain.evaluate import describe_model
+from tune.retrain.models import JobRecord
+from tune.retrain.plan import Plan
+from tune.retrain.prepare import _refuse_shared_files, remarks
+from utkface.config import TrainConfig
+from utkface.io import UserError
+
+
+def test_what_is_judged_is_what_is_asked_for_in_the_plan_s_order(make_plan):
+    """Whatever a session before asked for, and however late a job was tried again."""
+    before = make_plan(splits=["random", "grouped"], seeds=2)
+    now = make_plan(splits=["random", "grouped"], seeds=1, intervals=False)
+    order = [(job.protocol, job.seed, job.purpose) for job in before.jobs()]
+    assert order == [
+        ("grouped", 0, "retrain"), ("grouped", 1, "retrain"),
+        ("random", 0, "retrain"), ("random", 1, "retrain"), ("grouped", 0, "interval"),
+    ]  # fmt: skip
+    both = [Finalist("first", now.finalists[0].config), *now.finalists]
+    now = Plan(now.options, both, now.faces, now.splits, "none")
+    jobs = [*before.jobs(), *now.jobs()[:2]]  # those of "first" came last
+    records = [
+        JobRecord(job.model_copy(update={"number": number}), [], "COMPLETE", None)
+        for number, job in enumerate(jobs)
+    ]
+    selected = [(r.job.label, r.job.protocol, r.job.seed) for r in now.select(records)]
+    assert selected == [
+        (label, protocol, 0) for label in ("first", "mine") for protocol in ("grouped", "random")
+    ]
+
+
+def test_no_other_model_is_silently_promoted(tmp_path):
+    assert describe_model("trial 4", "trial 4", tmp_path / "model.pt")[1:] == []
+    note = describe_model("trial 4", "trial 2", tmp_path / "model.pt")[1]
+    assert "trial 4 has no trained model: model.pt is trial 2's, no headline" in note
+
+
+def test_a_summary_without_its_journal_is_not_trained_again(tmp_path, retrain_record):
+    folder = RetrainFolder(tmp_path / "retrain-1")
+    folder.path.mkdir()
+    job = {
+        "purpose": "retrain", "label": "mine", "protocol": "grouped", "part": "test", "seed": 0,
+        "config": {},
+    }  # fmt: skip
+    folder.write_record(retrain_record(models=[{"job": job, "epochs": []}]))
+    before = (folder.path / "retrain.json").read_bytes()
+    with pytest.raises(UserError, match=r"retrain-1 has no study\.journal.*copy the run whole"):
+        run.resume(folder, Namespace())
+    assert (folder.path / "retrain.json").read_bytes() == before
+    assert not folder.journal.exists()
+
+
+def test_models_of_cpus_and_gpus_are_not_mixed(retrain_record, finished_search):
+    cpu, gpu = (Resources(cpus_per_trial=1, gpus_per_trial=g, concurrency=1) for g in (0, 0.5))
+    run._refuse_another_device(retrain_record(), gpu)  # nothing was trained on anything yet
+    hardware = {
+        **finished_search["hardware"],
+        "concurrency": 1, "cpus_per_trial": 1, "gpus_per_trial": 0.25,
+    }  # fmt: skip
+    record = retrain_record(hardware=hardware)
+    run._refuse_another_device(record, gpu)
+    with pytest.raises(UserError, match="were trained on a GPU, the rest would be on a CPU"):
+        run._refuse_another_device(record, cpu)
+
+
+@pytest.mark.parametrize("other", ["A B", "a-b", "a b ä", "a b"])
+def test_configurations_that_would_share_model_files_are_refused(other):
+    with pytest.raises(UserError, match=r"'a b' and '.*same files \(a-b-\*\.pt\); rename"):
+        _refuse_shared_files([Finalist("a b", TrainConfig()), Finalist(other, TrainConfig())])
+
+
+def test_a_schedule_that_needs_validation_faces_is_told(make_plan):
+    config = make_plan().finalists[0].config.replace(schedule="plateau")
+    assert "mine has schedule plateau: without validation faces" in remarks(make_plan(config))[0]
+    assert remarks(make_plan(config, part="validation")) == []
+    assert len(remarks(make_plan(config, part="validation", folds=3))) == 1
+    assert remarks(make_plan()) == []
