@@ -9,8 +9,13 @@ from tune.records.search import SearchRecord
 from tune.records.trials import TrialRecord
 from tune.report.analysis import find_point, last_value
 from tune.spaces.objectives import describe_objectives
-from utkface.evaluation.report.findings import show_hardware
-from utkface.evaluation.report.text import show, show_duration, show_fields, show_fixed
+from utkface.evaluation.report.text import (
+    show,
+    show_duration,
+    show_fields,
+    show_fixed,
+    show_hardware,
+)
 from utkface.io import UV_RUN
 
 #: What the page says on top about a search that is not finished, by its status.

@@ -30,12 +30,12 @@ from utkface.evaluation.report.findings import (
     PublishedRow,
     evaluated_by,
     leak_sentence,
-    show_hardware,
 )
 from utkface.evaluation.report.text import (
     escape,
     show,
     show_duration,
+    show_hardware,
     table,
 )
 from utkface.io import UserError, replacing

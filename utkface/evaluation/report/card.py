@@ -7,7 +7,14 @@ from utkface.evaluation.facts import DataFacts
 from utkface.evaluation.measures import MEASURES
 from utkface.evaluation.records import Evaluation, Row
 from utkface.evaluation.report import findings
-from utkface.evaluation.report.text import attribute_title, escape, show, show_duration, table
+from utkface.evaluation.report.text import (
+    attribute_title,
+    escape,
+    show,
+    show_duration,
+    show_hardware,
+    table,
+)
 
 _CARD_GROUPS = ("age", "gender", "race", "luminance")
 #: What the tools of this project can do about a gap, by the attribute that groups differ in.
@@ -97,7 +104,7 @@ def _details(evaluation: Evaluation, row: Row) -> str:
         "training": f"{config.epochs or evaluation.epochs} epochs on "
         f"{show(row.num_train)} faces, {show_duration(row.seconds_per_seed)} for each of "
         f"{findings.count(row.num_seeds, 'seed')}",
-        "hardware": findings.show_hardware(evaluation.hardware),
+        "hardware": show_hardware(evaluation.hardware),
         "search": show(evaluation.search),
         "run": evaluation.name,
         "begun": evaluation.created,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from utkface.evaluation.facts import DataFacts, Hardware
+from utkface.evaluation.facts import DataFacts
 from utkface.evaluation.measures import MEASURES
 from utkface.evaluation.records import (
     BaselineRow,
@@ -21,7 +21,7 @@ from utkface.evaluation.records import (
     Row,
     Subject,
 )
-from utkface.evaluation.report.text import show, show_duration, show_fields
+from utkface.evaluation.report.text import show, show_duration, show_fields, show_hardware
 
 Judged = TypeVar("Judged", Row, BaselineRow)
 
@@ -246,11 +246,6 @@ def evaluated_by(evaluation: Evaluation) -> Evaluator | None:
     by = evaluation.evaluated_by
     trained = evaluation.command, evaluation.commit
     return None if by is None or (by.command, by.commit) == trained else by
-
-
-def show_hardware(hardware: Hardware) -> str:
-    """Return what is known of a run's hardware in one line."""
-    return show_fields(hardware.model_dump(exclude_unset=True, exclude_none=True))
 
 
 _REFERENCE_SPLIT = "random 80/20"

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader
 
+from utkface.evaluation.facts import Hardware
 from utkface.evaluation.measures import number, show_fixed
 from utkface.io import replacing
 
@@ -54,6 +55,11 @@ def show_fields(values: Any) -> str:
     if not isinstance(values, Mapping):
         return show(values)
     return ", ".join(f"{name} {show(value)}" for name, value in values.items()) or "–"
+
+
+def show_hardware(hardware: Hardware) -> str:
+    """Return what is known of a run's hardware in one line."""
+    return show_fields(hardware.model_dump(exclude_unset=True, exclude_none=True))
 
 
 #: What a subgroup can be called after.
