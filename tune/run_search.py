@@ -80,7 +80,7 @@ def _resume(given: Namespace, *, anyway: bool) -> int:
     name = _take(given, "resume")
     folder = SearchFolder.find(getattr(given, "results", SearchOptions.results), name)
     print(labelled("resume", folder.path.name), flush=True)
-    from tune.search.resume import resume
+    from tune.search.run import resume
 
     return resume(folder, given, anyway=anyway)
 

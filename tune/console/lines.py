@@ -10,8 +10,9 @@ from pathlib import Path
 from tune.console import labelled
 from tune.console.progress import Progress
 from tune.execution.reporting import RunStart
+from tune.records.confirmation import Confirmation
 from tune.records.run_folder import retrain_command, sync_command
-from tune.records.search import CheckpointsRecord, Confirmation, SearchRecord
+from tune.records.search import CheckpointsRecord, SearchRecord
 from tune.records.trials import (
     STATES,
     TrialRecord,

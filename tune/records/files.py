@@ -5,9 +5,9 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_serializer
 
 from utkface.evaluation.facts import what_is_wrong
 from utkface.io import UserError, replacing
@@ -56,6 +56,29 @@ class Record(BaseModel):
         """Write a file, whole or not at all."""
         with replacing(path) as temporary:
             temporary.write_text(self.model_dump_json(indent=2) + "\n")
+
+
+Status = Literal["finished", "interrupted", "running", "failed"]
+
+
+class RunRecord(Record):
+    """What the records of all runs have in common; times are ISO 8601, local."""
+
+    name: str
+    question: str
+    command: str
+    created: str
+    ended: str | None = None
+    wall_s: float = 0.0  # of all sessions
+    status: Status
+    versions: dict[str, str]
+    commit: str | None
+    training_version: int = 1  # of the code that trains: other versions' scores do not compare
+
+    @field_serializer("options", check_fields=False)
+    def _but_their_folder(self, options: object) -> dict[str, Any]:
+        """Leave out the folder of results, which may move along with the run."""
+        return {name: value for name, value in vars(options).items() if name != "results"}
 
 
 def cannot_write(path: Path | str, error: OSError, run: str = "") -> UserError:

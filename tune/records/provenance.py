@@ -9,7 +9,7 @@ from datetime import datetime
 from importlib import metadata
 
 from tune.options import REPOSITORY
-from tune.records.search import RunRecord
+from tune.records.files import RunRecord
 from utkface.config import TRAINING_VERSION
 from utkface.data import Faces
 from utkface.evaluation.facts import DataFacts

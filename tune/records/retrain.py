@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import field_validator
 
 from tune.options.retrain import RetrainOptions
-from tune.records.files import Measured, Record
-from tune.records.search import Confirmed, RunRecord
+from tune.records.confirmation import Confirmed
+from tune.records.files import Measured, Record, RunRecord
 from tune.spaces.objectives import Settings
 from utkface.config import TrainConfig
 from utkface.evaluation.facts import DataFacts, SharedHardware

@@ -40,9 +40,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Final, Generic, Self, TypeVar
 
-from tune.records.files import BACKUP, Record
+from tune.records.confirmation import Confirmation, Confirmed
+from tune.records.files import BACKUP, Record, RunRecord
 from tune.records.retrain import Best, BestRecord, RetrainRecord
-from tune.records.search import Confirmation, Confirmed, RunRecord, SearchRecord
+from tune.records.search import SearchRecord
 from tune.records.trials import TrialRecord, pareto_front, rank_complete, trials_table
 from tune.spaces.objectives import SCORE
 from utkface.io import UV_RUN, UserError, replacing

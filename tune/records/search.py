@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
-from pydantic import AliasChoices, Field, field_serializer, field_validator
+from pydantic import AliasChoices, Field, field_validator
 
-from tune.options import Options
 from tune.options.search import SearchOptions
-from tune.records.files import Record
+from tune.records.confirmation import Confirmation
+from tune.records.files import Record, RunRecord
 from tune.spaces.objectives import SCORE, Settings
 from tune.spaces.space import Signature
 from utkface.evaluation.facts import DataFacts
@@ -67,103 +67,6 @@ class CheckpointsRecord(Record):
     num: int
     bytes: int
     at_most: int
-
-
-class Lead(Record):
-    """By how much lower the winner's metric is than another trial's, with its 95 % interval."""
-
-    over: int  # the other trial's number
-    metric: str = "score"
-    value: float = Field(validation_alias=AliasChoices("value", "score"))  # older: only the score
-    low: float
-    high: float
-
-    @property
-    def is_clear(self) -> bool:
-        """Whether the interval is clear of zero."""
-        return self.low > 0
-
-    def __str__(self) -> str:
-        words, interval = self.metric.replace("_", " "), f"({self.low:+.3f} to {self.high:+.3f})"
-        return f"trial {self.over}: {self.value:+.3f} in {words} {interval}"
-
-
-class Confirmed(Record):
-    """A trial that was trained again: means over all its seeds, on the validation faces."""
-
-    trial: int
-    is_starting_point: bool
-    seeds: list[int]  # the search's own first, if the trial was complete there
-    values: dict[str, float]  # of each objective
-    score: float
-    age_mae: float
-    gender_accuracy: float
-
-
-class Confirmation(Record):
-    """What training again showed: the trials, best first, and the first one's leads."""
-
-    trials: list[Confirmed]
-    leads: list[Lead]  # first those in what was minimised, if it is a mean over faces
-
-    @property
-    def winner(self) -> Confirmed:
-        """The trial with the best mean over its seeds."""
-        return self.trials[0]
-
-    @property
-    def deciding_leads(self) -> dict[int, Lead]:
-        """The leads in what was minimised, by trial; in the score where that has none."""
-        metric = self.leads[0].metric if self.leads else None
-        return {lead.over: lead for lead in self.leads if lead.metric == metric}
-
-    def lead(self, over: int, metric: str) -> Lead | None:
-        """Return the lead over a trial in a metric, if it is known."""
-        same = (lead for lead in self.leads if (lead.over, lead.metric) == (over, metric))
-        return next(same, None)
-
-    def sentence(self) -> str:
-        """Say what may be claimed, in one sentence or two."""
-        leads = self.deciding_leads
-        start = next((trial.trial for trial in self.trials if trial.is_starting_point), None)
-        runner_up = next((t.trial for t in self.trials[1:] if t.trial in leads), None)
-        parts = []
-        if runner_up is not None and runner_up != start:
-            parts.append(f"over the runner-up, {leads[runner_up]}")
-        if start in leads:
-            parts.append(f"over the starting point, {leads[start]}")
-        best = "the best" if len(self.winner.values) == 1 else "of the front, the best by score"
-        text = f"trial {self.winner.trial} is {best}"
-        if start == self.winner.trial:
-            text = f"trial {start}, a starting point of the space, is {best} that was found"
-        elif start in leads and not leads[start].is_clear:
-            text += ", but no better than the starting point as far as these faces and seeds tell"
-        elif len(self.trials) == 1:
-            text = f"trial {self.winner.trial} is the only one that could be confirmed"
-        return f"{text}; its lead {', and '.join(parts)}" if parts else text
-
-
-Status = Literal["finished", "interrupted", "running", "failed"]
-
-
-class RunRecord(Record):
-    """What the records of all runs have in common; times are ISO 8601, local."""
-
-    name: str
-    question: str
-    command: str
-    created: str
-    ended: str | None = None
-    wall_s: float = 0.0  # of all sessions
-    status: Status
-    versions: dict[str, str]
-    commit: str | None
-    training_version: int = 1  # of the code that trains: other versions' scores do not compare
-
-    @field_serializer("options", check_fields=False)
-    def _but_their_folder(self, options: Options) -> dict[str, Any]:
-        """Leave out the folder of results, which may move along with the run."""
-        return {name: value for name, value in vars(options).items() if name != "results"}
 
 
 class SearchRecord(RunRecord):

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from tune.records.confirmation import Confirmation
 from tune.records.retrain import BestRecord
-from tune.records.search import Confirmation, SearchRecord
+from tune.records.search import SearchRecord
 from utkface.config import TrainConfig
 from utkface.evaluation.report.text import escape, show, show_fixed, table
 from utkface.io import UserError

@@ -23,7 +23,7 @@ from tune.execution.ray_adapter import run_trials
 from tune.execution.reporting import Callback
 from tune.execution.session import SearchSession, interruptible
 from tune.execution.trainable import TrialJob, face_trainable
-from tune.records.search import Confirmation, Confirmed, Lead
+from tune.records.confirmation import Confirmation, Confirmed, Lead
 from tune.records.trials import TrialRecord, objective_values, pareto_front, rank_complete
 from tune.spaces.objectives import Metrics, judged_metric
 from tune.study.store import CONFIRM_STUDY, enqueued_points

@@ -4,8 +4,10 @@ Everything that the user may have got wrong is checked before a run folder is ma
 """
 
 import math
+import shlex
 import sys
 import time
+from argparse import Namespace
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
@@ -21,16 +23,21 @@ from tune.execution.reporting import Callback, RunStart
 from tune.execution.session import SearchSession, interruptible
 from tune.execution.trainable import TrialJob, face_trainable, trial_job
 from tune.options.search import SearchOptions
+from tune.records.files import Status
+from tune.records.provenance import list_code_changes, refuse_other_training
 from tune.records.run_folder import FAILED, FINISHED, INTERRUPTED, RUNNING, SearchFolder
-from tune.records.search import CheckpointsRecord, SearchRecord, Status, WarmStart
+from tune.records.search import CheckpointsRecord, SearchRecord, WarmStart
 from tune.records.trials import rank_complete
+from tune.report.page import write_report
 from tune.search import confirm
+from tune.search.changes import refuse_another_device, refuse_changes
 from tune.search.prepare import Prepared, describe_search, join, prepare
 from tune.search.warm_start import known_trials, plan_warm_start, read_runs
 from tune.search.writer import RecordWriter
 from tune.study.study import SEARCH_ROWS, SearchStudy
 from tune.tracking.wandb_logger import WandbLogger, resolve_mode
 from utkface.data.faces import write_data_tables
+from utkface.io import UV_RUN, UserError
 
 
 def start(options: SearchOptions) -> int:
@@ -52,6 +59,58 @@ def start(options: SearchOptions) -> int:
         search.warm_start = warm_start
         folder.write_record(search)  # from here on the run can be resumed
         return SearchRun(prepared, folder, search, joined).run(stack)
+
+
+def resume(folder: SearchFolder, given: Namespace, *, anyway: bool = False) -> int:
+    """Go on with an interrupted search, or extend a finished one; return the exit status.
+
+    ``anyway``: also on another kind of device, whose numbers are not quite the same.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(folder.lock())
+        search = folder.record
+        refuse_other_training(search, "start a new search")
+        options = search.options.resumed_with(given, "the search", "a new search")
+        prepared = prepare(options)
+        refuse_changes(search, prepared)
+        write_inputs(prepared, folder)  # says in seconds that the disk is still full
+        if _is_done(search, options, prepared, folder):
+            return 0
+        joined = join(stack, prepared)
+        refuse_another_device(search, joined.resources, anyway)
+        for change in list_code_changes(search):
+            print(labelled("changed", change))
+        search.options, search.num_trials = options, options.num_trials
+        return SearchRun(prepared, folder, search, joined).run(stack)
+
+
+def _is_done(
+    search: SearchRecord, options: SearchOptions, prepared: Prepared, folder: SearchFolder
+) -> bool:
+    """Whether a finished search has nothing left to do; its tables and page are written anew.
+
+    Raises `UserError` for fewer trials than it has.
+    """
+    study = open_study(prepared, folder, search.warm_start)
+    num_results = study.num_results()
+    if options.num_trials < num_results:
+        raise UserError(
+            f"--num-trials {options.num_trials} counts the trials of all sessions, and "
+            f"{num_results} have ended already; allowed: {num_results} or more"
+        )
+    is_confirmed = search.confirmation is not None and search.options.finalists >= options.finalists
+    unfinished = study.num_unfinished() or options.num_trials > num_results
+    if search.status != FINISHED or unfinished or (options.confirm and not is_confirmed):
+        return False
+    records = study.records()
+    folder.write_tables(records, study.objectives, search.confirmation)
+    report = write_report(search, records, study.study, folder.path / "report.html")
+    print(labelled("finished", f"all {num_results} trials, so nothing is left to do"))
+    print(labelled("report", report))
+    run = shlex.quote(str(folder.path))
+    more = f"--resume {run} --num-trials {num_results + 8}"
+    print(labelled("more", f"{UV_RUN}python tune/run_search.py {more}"))
+    return True
 
 
 class SearchRun:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tune.execution.reporting import Callback, RunStart
+from tune.records.files import Status
 from tune.records.provenance import now
 from tune.records.run_folder import INTERRUPTED, SearchFolder
-from tune.records.search import SearchRecord, Status
+from tune.records.search import SearchRecord
 from tune.records.trials import TrialRecord
 from tune.report.page import write_report
 from tune.study.study import SearchStudy

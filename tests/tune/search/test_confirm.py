@@ -5,7 +5,7 @@ import pytest
 from optuna.trial import TrialState
 
 from tune.execution.checkpoints import CheckpointStore
-from tune.records.search import Confirmation
+from tune.records.confirmation import Confirmation
 from tune.search import confirm
 from tune.spaces.space import load_space
 from tune.study.study import SearchStudy
