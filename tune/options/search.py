@@ -105,8 +105,8 @@ class SearchOptions(Options):
         By default three eighths of the budget, when the rate of a one-cycle schedule has passed its
         peak. In ``results/curves`` the order of the better half of the trials agrees with that at
         the end by 0.35 after the first of 8 epochs, 0.79 after the second and 0.91 after the third
-        (rank correlation). Replayed searches near starting points end as well with a first judgement
-        after the second, and worse with one after the first.
+        (rank correlation). Replayed searches near starting points end as well when first judged
+        after the second, and worse when judged after the first.
         """
         return self.grace or max(1, round(3 / 8 * self.max_epochs))
 
