@@ -19,10 +19,11 @@ import numpy as np
 
 from tune.options.search import SearchOptions
 from tune.records.run_folder import SearchFolder
-from tune.records.search import DataRecord, HardwareRecord, SearchRecord
+from tune.records.search import DataRecord, SearchRecord
 from tune.report.page import write_report
 from tune.spaces.space import load_space
 from tune.study.study import SearchStudy
+from utkface.evaluation.facts import Hardware
 
 COLUMNS = (
     "trials", "suggestion, ms", "report, ms", "tables, ms", "page, s", "memory, MiB",
@@ -107,7 +108,7 @@ def made_up_record(search: Search, num_trials: int) -> SearchRecord:
         max_epochs=search.num_epochs, image_size=64, sampler="tpe", scheduler="asha", grace=None,
         reduction_factor=3, rungs=[2, 6], split="grouped", weights="none",
         data=data, concurrency=1, cpus_per_trial=1.0, gpus_per_trial=0.0, memory_per_trial=0,
-        hardware=HardwareRecord(nodes=1, cpus=1, gpus=0, memory_gib=1),
+        hardware=Hardware(nodes=1, cpus=1, gpus=0, memory_gib=1),
         space_signature=search.space.signature(), wandb=None, checkpoints=None, confirmation=None,
     )  # fmt: skip
 

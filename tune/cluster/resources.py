@@ -6,6 +6,7 @@ of main memory on a CPU is estimated from measurements (`trial_bytes`).
 
 import dataclasses
 import functools
+import platform
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from utkface.backbones import training_bytes
 from utkface.config import TrainConfig
+from utkface.evaluation.facts import Hardware
 from utkface.io import UserError
 
 #: What `ray up` leaves on the head of a cluster that grows while trials wait, and shrinks again.
@@ -266,21 +268,11 @@ def may_grow() -> bool:
     return AUTOSCALER_CONFIG.expanduser().exists()
 
 
-@dataclass(frozen=True)
-class Hardware:
-    """What a cluster has."""
-
-    nodes: int
-    cpus: float
-    gpus: float
-    memory_gib: float
-    accelerators: list[str]
-
-
 def hardware() -> Hardware:
-    """Return what the cluster has, for the record."""
+    """Return what the cluster has, and what kind of machine drives it, for the record."""
     total = ray.cluster_resources()
     return Hardware(
+        machine=platform.machine(),
         nodes=sum(node["Alive"] for node in ray.nodes()),
         cpus=total.get("CPU", 0),
         gpus=total.get("GPU", 0),

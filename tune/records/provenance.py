@@ -68,6 +68,19 @@ def refuse_other_training(record: RunRecord, what_to_do: str) -> None:
         )
 
 
+def refuse_another_device(what: str, then_gpus: float, now_gpus: float, or_else: str) -> None:
+    """Raise `UserError` where ``what`` is compared would come from CPUs and from GPUs.
+
+    ``then_gpus``, ``now_gpus``: what each training had, and would have; ``or_else``: a way out.
+    """
+    then, now_ = ("GPU" if gpus else "CPU" for gpus in (then_gpus, now_gpus))
+    if then != now_:
+        raise UserError(
+            f"{what} ran on a {then}, these would run on a {now_}, whose numbers differ; "
+            f"go on on a {then}, or {or_else}"
+        )
+
+
 def commit() -> str | None:
     """Return the code's git commit, marked where it was edited since; None outside a checkout."""
     command = ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty", "--abbrev=12"]

@@ -12,8 +12,7 @@ from tune.records.confirmation import Confirmation
 from tune.records.files import Record, RunRecord
 from tune.spaces.objectives import SCORE, Settings
 from tune.spaces.space import Signature
-from utkface.evaluation.facts import DataFacts
-from utkface.evaluation.facts import Hardware as HardwareRecord
+from utkface.evaluation.facts import DataFacts, Hardware
 
 
 class DataRecord(DataFacts):
@@ -94,7 +93,7 @@ class SearchRecord(RunRecord):
     cpus_per_trial: float
     gpus_per_trial: float
     memory_per_trial: int = 0  # bytes; 0: not planned
-    hardware: HardwareRecord
+    hardware: Hardware
     wandb: str | None = None
     warm_start: WarmStart = WarmStart()
     checkpoints: CheckpointsRecord | None = None

@@ -66,33 +66,15 @@ def evaluate(
     rows = [_row(plan, faces, models) for models in groups]
     baselines = list(_baselines(plan, faces, groups)) if plan.options.baselines else []
     explanation, sheets = _explain(plan, faces, groups[0], folder)
-    evaluation = Evaluation(
-        name=record.name,
-        created=record.created,
-        command=record.command,
-        commit=record.commit,
-        versions=record.versions,
-        hardware=record.hardware or SharedHardware(),
-        search=record.search,
-        search_split=record.search_split,
-        data=record.data,
-        wall_s=record.wall_s,
-        evaluated_by=Evaluator(command=command_line(), commit=commit(), versions=versions()),
-        image_size=plan.finalists[0].config.image_size,
-        epochs=plan.finalists[0].config.epochs,
-        flip=plan.options.flip,
-        rows=rows,
-        baselines=[row for row, _ in baselines],
-        paired=list(_paired(faces, groups, baselines)),
-        intervals=intervals,
-        explanations=explanation,
-        leak={name: _num_leaked(plan, name) for name in plan.splits},
-        seconds={
-            "training": sum(model.record.train_seconds for model in judged),
-            "prediction": prediction_s,
-            "evaluation": time.perf_counter() - started - prediction_s,
-        },
-    )
+    evaluation = _describe(plan, record, rows)
+    evaluation.baselines = [row for row, _ in baselines]
+    evaluation.paired = list(_paired(faces, groups, baselines))
+    evaluation.intervals, evaluation.explanations = intervals, explanation
+    evaluation.seconds = {
+        "training": sum(model.record.train_seconds for model in judged),
+        "prediction": prediction_s,
+        "evaluation": time.perf_counter() - started - prediction_s,
+    }
     folder.write_text("evaluation.json", evaluation.to_text())
     page = write_evaluation_report(evaluation, predictions, folder.path, sheets)
     folder.write_text("model_card.md", write_model_card(evaluation, rows[0]))
@@ -106,6 +88,29 @@ def evaluate(
     if load_regressor() is None:
         lines.append(labelled("quality", NOT_INSTALLED))
     return lines
+
+
+def _describe(plan: Plan, record: RetrainRecord, rows: list[Row]) -> Evaluation:
+    """Return an evaluation with its rows, by whom and on what they were made."""
+    config = plan.finalists[0].config
+    return Evaluation(
+        name=record.name,
+        created=record.created,
+        command=record.command,
+        commit=record.commit,
+        versions=record.versions,
+        hardware=record.hardware or SharedHardware(),
+        search=record.search,
+        search_split=record.search_split,
+        data=record.data,
+        wall_s=record.wall_s,
+        evaluated_by=Evaluator(command=command_line(), commit=commit(), versions=versions()),
+        image_size=config.image_size,
+        epochs=config.epochs,
+        flip=plan.options.flip,
+        rows=rows,
+        leak={protocol: _num_leaked(plan, protocol) for protocol in plan.splits},
+    )
 
 
 def describe_model(first: str, label: str, path: Path) -> list[str]:

@@ -13,6 +13,7 @@ from tune.options import PROTOCOLS
 from tune.options.retrain import RetrainOptions
 from tune.records.retrain import FOLD, INTERVAL, RETRAIN, Finalist, Job
 from tune.retrain.models import JobRecord, training_rows
+from utkface.batches import Teacher
 from utkface.data import Faces, Split
 from utkface.io import UserError
 
@@ -29,6 +30,7 @@ class Plan:
     splits: dict[str, Split]  # by protocol
     weights: str
     search_split: str | None = None  # the protocol by which the search split its faces
+    teachers: dict[str, Teacher] | None = None  # by protocol; None where they are yet to be read
 
     @property
     def name(self) -> str:

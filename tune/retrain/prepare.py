@@ -40,14 +40,17 @@ def prepare(options: RetrainOptions) -> Plan:
         print(labelled("search", describe_search(search)))
     _refuse_without_teacher(decided, finalists)
     check_weights(finalists, decided.weights)
-    plan = dataclasses.replace(
-        _load(decided, finalists), search_split=searched.split if searched else None
-    )
+    plan = _load(decided, finalists)
     if search is not None:
         _refuse_other_faces(search, plan.faces)
+    # Said before anything is trained: why a teacher may not teach, or that there are too few faces.
+    plan = dataclasses.replace(
+        plan,
+        search_split=searched.split if searched else None,
+        teachers=load_teachers(plan),
+    )
     if decided.folds:
-        _ = plan.folds  # says before anything is trained that there are too few faces,
-    load_teachers(plan)  # or why a teacher may not teach
+        _ = plan.folds
     for remark in remarks(plan):
         print(labelled("note", remark))
     return plan

@@ -1,6 +1,5 @@
 """A retraining from its options to its folder: prepare, train, evaluate."""
 
-import platform
 import shlex
 import time
 from argparse import Namespace
@@ -22,6 +21,7 @@ from tune.records.provenance import (
     describe_faces,
     list_code_changes,
     now,
+    refuse_another_device,
     refuse_other_training,
     versions,
 )
@@ -133,7 +133,7 @@ class Retraining(Callback):
         weights = cluster.Weights.read(plan.weights)
         # A session before may have left an unfinished one that is no longer asked for.
         rows = {job.rows: plan.training_rows(job) for job in self.trained.jobs}
-        taught = load_teachers(plan)
+        taught = load_teachers(plan) if plan.teachers is None else plan.teachers
         teachers = {
             job.rows: taught[job.protocol]
             for job in jobs
@@ -188,8 +188,7 @@ class Retraining(Callback):
         if any(record.epochs for record in self.trained.records()):
             _refuse_another_device(self.record, resources)
         self.record.hardware = SharedHardware(
-            machine=platform.machine(),
-            **vars(cluster.hardware()),
+            **dict(cluster.hardware()),
             concurrency=resources.concurrency,
             cpus_per_trial=resources.cpus_per_trial,
             gpus_per_trial=resources.gpus_per_trial,
@@ -250,13 +249,12 @@ def _refuse_without_journal(folder: RetrainFolder, record: RetrainRecord) -> Non
 
 def _refuse_another_device(record: RetrainRecord, resources: cluster.Resources) -> None:
     """Raise `UserError` where models of one row would come from CPUs and from GPUs."""
-    if record.hardware is None:
-        return
-    then, now_ = ("GPU" if each.gpus_per_trial else "CPU" for each in (record.hardware, resources))
-    if then != now_:
-        raise UserError(
-            f"the models of {record.name} were trained on a {then}, the rest would be on a {now_}, "
-            f"whose numbers differ; go on on a {then}, or start a new retraining"
+    if record.hardware is not None:
+        refuse_another_device(
+            f"the models of {record.name}",
+            record.hardware.gpus_per_trial or 0,
+            resources.gpus_per_trial,
+            "start a new retraining",
         )
 
 

@@ -1,21 +1,21 @@
 """What goes into a search, checked before anything is written or started."""
 
 import dataclasses
-import platform
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 from tune import cluster
-from tune.cluster.resources import Hardware, Resources
+from tune.cluster.resources import Resources
 from tune.options.search import SearchOptions
 from tune.records.provenance import command_line, commit, describe_faces, now, versions
 from tune.records.run_folder import RUNNING, SearchFolder
-from tune.records.search import Conditions, DataRecord, HardwareRecord, SearchRecord
-from tune.spaces.space import Space, load_space
+from tune.records.search import Conditions, DataRecord, SearchRecord
+from tune.spaces.space import Space, describe_change, load_space
 from tune.study.stopping import make_rule
 from utkface.config import TRAINING_VERSION
 from utkface.data import Faces, Split, find_source, load_faces, make_split, take_fraction
+from utkface.io import UserError
 from utkface.model import build_model
 
 
@@ -73,9 +73,7 @@ def join(
     return cluster.join(stack, options, prepared.faces, prepared.weights, examples, say)
 
 
-def describe_search(
-    prepared: Prepared, folder: SearchFolder, resources: Resources, hardware: Hardware
-) -> SearchRecord:
+def describe_search(prepared: Prepared, folder: SearchFolder, resources: Resources) -> SearchRecord:
     """Return what ``search.json`` says of a search that is about to begin."""
     options, space = prepared.options, prepared.space
     rule = make_rule(
@@ -109,8 +107,36 @@ def describe_search(
         cpus_per_trial=resources.cpus_per_trial,
         gpus_per_trial=resources.gpus_per_trial,
         memory_per_trial=resources.memory_per_trial,
-        hardware=HardwareRecord(machine=platform.machine(), **vars(hardware)),
+        hardware=cluster.hardware(),
         versions=versions(),
         commit=commit(),
         training_version=TRAINING_VERSION,
     )
+
+
+def refuse_changes(search: SearchRecord, prepared: Prepared) -> None:
+    """Raise `UserError` that says what changed since the search began, if anything that counts."""
+    then, now_ = search.data, prepared.describe_data()
+    for name in ("fingerprint", "split_hash"):
+        before, after = getattr(then, name), getattr(now_, name)
+        if before != after:
+            raise UserError(
+                f"the data have changed since {search.name} began: {then.num_faces} faces "
+                f"from {then.source} with {name} {before[:12]} then, {now_.num_faces} "
+                f"faces from {now_.source} with {after[:12]} now; give the old faces "
+                "with --data, or start a new search"
+            )
+    if (search.weights_hash or search.weights) not in (
+        prepared.weights.fingerprint, prepared.options.weights
+    ):  # fmt: skip
+        raise UserError(
+            f"the first weights are others than when {search.name} began: {search.weights} then, "
+            f"{prepared.options.weights} now; give the old ones with --weights, or start a new "
+            "search"
+        )
+    change = describe_change(search.space_signature, prepared.space.signature())
+    if change:
+        raise UserError(
+            f"the space has changed since {search.name} began: {change}; "
+            "change it back, or start a new search"
+        )

@@ -24,14 +24,17 @@ from tune.execution.session import SearchSession, interruptible
 from tune.execution.trainable import TrialJob, face_trainable, trial_job
 from tune.options.search import SearchOptions
 from tune.records.files import Status
-from tune.records.provenance import list_code_changes, refuse_other_training
+from tune.records.provenance import (
+    list_code_changes,
+    refuse_another_device,
+    refuse_other_training,
+)
 from tune.records.run_folder import FAILED, FINISHED, INTERRUPTED, RUNNING, SearchFolder
 from tune.records.search import CheckpointsRecord, SearchRecord, WarmStart
 from tune.records.trials import rank_complete
 from tune.report.page import write_report
 from tune.search import confirm
-from tune.search.changes import refuse_another_device, refuse_changes
-from tune.search.prepare import Prepared, describe_search, join, prepare
+from tune.search.prepare import Prepared, describe_search, join, prepare, refuse_changes
 from tune.search.warm_start import known_trials, plan_warm_start, read_runs
 from tune.search.writer import RecordWriter
 from tune.study.study import SEARCH_ROWS, SearchStudy
@@ -55,7 +58,7 @@ def start(options: SearchOptions) -> int:
             print(labelled("space", remark))
         for line in warm_start.notes:
             print(labelled("warm start", line))
-        search = describe_search(prepared, folder, joined.resources, cluster.hardware())
+        search = describe_search(prepared, folder, joined.resources)
         search.warm_start = warm_start
         folder.write_record(search)  # from here on the run can be resumed
         return SearchRun(prepared, folder, search, joined).run(stack)
@@ -77,7 +80,11 @@ def resume(folder: SearchFolder, given: Namespace, *, anyway: bool = False) -> i
         if _is_done(search, options, prepared, folder):
             return 0
         joined = join(stack, prepared)
-        refuse_another_device(search, joined.resources, anyway)
+        if not anyway:
+            refuse_another_device(
+                f"the trials of {search.name}", search.gpus_per_trial,
+                joined.resources.gpus_per_trial, "mix them with --resume-anyway",
+            )  # fmt: skip
         for change in list_code_changes(search):
             print(labelled("changed", change))
         search.options, search.num_trials = options, options.num_trials

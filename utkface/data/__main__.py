@@ -3,7 +3,6 @@
 With ``--report`` it also writes one HTML page about the faces as data: counts and their crossings,
 how good the photographs are, copies and labels that disagree, what was refused, the splits, and
 some of the faces; with ``--no-photographs`` the same without any, which may be published.
-``--clear-cache`` deletes what earlier calls decoded and unpacked.
 """
 
 import argparse
@@ -13,7 +12,7 @@ import numpy as np
 
 from utkface.data.faces import Faces, load_faces, summary, write_data_tables
 from utkface.data.labels import DECADE_BINS, GENDERS, RACES, age_bin, bin_labels
-from utkface.data.sources import cache_folder, clear_cache, find_source
+from utkface.data.sources import find_source
 from utkface.data.splits import PARTS, PROTOCOLS, make_split
 from utkface.io import UserError, run_command
 
@@ -24,9 +23,6 @@ _BAR_WIDTH = 40
 def main(arguments: list[str] | None = None) -> None:
     """Load the faces that the arguments name and say what is in them."""
     options = _parser().parse_args(arguments)
-    if options.clear_cache:
-        _clear_cache()
-        return
     report = _report_path(options)
     source = options.source or find_source()
     faces = load_faces(source, options.image_size)
@@ -77,22 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_false",
         help="leave every photograph out of the page: the one to publish",
     )
-    parser.add_argument(
-        "--clear-cache",
-        action="store_true",
-        help="only delete the decoded and unpacked faces in UTKFACE_CACHE or ~/.cache/utkface, "
-        "which are made again when needed; not while a search runs",
-    )
     return parser
-
-
-def _clear_cache() -> None:
-    """Delete the cache and say what that freed."""
-    folder = cache_folder()
-    freed = clear_cache(folder)
-    for name, num_bytes in freed.items():
-        print(f"{num_bytes / 1e6:9,.1f} MB  {name}")
-    print(f"{sum(freed.values()) / 1e6:9,.1f} MB freed in {folder}")
 
 
 def _report_path(options: argparse.Namespace) -> Path | None:

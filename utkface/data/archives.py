@@ -1,20 +1,29 @@
 """Unpacking archives that come from strangers.
 
-Only regular image files are written, and none outside the folder: tarfile's ``data`` filter refuses
-such paths, zipfile writes them inside. What is cut short or damaged is refused as a whole.
+Only regular image files are written. An archive that names a path outside its folder, holds a link
+or a device, or unpacks to more than any set of faces would, is refused as a whole: such an archive
+is either broken or meant to harm.
 """
 
 import gzip
+import re
+import shutil
+import stat
 import struct
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import IO, BinaryIO, NamedTuple, cast
 
 from utkface.io import UserError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")  # of data sets; a prediction takes more
 ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".zip")
+MAX_MEMBERS = 500_000  # UTKFace has 23,708
+MAX_TOTAL_BYTES = 16 * 2**30  # UTKFace has 0.14 GB, its uncropped edition 1.5 GB
+MAX_MEMBER_BYTES = 64 * 2**20
 _TAR_BLOCK = 512
 
 # What the readers raise for broken bytes; an encrypted zip is a RuntimeError.
@@ -22,6 +31,18 @@ _BROKEN = (
     *(tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, struct.error),
     *(EOFError, RuntimeError, ValueError),
 )
+
+
+class _Refused(Exception):  # noqa: N818 - a verdict on an archive, told as a UserError
+    """An archive that can be read but should not be; the message is the reason."""
+
+
+class _Member(NamedTuple):
+    """A regular file in an archive."""
+
+    name: str
+    num_bytes: int
+    stream: IO[bytes] | None  # None for what is not an image, and stays packed
 
 
 def is_archive(path: Path) -> bool:
@@ -39,41 +60,92 @@ def unpack(archive: Path, folder: Path) -> None:
 
     Raises `UserError` when the archive is broken or not safe; the folder may then hold a part.
     """
-    is_zip = archive.name.lower().endswith(".zip")
+    members = _zip_members if archive.name.lower().endswith(".zip") else _tar_members
+    num_members = num_bytes = 0
     try:
-        (_unpack_zip if is_zip else _unpack_tar)(archive, folder)
-    except tarfile.FilterError as error:
-        raise UserError(f"{archive} is not safe to unpack: {error}; get a new copy") from error
+        for member in members(archive):
+            num_members += 1
+            num_bytes += member.num_bytes
+            if num_members > MAX_MEMBERS or num_bytes > MAX_TOTAL_BYTES:
+                raise _Refused(
+                    f"it unpacks to more than {MAX_MEMBERS:,} files or {MAX_TOTAL_BYTES:,} bytes"
+                )
+            target = folder / _safe_path(member.name)
+            if member.stream is None:
+                continue
+            if member.num_bytes > MAX_MEMBER_BYTES:
+                raise _Refused(f"{member.name} is larger than {MAX_MEMBER_BYTES:,} bytes")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("wb") as output:
+                shutil.copyfileobj(member.stream, output)
+    except _Refused as refusal:
+        raise UserError(f"{archive} is not safe to unpack: {refusal}; get a new copy") from None
     except _BROKEN as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{archive} is damaged: {reason}; get a new copy") from error
 
 
-def _unpack_zip(archive: Path, folder: Path) -> None:
-    """Write the images of a .zip; a link in it becomes a file with the link's text."""
+def _safe_path(name: str) -> PurePosixPath:
+    """Return a member's path, which must stay inside the folder that it is unpacked into."""
+    path = PurePosixPath(name.replace("\\", "/"))  # some Windows programs write them
+    if path.is_absolute() or ".." in path.parts or re.match("[A-Za-z]:", name):
+        raise _Refused(f"it holds the path {name!r}, outside its own folder")
+    return path
+
+
+def _zip_members(archive: Path) -> Iterator[_Member]:
+    """Read the files of a .zip in order."""
     with zipfile.ZipFile(archive) as packed:
         for info in packed.infolist():
-            info.filename = info.filename.replace("\\", "/")  # some Windows programs write them
-            if is_image_name(PurePosixPath(info.filename).name):
-                packed.extract(info, folder)
-
-
-def _unpack_tar(archive: Path, folder: Path) -> None:
-    """Write the images of a .tar, gzipped or not, and read it to its very end."""
-    with archive.open("rb") as stream:
-        is_gzip = stream.read(2) == b"\x1f\x8b"
-    with tarfile.open(archive, "r:gz" if is_gzip else "r:") as packed:
-        for info in packed:
-            if info.isdir() or not is_image_name(PurePosixPath(info.name).name):
+            kind = stat.S_IFMT(info.external_attr >> 16)  # 0 where made by other than Unix
+            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+                raise _Refused(f"{info.filename!r} is a link or a device")
+            if info.is_dir():
                 continue
-            if not info.isreg():  # the filter lets links within the folder pass
-                raise tarfile.SpecialFileError(info)
-            packed.extract(info, folder, filter="data")
-        unpacked = packed.fileobj
-        assert unpacked is not None
-        # tarfile takes a damaged header for the end; the real end is a block of zeros.
-        unpacked.seek(packed.offset)
-        if unpacked.read(_TAR_BLOCK) != bytes(_TAR_BLOCK):
-            raise tarfile.ReadError("it breaks off or has a damaged header")
-        while unpacked.read(2**20):  # gzip's checksum comes last
+            if is_image_name(PurePosixPath(info.filename).name):
+                with packed.open(info) as stream:
+                    yield _Member(info.filename, info.file_size, stream)
+            else:
+                yield _Member(info.filename, info.file_size, None)
+
+
+def _tar_members(archive: Path) -> Iterator[_Member]:
+    """Read the files of a .tar, gzipped or not, in order, to its very end."""
+    with archive.open("rb") as raw:
+        is_gzip = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        stream = _BoundedReader(cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if is_gzip else raw)
+        with tarfile.open(fileobj=cast(BinaryIO, stream), mode="r:") as packed:
+            for info in packed:
+                if info.isdir():
+                    continue
+                if not info.isreg():
+                    raise _Refused(f"{info.name!r} is a link or a device")
+                is_image = is_image_name(PurePosixPath(info.name).name)
+                yield _Member(info.name, info.size, packed.extractfile(info) if is_image else None)
+            # tarfile takes a damaged header for the end; the real end is a block of zeros.
+            stream.seek(packed.offset)
+            if stream.read(_TAR_BLOCK) != bytes(_TAR_BLOCK):
+                raise tarfile.ReadError("it breaks off or has a damaged header")
+        while stream.read(2**20):  # gzip's checksum comes last
             pass
+
+
+class _BoundedReader:
+    """A stream that refuses to become a bomb: tarfile itself reads headers of any length."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def read(self, num_bytes: int) -> bytes:
+        if num_bytes > MAX_MEMBER_BYTES:
+            raise _Refused(f"it holds a header of more than {MAX_MEMBER_BYTES:,} bytes")
+        return self._stream.read(num_bytes)
+
+    def seek(self, position: int) -> int:
+        if position > 2 * MAX_TOTAL_BYTES:  # twice: the headers between the files count here
+            raise _Refused(f"it unpacks to more than {MAX_TOTAL_BYTES:,} bytes")
+        return self._stream.seek(position)
+
+    def tell(self) -> int:
+        return self._stream.tell()

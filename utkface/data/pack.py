@@ -3,7 +3,7 @@
 Two files: ``<key>.npy``, the pixels, and ``<key>.csv``, one row per face file with its hashes, its
 group of copies, or the reason why it has no row in the array. The key is a hash of the content of
 all files, the image size, `VERSION` and the versions of the libraries that decode and hash, so a
-change of any of them makes another cache (``python -m utkface.data --clear-cache`` deletes all).
+change of any of them makes another cache.
 The table is written last; whatever does not agree with it is built again. Both are written under a
 temporary name and are the same whoever writes them, so processes that build the same cache at once
 replace each other's files with equal ones.

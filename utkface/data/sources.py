@@ -7,7 +7,6 @@ into the cache, into a folder named after the hash of their content.
 import glob
 import hashlib
 import os
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -22,9 +21,6 @@ HOW_TO_GET_FACES = (
     "https://susanqq.github.io/UTKFace and give its folder or archives with --data"
 )
 _DEFAULT_FOLDER = Path("data")
-#: Folders in the cache: of this package, of evaluation and of a cluster's nodes.
-_CACHED = ("packed", "unpacked", "demo-*", ".demo-*.tmp", "quality", "evaluation", "weights")
-
 SourceName = str | Path | Sequence[str | Path]
 
 
@@ -69,23 +65,6 @@ def cache_folder() -> Path:
         return Path(named).expanduser()
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(base).expanduser() / "utkface"
-
-
-def clear_cache(folder: Path) -> dict[str, int]:
-    """Delete what was made in the cache ``folder``; return the bytes freed, by name.
-
-    Whatever else lies there stays: UTKFACE_CACHE may name any folder. Raises `UserError` where
-    something cannot be deleted.
-    """
-    freed = {}
-    for path in sorted(path for pattern in _CACHED for path in folder.glob(pattern)):
-        num_bytes = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-        try:
-            shutil.rmtree(path)
-        except OSError as error:
-            raise UserError(f"cannot delete {path}: {error.strerror or error}") from error
-        freed[path.name] = num_bytes
-    return freed
 
 
 def open_source(source: SourceName, cache_dir: Path) -> Source:

@@ -30,7 +30,7 @@ def test_the_image_has_this_ray_and_python(dockerfile):
     assert dockerfile[0] == ("FROM", f"rayproject/ray:{ray.__version__}-py311")
     (install,) = [rest for word, rest in dockerfile if word == "RUN"]
     assert f"ray=={ray.__version__}" in install
-    assert PYPROJECT["project"]["requires-python"] == ">=3.11.4"
+    assert PYPROJECT["project"]["requires-python"] == ">=3.11"
 
 
 def test_the_image_copies_the_packages_and_is_not_roots(dockerfile):

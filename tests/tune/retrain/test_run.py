@@ -68,7 +68,7 @@ def test_models_of_cpus_and_gpus_are_not_mixed(retrain_record, finished_search):
     }  # fmt: skip
     record = retrain_record(hardware=hardware)
     run._refuse_another_device(record, gpu)
-    with pytest.raises(UserError, match="were trained on a GPU, the rest would be on a CPU"):
+    with pytest.raises(UserError, match=r"ran on a GPU, these would run on a CPU.*start a new"):
         run._refuse_another_device(record, cpu)
 
 

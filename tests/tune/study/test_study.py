@@ -38,6 +38,16 @@ def reopen(tmp_path, space):
     return open_
 
 
+def rates(folder, low, high, points=(), more="pass"):
+    """Return a space that asks for a learning rate, and for what one more line suggests."""
+    path = folder / "rates.py"
+    path.write_text(
+        f'"""Which rate?"""\n\nPOINTS = {[*points]}\n\n\ndef suggest(trial):\n'
+        f'    trial.suggest_float("max_lr", {low}, {high}, log=True)\n    {more}\n    return {{}}\n'
+    )
+    return load_space(path, fixed=FIXED)
+
+
 def epoch(number, score):
     return {"epoch": number, "score": score, "smooth_score": score, "age_mae": 5 * score}
 
@@ -168,12 +178,7 @@ def test_a_driver_killed_while_it_told_of_a_divergence_has_told_it(reopen, monke
 
 def test_the_sampler_stays_away_from_where_trials_diverge(tmp_path):
     """Rates above 8e-3 diverge: of the last 18 of 24 trials, few still try one."""
-    path = tmp_path / "rates.py"
-    path.write_text(
-        '"""Which rate?"""\n\ndef suggest(trial):\n'
-        '    trial.suggest_float("max_lr", 1e-4, 1e-1, log=True)\n    return {}\n'
-    )
-    space = load_space(path, fixed=FIXED)
+    space = rates(tmp_path, 1e-4, 1e-1)
 
     def num_diverged(seed, tell):
         study = SearchStudy(
@@ -243,13 +248,9 @@ def test_a_study_that_was_named_by_its_kind_alone_is_found(tmp_path, space):
 
 
 def test_what_points_leave_out_is_drawn_for_each_of_them(tmp_path):
-    path = tmp_path / "rates.py"
-    path.write_text(
-        '"""Which rate?"""\n\nPOINTS = [{"max_lr": 0.005}] * 3\n\n\ndef suggest(trial):\n'
-        '    trial.suggest_float("max_lr", 1e-4, 1e-2, log=True)\n'
-        '    trial.suggest_float("dropout", 0.0, 0.5)\n    return {}\n'
-    )
-    study = SearchStudy(tmp_path / "study.journal", load_space(path, fixed=FIXED), FIXED)
+    more = 'trial.suggest_float("dropout", 0.0, 0.5)'
+    space = rates(tmp_path, 1e-4, 1e-2, points=[{"max_lr": 0.005}] * 3, more=more)
+    study = SearchStudy(tmp_path / "study.journal", space, FIXED)
     configs = [study.next_trial().config for _ in range(4)]
     assert [config["max_lr"] for config in configs[:3]] == [0.005] * 3
     assert len({config["dropout"] for config in configs}) == 4
@@ -268,12 +269,7 @@ def test_a_driver_killed_in_mid_suggestion_suggests_the_same_again(tmp_path, spa
 
 def test_until_trials_have_a_result_many_workers_get_what_is_near_the_points(tmp_path):
     """As many as there are workers are drawn before any is of use to a model."""
-    path = tmp_path / "rates.py"
-    path.write_text(
-        '"""Which rate?"""\n\nPOINTS = [{"max_lr": 1e-3}]\n\n\ndef suggest(trial):\n'
-        '    trial.suggest_float("max_lr", 1e-6, 1.0, log=True)\n    return {}\n'
-    )
-    space = load_space(path, fixed=FIXED)
+    space = rates(tmp_path, 1e-6, 1.0, points=[{"max_lr": 1e-3}])
     study = SearchStudy(tmp_path / "study.journal", space, FIXED, num_startup_trials=5)
-    rates = [study.next_trial().config["max_lr"] for _ in range(40)]
-    assert np.std(np.log10(rates)) == pytest.approx(0.2 * 6, rel=0.3)  # evenly drawn: 1.7
+    drawn = [study.next_trial().config["max_lr"] for _ in range(40)]
+    assert np.std(np.log10(drawn)) == pytest.approx(0.2 * 6, rel=0.3)  # evenly drawn: 1.7

@@ -1,13 +1,12 @@
-import contextlib
 import io
 import random
 import stat
 import tarfile
 import zipfile
-from pathlib import Path
 
 import pytest
 
+from utkface.data import archives
 from utkface.data.archives import unpack
 from utkface.io import UserError
 
@@ -75,60 +74,69 @@ def test_images_are_unpacked_and_nothing_else(tmp_path, target, archive_name):
 
 
 @pytest.mark.parametrize(
-    "path", ["../out.jpg", "a/../../out.jpg", "/tmp/out.jpg", "..\\out.jpg", "C:\\out.jpg"]
+    "path",
+    ["../out.jpg", "a/../../out.jpg", "/tmp/out.jpg", "..\\out.jpg", "C:\\out.jpg", "../notes.txt"],
 )
-def test_nothing_is_written_outside_the_folder(tmp_path, target, archive_name, path):
+def test_paths_outside_the_folder_are_refused(tmp_path, target, archive_name, path):
     archive = make_archive(tmp_path / archive_name, [(path, b"x")])
     before = written(tmp_path)
-    with contextlib.suppress(UserError):
+    with pytest.raises(UserError, match="outside its own folder"):
         unpack(archive, target)
-    assert [name for name in written(tmp_path) if not name.startswith("target/")] == before
-    assert not Path("/tmp/out.jpg").exists()
-
-
-def test_a_tar_with_paths_outside_is_refused_by_name(tmp_path, target):
-    archive = make_tar(tmp_path / "a.tar", [("../out.jpg", b"x")], "w")
-    with pytest.raises(UserError, match=r"not safe to unpack: '\.\./out\.jpg'.*; get a new copy$"):
-        unpack(archive, target)
-
-
-def test_backslashes_in_a_zip_are_folders(tmp_path, target):
-    unpack(make_zip(tmp_path / "a.zip", [("UTKFace\\1.jpg", b"one")]), target)
-    assert written(target) == ["UTKFace/1.jpg"]
+    assert written(tmp_path) == before
 
 
 @pytest.mark.parametrize(
     "member",
     [
         special("face.jpg", tarfile.SYMTYPE, "/etc/passwd"),
-        special("face.jpg", tarfile.SYMTYPE, "folder/face.jpg"),
+        special("folder", tarfile.SYMTYPE, "/tmp"),
         special("face.jpg", tarfile.LNKTYPE, "/etc/passwd"),
         special("face.jpg", tarfile.CHRTYPE),
         special("face.jpg", tarfile.BLKTYPE),
         special("face.jpg", tarfile.FIFOTYPE),
     ],
-    ids=["symlink", "inner-symlink", "hardlink", "character-device", "block-device", "pipe"],
+    ids=["symlink", "folder-symlink", "hardlink", "character-device", "block-device", "pipe"],
 )
 def test_links_and_devices_in_a_tar_are_refused(tmp_path, target, member):
     archive = make_tar(tmp_path / "a.tar.gz", [member, ("folder/face.jpg", b"x")])
-    with pytest.raises(UserError, match=r"not safe to unpack: 'face\.jpg' is a special file"):
+    with pytest.raises(UserError, match="is a link or a device"):
         unpack(archive, target)
     assert written(target) == []
 
 
-def test_a_link_to_a_folder_is_not_followed(tmp_path, target):
-    link = special("folder", tarfile.SYMTYPE, str(tmp_path))
-    unpack(make_tar(tmp_path / "a.tar", [link, ("folder/face.jpg", b"x")], "w"), target)
-    assert written(target) == ["folder/face.jpg"]
-    assert not (target / "folder").is_symlink()
-
-
-def test_a_link_in_a_zip_is_a_file_that_is_no_image(tmp_path, target):
+def test_links_in_a_zip_are_refused(tmp_path, target):
     info = zipfile.ZipInfo("face.jpg")
     info.external_attr = (stat.S_IFLNK | 0o777) << 16
-    unpack(make_zip(tmp_path / "a.zip", [(info, "/etc/passwd")]), target)
-    assert not (target / "face.jpg").is_symlink()
-    assert (target / "face.jpg").read_text() == "/etc/passwd"
+    with pytest.raises(UserError, match="is a link or a device"):
+        unpack(make_zip(tmp_path / "a.zip", [(info, "/etc/passwd")]), target)
+    assert written(target) == []
+
+
+@pytest.mark.parametrize(
+    ("limit", "message"),
+    [("MAX_MEMBERS", "unpacks to more"), ("MAX_TOTAL_BYTES", "unpacks to more")],
+)
+def test_bombs_are_refused(tmp_path, target, archive_name, limit, message, monkeypatch):
+    monkeypatch.setattr(archives, limit, 3 if limit == "MAX_MEMBERS" else 3 * 2**20)
+    members = [(f"{number}.txt", bytes(2**20)) for number in range(5)]
+    archive = make_archive(tmp_path / archive_name, members)
+    with pytest.raises(UserError, match=message):
+        unpack(archive, target)
+
+
+def test_a_single_gigantic_image_is_refused(tmp_path, target, archive_name, monkeypatch):
+    monkeypatch.setattr(archives, "MAX_MEMBER_BYTES", 2**20)
+    archive = make_archive(tmp_path / archive_name, [("1.jpg", bytes(2**20 + 1))])
+    with pytest.raises(UserError, match=r"1\.jpg is larger"):
+        unpack(archive, target)
+
+
+def test_a_gigantic_tar_header_is_refused(tmp_path, target, monkeypatch):
+    monkeypatch.setattr(archives, "MAX_MEMBER_BYTES", 2**20)
+    header = special("ignored", tarfile.XHDTYPE)
+    header.size = 2**21
+    with pytest.raises(UserError, match="header of more than"):
+        unpack(make_tar(tmp_path / "a.tar.gz", [header]), target)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.7, 0.99])

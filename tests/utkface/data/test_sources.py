@@ -6,8 +6,6 @@ import types
 
 import pytest
 
-from utkface.data import load_faces
-from utkface.data.__main__ import main
 from utkface.data.images import decode_face
 from utkface.data.sources import cache_folder, find_images, find_source, list_images, open_source
 from utkface.io import UserError
@@ -56,27 +54,6 @@ def test_the_cache_folder_follows_the_environment(monkeypatch):
     assert cache_folder().as_posix() == "/xdg/utkface"
     monkeypatch.setenv("UTKFACE_CACHE", "/elsewhere")
     assert cache_folder().as_posix() == "/elsewhere"
-
-
-def test_clearing_the_cache_says_what_it_frees_and_leaves_what_it_did_not_make(
-    faces_folder, tmp_path, monkeypatch, capsys
-):
-    cache = tmp_path / "cache"
-    monkeypatch.setenv("UTKFACE_CACHE", str(cache))
-    archive = pack(faces_folder, tmp_path / "all.tar.gz")
-    load_faces(archive, 32)
-    (cache / "demo-0123").mkdir()
-    (cache / "demo-0123" / "face.jpg").write_bytes(bytes(1_000_000))
-    (cache / "thesis.tex").write_text("mine")
-    main(["--clear-cache"])
-    assert [path.name for path in cache.iterdir()] == ["thesis.tex"]
-    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert lines[0] == ["1.0", "MB", "demo-0123"]
-    assert [line[-1] for line in lines] == ["demo-0123", "packed", "unpacked", str(cache)]
-    assert len(load_faces(archive, 32).table) == 10
-    shutil.rmtree(cache)
-    main(["--clear-cache"])
-    assert capsys.readouterr().out.startswith("      0.0 MB freed in")
 
 
 def test_a_folder_of_archives_is_unpacked_once(faces_folder, tmp_path):
