@@ -76,7 +76,7 @@ def test_a_large_model_teaches_a_small_one(config_file, tmp_path, faces):
     large = ["--config", config_file("large"), "--folds", 3, "--no-evaluate"]
     said = run(*large, *options, "--results", there)
     (name,) = RetrainFolder.names(there)
-    assert f"retrain_best.py --resume {name}" in said
+    assert f"retrain_best.py --resume {there / name}\n" in said
     assert "to train 3 models, " in said
     assert RetrainFolder.find(there).record.status == INTERRUPTED
     assert not (there / name / OUT_OF_FOLD).exists()

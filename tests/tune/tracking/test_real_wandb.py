@@ -54,8 +54,9 @@ def test_real_wandb_writes_offline_runs_that_it_can_read_back(tmp_path, search_j
     environment = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
     environment |= {"HOME": str(tmp_path), "NETRC": str(tmp_path / "none")}
     search = {**search_json, "rungs": [4], "num_trials": 2}
-    code = _REAL.format(repository=str(repository), search=search)
-    for epochs_done, extra in (("0", {}), ("2", {"WANDB_API_KEY": KEY})):
+    sessions = ("0", "interrupted", {}), ("2", "finished", {"WANDB_API_KEY": KEY})
+    for epochs_done, status, extra in sessions:
+        code = _REAL.format(repository=str(repository), search={**search, "status": status})
         script = [sys.executable, "-c", code, epochs_done]
         done = subprocess.run(
             script, cwd=tmp_path, env=environment | extra, capture_output=True, text=True
