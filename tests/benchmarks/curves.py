@@ -59,9 +59,9 @@ def make_table(runs: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
         about = {name: getattr(search, name) for name in ("space", "max_epochs", "image_size")}
         abouts.append(
             {
-                "run": run.name, **about, "seed": search.seed,
+                "run": run.name, **about, "seed": search.options.seed,
                 "faces": data.num_train, "validation": data.num_val, "trials": len(finished),
-                "of": search.num_trials, "trained again": len(again),
+                "of": search.options.num_trials, "trained again": len(again),
             }
         )  # fmt: skip
         for record in [*finished, *again]:

@@ -1,6 +1,8 @@
 """Sets what Ray reads when it is imported, before any test file imports it."""
 
 import copy
+import dataclasses
+import functools
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,8 +14,13 @@ import pytest
 import tune  # noqa: F401
 from tune.execution.reporting import RunStart
 from tune.options import REPOSITORY
+from tune.options.search import SearchOptions
 from tune.records.retrain import RetrainRecord
 from tune.records.search import SearchRecord
+
+OF_OPTIONS = {field.name for field in dataclasses.fields(SearchOptions)} - {
+    *SearchRecord.model_fields
+}
 
 
 @pytest.fixture(scope="session")
@@ -30,23 +37,18 @@ def finished_search() -> dict[str, Any]:
         },
         "points": [],
         "command": "python tune/run_search.py --space oversampling",
-        "options": {"space": "oversampling"},
-        "objectives": ["score"],
-        "seed": 0,
+        "options": {
+            "space": "oversampling",
+            "objective": "score",
+            "num_trials": 3,
+            "max_epochs": 6,
+        },
         "created": "2026-01-01T10:00:00",
         "ended": "2026-01-01T12:00:00",
         "wall_s": 7200.0,
         "status": "finished",
-        "num_trials": 3,
-        "max_epochs": 6,
-        "image_size": 64,
-        "sampler": "tpe",
-        "scheduler": "asha",
         "grace": 1,
-        "reduction_factor": 3,
         "rungs": [1, 3],
-        "split": "grouped",
-        "weights": "imagenet",
         "data": {
             "source": "UTKFace",
             "fingerprint": "f" * 64,
@@ -73,10 +75,22 @@ def search_json(finished_search: dict[str, Any]) -> dict[str, Any]:
     return copy.deepcopy(finished_search)
 
 
+def with_changes(search_json: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """Change fields of a search.json, or of the options in it."""
+    options = {name: changes.pop(name) for name in OF_OPTIONS if name in changes}
+    return {**search_json, "options": {**search_json["options"], **options}, **changes}
+
+
 @pytest.fixture
-def search_record(search_json: dict[str, Any]) -> Callable[..., SearchRecord]:
-    """Return the record of a search, with some fields changed."""
-    return lambda **changes: SearchRecord.parse({**search_json, **changes}, "search.json")
+def changed_search(search_json: dict[str, Any]) -> Callable[..., dict[str, Any]]:
+    """Return the content of a search.json with some of its fields or options changed."""
+    return functools.partial(with_changes, search_json)
+
+
+@pytest.fixture
+def search_record(changed_search: Callable[..., dict[str, Any]]) -> Callable[..., SearchRecord]:
+    """Return the record of a search, with some of its fields or options changed."""
+    return lambda **changes: SearchRecord.parse(changed_search(**changes), "search.json")
 
 
 @pytest.fixture

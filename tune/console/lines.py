@@ -123,8 +123,8 @@ def introduction(start: RunStart, search: SearchRecord) -> list[str]:
         labelled("search", f"{search.name}: {search.question}"),
         labelled("faces", f"{counts} ({data.source})"),
     ]
-    if search.objectives != SCORE:
-        lines.append(labelled("objective", describe_objectives(search.objectives)))
+    if search.options.objectives != SCORE:
+        lines.append(labelled("objective", describe_objectives(search.options.objectives)))
     lines.append(labelled("run", start.folder))
     if start.dashboard:
         token = "if it asks for a token: ray get-auth-token"
@@ -149,23 +149,23 @@ def summary(
     took = show_duration(duration_s)
     if earlier_s:
         took += f" ({show_duration(earlier_s + duration_s)} in all its sessions)"
-    ending = f"ended after {took} with {len(records)} of {search.num_trials} trials"
+    ending = f"ended after {took} with {len(records)} of {search.options.num_trials} trials"
     lines = ["", f"{search.name} {ending}: {count_line(records)}"]
     if search.data.is_demo:
         lines.append(DEMO_WARNING)
-    best = next(iter(rank_complete(list(records), search.objectives)), None)
+    best = next(iter(rank_complete(list(records), search.options.objectives)), None)
     confirmation = search.confirmation
     if confirmation is not None:
         best = next(r for r in records if r.number == confirmation.winner.trial)
     if best is None:
         lines.append("no trial ran all its epochs, so there is no best configuration")
     else:
-        if len(search.objectives) > 1:
-            lines += _front_lines(records, search.objectives)
+        if len(search.options.objectives) > 1:
+            lines += _front_lines(records, search.options.objectives)
         if confirmation is not None:
             lines.append(labelled("confirmed", confirmation.sentence()))
-        if len(search.objectives) == 1:
-            lines += _best_lines(best, search.objectives, search.data.is_demo, confirmation)
+        if len(search.options.objectives) == 1:
+            lines += _best_lines(best, search.options.objectives, search.data.is_demo, confirmation)
     if report is not None:
         lines.append(labelled("report", report))
     run = shlex.quote(str(folder))

@@ -64,10 +64,10 @@ class Screen(Callback):
         self._start, self._search = start, start.record
         self._earlier_s = self._search.wall_s  # the record goes on counting
         self._progress = Progress(
-            num_trials=self._search.num_trials,
-            max_epochs=self._search.max_epochs,
+            num_trials=self._search.options.num_trials,
+            max_epochs=self._search.options.max_epochs,
             time_budget_s=self._search.options.time_budget,
-            objectives=self._search.objectives,
+            objectives=self._search.options.objectives,
             earlier=earlier,
             clock=clock,
         )

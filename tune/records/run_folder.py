@@ -265,8 +265,8 @@ def retrain_command(folder: Path, search: SearchRecord) -> str:
     wanted = [
         f"--{name} {final}"
         for name, final, searched in (
-            ("image-size", FINAL_SIZE, search.image_size),
-            ("epochs", FINAL_EPOCHS, search.max_epochs),
+            ("image-size", FINAL_SIZE, search.options.image_size),
+            ("epochs", FINAL_EPOCHS, search.options.max_epochs),
         )
         if searched < final
     ]

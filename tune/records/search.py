@@ -10,7 +10,7 @@ from pydantic import AliasChoices, Field, field_validator
 from tune.options.search import SearchOptions
 from tune.records.confirmation import Confirmation
 from tune.records.files import Record, RunRecord
-from tune.spaces.objectives import SCORE, Settings
+from tune.spaces.objectives import Settings
 from tune.spaces.space import Signature
 from utkface.evaluation.facts import DataFacts, Hardware
 
@@ -74,19 +74,9 @@ class SearchRecord(RunRecord):
     space: str
     space_signature: Signature
     points: list[Settings]  # the space's own, tried first
-    options: SearchOptions
-    objectives: tuple[str, ...] = SCORE
-    seed: int
-    num_trials: int
-    max_epochs: int
-    image_size: int
-    sampler: str
-    scheduler: str
+    options: SearchOptions  # with the objectives that the space declares, if it was told none
     grace: int | None
-    reduction_factor: int
     rungs: list[int]
-    split: str
-    weights: str
     weights_hash: str | None = None  # of the file's content, if it is a file
     data: DataRecord
     concurrency: int
@@ -110,9 +100,9 @@ class SearchRecord(RunRecord):
         """What must be equal in another search for its scores to compare."""
         return Conditions.of(
             self.data,
-            self.image_size,
-            self.max_epochs,
-            self.weights_hash or self.weights,
+            self.options.image_size,
+            self.options.max_epochs,
+            self.weights_hash or self.options.weights,
             self.training_version,
         )
 

@@ -39,7 +39,7 @@ def describe_answers(answers: Sequence[Answer]) -> list[str]:
     newest: dict[tuple[str, int, int], Answer] = {}
     for answer in sorted(answers, key=lambda answer: answer[1].created):
         _, search, _ = answer
-        newest[search.space, search.image_size, search.max_epochs] = answer
+        newest[search.space, search.options.image_size, search.options.max_epochs] = answer
     if not newest:
         return []
     rows = [_row(*newest[key]) for key in sorted(newest)]
@@ -82,9 +82,9 @@ def _row(path: Path, search: SearchRecord, confirmation: Confirmation) -> list[s
         show_fixed(winner.score, 3),
         show_fixed(winner.age_mae, 2),
         show_fixed(100 * winner.gender_accuracy, 1),
-        show(search.image_size),
-        show(search.max_epochs),
-        show(search.num_trials),
+        show(search.options.image_size),
+        show(search.options.max_epochs),
+        show(search.options.num_trials),
         f"[{escape(path.name)}]({quote(path.name)}/)",
     ]
 

@@ -95,7 +95,7 @@ def compare(runs: Sequence[PastRun], results: Path, output: Path | None) -> int:
         console.print(f"note: {line}", markup=False)
     if (winner := leader(compared)) and winner.best:
         score = show_fixed(winner.best_metrics.get("score"), 3)
-        by = judged_metric(winner.search.objectives).replace("_", " ")
+        by = judged_metric(winner.search.options.objectives).replace("_", " ")
         console.print(f"best by {by}: score {score}, trial {winner.best.number} of {winner.name}")
     path = output or results / _file_name([run.name for run in runs])
     console.print(f"page: {write_comparison(compared, path)}", markup=False)
@@ -107,7 +107,7 @@ def line_up(runs: Sequence[PastRun]) -> list[Compared]:
     compared = []
     for index, run in enumerate(runs):
         search = run.search
-        best = find_best(search, run.records, rank_complete(run.records, search.objectives))
+        best = find_best(search, run.records, rank_complete(run.records, search.options.objectives))
         place, turn = index % 26, index // 26
         letter = ascii_uppercase[place] + (str(turn + 1) if turn else "")
         done = finishes(run.records, search.created)
@@ -121,8 +121,8 @@ def warnings(compared: Sequence[Compared]) -> list[str]:
     lines = []
     for other in others:
         differences = first.search.conditions.differences(other.search.conditions)
-        if first.search.objectives != other.search.objectives:
-            names = [", ".join(each.search.objectives) for each in (first, other)]
+        if first.search.options.objectives != other.search.options.objectives:
+            names = [", ".join(each.search.options.objectives) for each in (first, other)]
             differences.append(f"objectives: {names[0]} and {names[1]}")
         if differences:
             what = f"{first.letter} and {other.letter} differ in {'; '.join(differences)}"
@@ -157,7 +157,7 @@ def leader(compared: Sequence[Compared]) -> Compared | None:
     having = [each for each in compared if each.best is not None]
     if warnings(compared) or not having:
         return None
-    by = judged_metric(having[0].search.objectives)
+    by = judged_metric(having[0].search.options.objectives)
 
     def place(each: Compared) -> tuple[bool, float]:
         value = number(each.best_metrics.get(by))
@@ -195,7 +195,7 @@ def _context(compared: Sequence[Compared]) -> dict[str, Any]:
         "warnings": warnings(compared),
         "remarks": remarks(compared),
         "winner": winner,
-        "by": judged_metric(compared[0].search.objectives).replace("_", " "),
+        "by": judged_metric(compared[0].search.options.objectives).replace("_", " "),
         "by_trials": draw_searches(searches, False, not is_demo),
         "by_time": draw_searches(searches, True, not is_demo),
         "configs": configs,

@@ -36,21 +36,21 @@ def list_facts(search: SearchRecord) -> list[tuple[str, str]]:
     faces = f"{show(data.num_train)} to train on, {show(data.num_val)} to validate on"
     faces += f", of {show(data.num_faces)} ({show(data.num_rejected)} files rejected)"
     return [
-        ("seed", show(search.seed)),
+        ("seed", show(search.options.seed)),
         ("began", search.created.replace("T", " ")),
         ("wall time", show_duration(search.wall_s)),
         ("ended", (search.ended or search.status).replace("T", " ")),
-        ("trials asked for", show(search.num_trials)),
-        ("epochs per trial", show(search.max_epochs)),
-        ("objective", describe_objectives(search.objectives)),
-        ("sampler", search.sampler),
+        ("trials asked for", show(search.options.num_trials)),
+        ("epochs per trial", show(search.options.max_epochs)),
+        ("objective", describe_objectives(search.options.objectives)),
+        ("sampler", search.options.sampler),
         ("from earlier searches", "; ".join(search.warm_start.notes) or "–"),
         ("early stopping", _stopping(search)),
         ("data", data.source),
         ("faces", faces),
-        ("image size", f"{search.image_size} px"),
-        ("split", search.split),
-        ("first weights", search.weights),
+        ("image size", f"{search.options.image_size} px"),
+        ("split", search.options.split),
+        ("first weights", search.options.weights),
         ("data fingerprint", data.fingerprint),
         ("hardware", show_hardware(search.hardware)),
         ("versions", show_fields(search.versions)),
@@ -61,10 +61,10 @@ def list_facts(search: SearchRecord) -> list[tuple[str, str]]:
 
 def _stopping(search: SearchRecord) -> str:
     """Return the rule of early stopping and when it judged."""
-    scheduler, epochs = search.scheduler, search.rungs
+    scheduler, epochs = search.options.scheduler, search.rungs
     if not epochs:
         return scheduler
-    goes_on = f"1 in {search.reduction_factor} goes on"
+    goes_on = f"1 in {search.options.reduction_factor} goes on"
     return f"{scheduler}, {goes_on} after epochs {', '.join(map(str, epochs))}"
 
 

@@ -75,7 +75,7 @@ def _context(
     search: SearchRecord, records: Sequence[TrialRecord], study: optuna.Study, folder: Path
 ) -> dict[str, Any]:
     """Return everything that the template shows."""
-    objectives, by = search.objectives, Metric.judging(search.objectives)
+    objectives, by = search.options.objectives, Metric.judging(search.options.objectives)
     complete = rank_finite(records, objectives)
     front = pareto_front(complete, objectives) if len(objectives) > 1 else []
     best = find_best(search, records, complete) if not front else None
@@ -89,7 +89,8 @@ def _context(
         "counts": [(words, counts[state]) for state, words in STATES.items()],
         "num_trials": len(records),
         "num_epochs": sum(len(r.epochs) for r in records),
-        "full_epochs": search.max_epochs * sum(r.state in ("COMPLETE", "PRUNED") for r in records),
+        "full_epochs": search.options.max_epochs
+        * sum(r.state in ("COMPLETE", "PRUNED") for r in records),
         "by": by,
         "front": front,
         "best": best,
@@ -119,7 +120,7 @@ def _winner(
     defaults = TrainConfig().to_dict()
     return {
         "best_metrics": last_metrics(best),
-        "best_value": last_value(best, Metric.judging(search.objectives).name),
+        "best_value": last_value(best, Metric.judging(search.options.objectives).name),
         "margins": find_margins(best, search.data.num_val),
         "leads": leads,
         "not_told_apart": [lead.number for lead in leads if not lead.is_clear],
@@ -138,7 +139,7 @@ def _course(
     """Return the figures of how the search and its trials went."""
     from tune.report import figures
 
-    by = Metric.judging(search.objectives)
+    by = Metric.judging(search.options.objectives)
     done = finishes(records, search.created, by.name)
     # Drawn faces are easier or harder than photographs: the reference's score says nothing there.
     show_reference = by.name == "score" and not search.data.is_demo
@@ -146,11 +147,13 @@ def _course(
         records,
         key=lambda r: (r.number not in marked, -len(r.epochs), last_value(r, by.name), r.number),
     )
-    rungs = judge_rungs(records, _epochs_to_judge(search), search.max_epochs, by.name)
-    drawn = [figures.draw_rung(rung, search.max_epochs, by) for rung in _some(rungs)]
+    rungs = judge_rungs(records, _epochs_to_judge(search), search.options.max_epochs, by.name)
+    drawn = [figures.draw_rung(rung, search.options.max_epochs, by) for rung in _some(rungs)]
     return {
         "show_reference": show_reference,
-        "front_figures": figures.draw_front(complete, front, search.objectives) if front else [],
+        "front_figures": figures.draw_front(complete, front, search.options.objectives)
+        if front
+        else [],
         "progress_time": figures.draw_progress(done, True, show_reference, by),
         "progress_trials": figures.draw_progress(done, False, show_reference, by),
         "curves": figures.draw_curves(
@@ -172,8 +175,8 @@ def _comparison(
     """Return the figures of the parameters, the most important first, and what they are about."""
     from tune.report import parameter_figures as figures
 
-    by = Metric.judging(search.objectives)
-    epochs = [*_epochs_to_judge(search), search.max_epochs]
+    by = Metric.judging(search.options.objectives)
+    epochs = [*_epochs_to_judge(search), search.options.max_epochs]
     comparable = find_comparable(records, epochs, by.name)
     importances = judge_parameters(comparable, study)
     scales = figures.find_scales(study)
@@ -194,7 +197,9 @@ def _comparison(
 
 
 def _epochs_to_judge(search: SearchRecord) -> list[int]:
-    return search.rungs or [epoch for epoch in _RUNGS_WITHOUT_ASHA if epoch < search.max_epochs]
+    return search.rungs or [
+        epoch for epoch in _RUNGS_WITHOUT_ASHA if epoch < search.options.max_epochs
+    ]
 
 
 def _best_of(comparable: Comparable, marked: Collection[int]) -> Comparable:

@@ -60,7 +60,9 @@ def describe_search(folder: SearchFolder) -> str:
     with (folder.path / "trials.csv").open(newline="") as file:
         states = Counter(row["state"] for row in csv.DictReader(file))
     num_complete, ended = states["COMPLETE"], states.total() - states["RUNNING"]
-    how_far = f"{ended} of {record.num_trials} trials ended, {num_complete} of them complete"
+    how_far = (
+        f"{ended} of {record.options.num_trials} trials ended, {num_complete} of them complete"
+    )
     if record.status == FINISHED:
         return f"{folder.path.name}, finished: {how_far}"
     return (

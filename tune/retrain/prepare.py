@@ -46,7 +46,7 @@ def prepare(options: RetrainOptions) -> Plan:
     # Said before anything is trained: why a teacher may not teach, or that there are too few faces.
     plan = dataclasses.replace(
         plan,
-        search_split=searched.split if searched else None,
+        search_split=searched.options.split if searched else None,
         teachers=load_teachers(plan),
     )
     if decided.folds:

@@ -87,20 +87,10 @@ def describe_search(prepared: Prepared, folder: SearchFolder, resources: Resourc
         points=space.points,
         command=command_line(),
         options=options,
-        objectives=options.objectives,
-        seed=options.seed,
         created=now(),
         status=RUNNING,
-        num_trials=options.num_trials,
-        max_epochs=options.max_epochs,
-        image_size=options.image_size,
-        sampler=options.sampler,
-        scheduler=options.scheduler,
         grace=options.grace_epochs,
-        reduction_factor=options.reduction_factor,
         rungs=list(rule.epochs),
-        split=options.split,
-        weights=options.weights,
         weights_hash=prepared.weights.fingerprint,
         data=prepared.describe_data(),
         concurrency=resources.concurrency,
@@ -126,13 +116,13 @@ def refuse_changes(search: SearchRecord, prepared: Prepared) -> None:
                 f"faces from {now_.source} with {after[:12]} now; give the old faces "
                 "with --data, or start a new search"
             )
-    if (search.weights_hash or search.weights) not in (
+    if (search.weights_hash or search.options.weights) not in (
         prepared.weights.fingerprint, prepared.options.weights
     ):  # fmt: skip
         raise UserError(
-            f"the first weights are others than when {search.name} began: {search.weights} then, "
-            f"{prepared.options.weights} now; give the old ones with --weights, or start a new "
-            "search"
+            f"the first weights are others than when {search.name} began: "
+            f"{search.options.weights} then, {prepared.options.weights} now; give the old ones "
+            "with --weights, or start a new search"
         )
     change = describe_change(search.space_signature, prepared.space.signature())
     if change:

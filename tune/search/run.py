@@ -87,7 +87,7 @@ def resume(folder: SearchFolder, given: Namespace, *, anyway: bool = False) -> i
             )  # fmt: skip
         for change in list_code_changes(search):
             print(labelled("changed", change))
-        search.options, search.num_trials = options, options.num_trials
+        search.options = options
         return SearchRun(prepared, folder, search, joined).run(stack)
 
 

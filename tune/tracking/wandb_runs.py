@@ -32,8 +32,10 @@ _DATA_DIR = "WANDB_DATA_DIR"  # W&B's own variable
 
 #: What a summary says in its configuration, by the names of search.json and evaluation.json.
 _OF_SEARCH = (
-    "space", "question", "command", "seed", "num_trials", "max_epochs", "image_size", "sampler",
-    "scheduler", "rungs", "split", "weights", "data", "hardware", "versions", "commit",
+    "space", "question", "command", "rungs", "data", "hardware", "versions", "commit",
+)  # fmt: skip
+_OF_OPTIONS = (
+    "seed", "num_trials", "max_epochs", "image_size", "sampler", "scheduler", "split", "weights",
 )  # fmt: skip
 _OF_EVALUATION = (
     "search", "command", "commit", "versions", "hardware", "data", "image_size", "epochs", "flip",
@@ -57,7 +59,7 @@ class RunGroup:
         seed: int | None = None
         group, rungs = record.name, tuple[int, ...]()
         if isinstance(record, SearchRecord):
-            seed, rungs = record.seed, tuple(record.rungs)
+            seed, rungs = record.options.seed, tuple(record.rungs)
         elif record.search:
             group = record.search
         # Names repeat between users and machines of one project; run ids must not.
@@ -181,11 +183,12 @@ def log_search(
     ``checkpoints`` has the state of the best trial, which becomes a model for `utkface.predict`.
     """
     ended = [record for record in records if record.state != "RUNNING"]
-    best = next(iter(rank_complete(records, search.objectives)), None)
+    best = next(iter(rank_complete(records, search.options.objectives)), None)
     if search.confirmation is not None:
         winner = search.confirmation.winner.trial
         best = next(record for record in records if record.number == winner)
     config = search.model_dump(mode="json", include=set(_OF_SEARCH))
+    config |= {name: getattr(search.options, name) for name in _OF_OPTIONS}
     with (
         opener.summary("summary", "summary", config) as run,
         tempfile.TemporaryDirectory() as folder,

@@ -240,7 +240,7 @@ def test_nothing_is_left_where_all_trials_ended():
 
 def test_several_objectives_are_named_and_shown_and_the_front_is_listed_at_the_end(start_of):
     objectives = ["age_mae", "worst_group_mae"]
-    search = start_of(num_trials=4, max_epochs=8, objectives=objectives)
+    search = start_of(num_trials=4, max_epochs=8, objective=",".join(objectives))
     records = [record(number, score=1.0 + number / 10) for number in range(3)]
     for ended, values in zip(records, [(4.0, 9.0), (5.0, 8.0), (5.0, 9.0)], strict=True):
         ended.epochs[-1].update(zip(objectives, values, strict=True))

@@ -97,7 +97,7 @@ def test_a_damaged_record_comes_back_from_its_copy(tmp_path, search_record):
     record = folder.path / "search.json"
     for content in ("", record.read_text()[:9]):
         record.write_text(content)
-        assert folder.record.seed == 3
+        assert folder.record.options.seed == 3
     (folder.path / "backup" / "search.json").write_text("{")
     with pytest.raises(UserError, match=r"search\.json cannot be read"):
         assert folder.record

@@ -1,6 +1,5 @@
 """A made-up search and its page: curves fall towards a level set by the parameters; two rungs."""
 
-import copy
 import functools
 import math
 from collections.abc import Callable
@@ -71,7 +70,9 @@ def _suggest(trial: optuna.Trial) -> dict[str, Any]:
     return params
 
 
-def _make_search(search_json: dict[str, Any], num_trials: int, max_epochs: int = 6) -> MadeUpSearch:
+def _make_search(
+    changed_search: Callable[..., dict[str, Any]], num_trials: int, max_epochs: int = 6
+) -> MadeUpSearch:
     rng = np.random.default_rng(num_trials)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     records = []
@@ -97,7 +98,7 @@ def _make_search(search_json: dict[str, Any], num_trials: int, max_epochs: int =
                 number, scores[:num_epochs], state, params=params, config=config, reason=reason
             )
         )
-    search = {**copy.deepcopy(search_json), "num_trials": num_trials, "max_epochs": max_epochs}
+    search = changed_search(num_trials=max(1, num_trials), max_epochs=max_epochs)
     return MadeUpSearch(search, records, study)
 
 
@@ -107,8 +108,8 @@ def _quiet() -> None:
 
 
 @pytest.fixture
-def make_search(search_json: dict[str, Any]) -> Callable[..., MadeUpSearch]:
-    return functools.partial(_make_search, search_json)
+def make_search(changed_search: Callable[..., dict[str, Any]]) -> Callable[..., MadeUpSearch]:
+    return functools.partial(_make_search, changed_search)
 
 
 @pytest.fixture

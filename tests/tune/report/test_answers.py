@@ -16,11 +16,11 @@ CONFIRMED = {
 
 
 @pytest.fixture
-def save(tmp_path, search_json):
+def save(tmp_path, changed_search):
     def write(name, confirmation=CONFIRMED, **fields):
         folder = tmp_path / name
         folder.mkdir()
-        record = {**search_json, "name": name, "confirmation": confirmation, **fields}
+        record = changed_search(name=name, confirmation=confirmation, **fields)
         (folder / "search.json").write_text(json.dumps(record))
         return folder
 

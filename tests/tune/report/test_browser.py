@@ -29,7 +29,7 @@ def test_a_search_that_has_hardly_begun_can_be_read(make_search, look_at_report)
 
 def test_a_pareto_front_can_be_read(make_search, look_at_report):
     made = make_search(24)
-    made.search["objectives"] = ["age_mae", "worst_group_mae"]
+    made.search["options"]["objective"] = "age_mae,worst_group_mae"
     for record in made.records:  # better ages at the price of the worst group: all in the front
         last = record.epochs[-1]
         last["worst_group_mae"] = 50 / last["age_mae"]

@@ -87,7 +87,7 @@ def test_a_page_can_be_written_elsewhere(make_run, tmp_path):
         ({"image_size": 128}, "image size: 64 and 128"),
         ({"weights": "none"}, "first weights: imagenet and none"),
         ({"data": {"fingerprint": "e" * 64}}, "faces: ffffffff and eeeeeeee"),
-        ({"objectives": ["age_mae", "gender_error"]}, "objectives: score and age_mae, gender_err"),
+        ({"objective": "age_mae,gender_error"}, "objectives: score and age_mae, gender_err"),
     ],
 )
 def test_scores_that_do_not_compare_are_not_compared(make_run, change, said):

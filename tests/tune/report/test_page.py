@@ -88,7 +88,8 @@ def test_texts_from_outside_are_escaped(make_search, write, tmp_path):
 )
 def test_early_stopping_is_described(make_search, write, scheduler, rungs, words):
     made = make_search(6)
-    made.search |= {"scheduler": scheduler, "rungs": rungs}
+    made.search["options"] |= {"scheduler": scheduler}
+    made.search |= {"rungs": rungs}
     assert words in write(made).words
 
 
@@ -126,7 +127,7 @@ def test_a_damaged_record_is_refused_by_its_field(make_search, write):
 
 def test_what_to_use_comes_first_and_how_sure_that_is(make_search, write, tmp_path):
     made = make_search(36)
-    made.search["objectives"] = ["smooth_score"]
+    made.search["options"]["objective"] = "smooth_score"
     page = write(made)
     words = page.words
     best = min((r for r in made.records if r.state == "COMPLETE"), key=lambda r: r.score)
@@ -227,7 +228,8 @@ def test_a_search_that_runs(make_search, write, record):
 
 def test_without_early_stopping_the_rungs_that_asha_would_have_had(make_search, write):
     made = make_search(6)
-    made.search |= {"rungs": [], "scheduler": "none"}
+    made.search["options"] |= {"scheduler": "none"}
+    made.search |= {"rungs": []}
     words = write(made).words
     assert "Survivors only" not in words
     assert "ρ is over all that got there" in words
@@ -275,11 +277,11 @@ def test_the_study_and_the_style_are_left_as_they_were(make_search, tmp_path):
 
 def test_several_objectives_show_their_front(make_search, write):
     made = make_search(24)
-    made.search["objectives"] = ["age_mae", "gender_log_loss", "worst_group_mae"]
+    made.search["options"]["objective"] = "age_mae,gender_log_loss,worst_group_mae"
     complete = [record for record in made.records if record.state == "COMPLETE"]
     for record in complete:  # better ages at the price of the worst group: none beats another
         record.epochs[-1]["worst_group_mae"] = 50 / record.epochs[-1]["age_mae"]
-    complete[4].epochs[-1].update(dict.fromkeys(made.search["objectives"], 99.0))
+    complete[4].epochs[-1].update(dict.fromkeys(made.record.options.objectives, 99.0))
     page = write(made)
     del complete[4]
     front = sorted(complete, key=lambda record: record.score)
@@ -294,7 +296,7 @@ def test_several_objectives_show_their_front(make_search, write):
 
 def test_one_other_objective_is_what_the_page_is_about(make_search, write):
     made = make_search(24)
-    made.search["objectives"] = ["worst_group_mae"]
+    made.search["options"]["objective"] = "worst_group_mae"
     best = made.records[4]
     best.epochs[-1]["worst_group_mae"] = 1.5
     page = write(made)

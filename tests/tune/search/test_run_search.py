@@ -56,7 +56,7 @@ def shared(tmp_path_factory):
 def test_a_search_leaves_a_folder_that_a_person_can_read(shared):
     folder, process, _ = shared
     search = folder.record
-    assert (search.status, search.space, search.num_trials) == ("finished", "dropout", 3)
+    assert (search.status, search.space, search.options.num_trials) == ("finished", "dropout", 3)
     assert search.data.is_demo is True
     assert (folder.path / "space.py").read_text() == SPACE
     with (folder.path / "trials.csv").open() as file:
@@ -162,7 +162,7 @@ def test_a_finished_search_is_extended(shared):
     assert after[:3] == before
     assert [record.number for record in after] == [0, 1, 2, 3, 4]
     search = folder.record
-    assert (search.status, search.num_trials) == ("finished", 5)
+    assert (search.status, search.options.num_trials) == ("finished", 5)
     with (folder.path / "trials.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(int(row["number"]), row["state"]) for row in rows] == [

@@ -47,13 +47,13 @@ logger.search_ended(records, report)
 
 
 @pytest.mark.slow
-def test_real_wandb_writes_offline_runs_that_it_can_read_back(tmp_path, search_json):
+def test_real_wandb_writes_offline_runs_that_it_can_read_back(tmp_path, changed_search):
     """Two concurrent runs of one process, interrupted and continued by a second process."""
     repository = Path(__file__).resolve().parents[3]
     (tmp_path / "run").mkdir()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
     environment |= {"HOME": str(tmp_path), "NETRC": str(tmp_path / "none")}
-    search = {**search_json, "rungs": [4], "num_trials": 2}
+    search = changed_search(rungs=[4], num_trials=2)
     sessions = ("0", "interrupted", {}), ("2", "finished", {"WANDB_API_KEY": KEY})
     for epochs_done, status, extra in sessions:
         code = _REAL.format(repository=str(repository), search={**search, "status": status})
