@@ -14,6 +14,7 @@ comes from, and ``flip``).
 import argparse
 import importlib.util
 import json
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -60,6 +61,8 @@ def main(arguments: list[str] | None = None) -> None:
         trained = replace(trained, about={**trained.about, "flip": options.flip})
     difference = export_onnx(trained, options.output)
     size = trained.config.image_size
+    if trained.warning:
+        print(f"{options.model}: {trained.warning}", file=sys.stderr)
     print(
         f"{options.output}: {_INPUT} (N, {size}, {size}, 3) uint8 RGB -> {', '.join(_OUTPUTS)}\n"
         f"largest difference from PyTorch: {difference.age_years:.1e} years, "

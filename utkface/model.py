@@ -203,6 +203,14 @@ class TrainedModel:
         """Whether figures and intervals are of means over mirror images; older files: no."""
         return bool(self.about.get("flip", False))
 
+    @property
+    def warning(self) -> str | None:
+        """What is to be said wherever the model is used, if anything."""
+        is_demo = self.about.get("is_demo", False)
+        return (
+            "it learned from drawn demo faces and knows nothing of real ones" if is_demo else None
+        )
+
 
 def averaged_model(state: dict[str, Any]) -> FaceModel:
     """Return the model that training validates, from the state of a `Training`."""

@@ -65,6 +65,8 @@ def main(arguments: list[str] | None = None) -> int:
         flip=options.flip,
         batch_size=options.batch_size,
     )
+    if predictor.warning:
+        _say(f"the model: {predictor.warning}")
     if predictor.interval is None:
         _say("the model file holds no intervals: age_low and age_high stay empty")
     is_jsonl = options.output is not None and options.output.suffix == ".jsonl"

@@ -75,7 +75,7 @@ class Predictor:
         self.device = find_device(device)
         self.image_size = trained.config.image_size
         self.batch_size = batch_size
-        self.interval = trained.interval
+        self.interval, self.warning = trained.interval, trained.warning
         self.flip = trained.flip if flip is None else flip
         self._model = PixelModel(trained.model, flip=self.flip).to(self.device)
 

@@ -56,12 +56,13 @@ def make_table(runs: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
             raise UserError(f"{run.name} stopped trials early; give one of --scheduler none")
         search, data = run.search, run.search.data
         again = [record for record in run.trained_again if record.state == "COMPLETE"]
-        about = {name: getattr(search, name) for name in ("space", "max_epochs", "image_size")}
+        options = search.options
         abouts.append(
             {
-                "run": run.name, **about, "seed": search.options.seed,
+                "run": run.name, "space": search.space, "max_epochs": options.max_epochs,
+                "image_size": options.image_size, "seed": options.seed,
                 "faces": data.num_train, "validation": data.num_val, "trials": len(finished),
-                "of": search.options.num_trials, "trained again": len(again),
+                "of": options.num_trials, "trained again": len(again),
             }
         )  # fmt: skip
         for record in [*finished, *again]:

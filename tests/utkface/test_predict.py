@@ -142,6 +142,16 @@ def test_a_model_without_intervals_says_so_once(faces, tmp_path, capsys) -> None
     assert {row["age_low"] for row in csv.DictReader(io.StringIO(out))} == {""}
 
 
+def test_a_model_of_demo_faces_says_so(faces, tmp_path, capsys) -> None:
+    config = TrainConfig(image_size=32, pretrained=False)
+    network = build_model(config, "none").eval()
+    for is_demo in (True, False):
+        trained = TrainedModel(network, config, {"is_demo": is_demo})
+        save_model(tmp_path / "m.pt", trained)
+        assert run(tmp_path / "m.pt", faces) == 0
+        assert ("learned from drawn demo faces" in capsys.readouterr().err) is is_demo
+
+
 def test_help_says_what_faces_and_which_intervals(capsys) -> None:
     with pytest.raises(SystemExit):
         predict.main(["--help"])

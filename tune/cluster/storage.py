@@ -27,14 +27,21 @@ def open_storage(uri: str) -> tuple[fs.FileSystem, str]:
     return filesystem, folder
 
 
+def join_uri(uri: str, name: str) -> str:
+    """Return the address of a file or folder within another; what follows a ``?`` stays behind."""
+    place, is_query, query = uri.partition("?") if "://" in uri else (uri, "", "")
+    return f"{place.rstrip('/')}/{name}{is_query}{query}"
+
+
 def check_storage(uri: str) -> None:
     """Write, read and delete a small file; raises `UserError` where that is not possible."""
     try:
         probe = Probe(uri)
         probe.leave("driver")
-        assert probe.sees("driver")
+        if not probe.sees("driver"):
+            raise OSError("what was written there cannot be read")
         probe.remove()
-    except (OSError, ValueError) as error:
+    except Exception as error:  # of whichever client the URI asks for
         raise UserError(
             f"cannot write checkpoints to {uri!r} ({error}); give --storage a folder or a URI that "
             "every node can write to"
@@ -50,13 +57,13 @@ class Probe:
 
     def leave(self, name: str) -> None:
         """Write one's own file; raises OSError or ValueError where that is not possible."""
-        filesystem, root = open_storage(f"{self.uri}/{self.folder}")
+        filesystem, root = self._open()
         with filesystem.open_output_stream(f"{root}/{name}") as stream:
             stream.write(name.encode())
 
     def sees(self, name: str) -> bool:
         """Say whether another one's file can be read here."""
-        filesystem, root = open_storage(f"{self.uri}/{self.folder}")
+        filesystem, root = self._open()
         path = f"{root}/{name}"
         if filesystem.get_file_info(path).type == fs.FileType.NotFound:
             return False
@@ -65,5 +72,9 @@ class Probe:
 
     def remove(self) -> None:
         """Delete the folder and all files in it."""
-        filesystem, root = open_storage(f"{self.uri}/{self.folder}")
+        filesystem, root = self._open()
+        assert root.endswith(self.folder), root  # whatever a URI may look like
         filesystem.delete_dir(root)
+
+    def _open(self) -> tuple[fs.FileSystem, str]:
+        return open_storage(join_uri(self.uri, self.folder))

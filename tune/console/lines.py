@@ -149,7 +149,8 @@ def summary(
     took = show_duration(duration_s)
     if earlier_s:
         took += f" ({show_duration(earlier_s + duration_s)} in all its sessions)"
-    ending = f"ended after {took} with {len(records)} of {search.options.num_trials} trials"
+    num_results = sum(record.state in ("COMPLETE", "PRUNED") for record in records)
+    ending = f"ended after {took} with {num_results} of {search.options.num_trials} trials"
     lines = ["", f"{search.name} {ending}: {count_line(records)}"]
     if search.data.is_demo:
         lines.append(DEMO_WARNING)

@@ -8,13 +8,14 @@ that was killed: whoever starts the trial again, wherever, finds what was done.
 import contextlib
 import io
 import re
+import zipfile
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 from pyarrow import fs
 
-from tune.cluster.storage import check_storage, open_storage
+from tune.cluster.storage import check_storage, join_uri, open_storage
 from utkface.io import UserError, dump_checkpoint, parse_checkpoint
 from utkface.model import Predictions
 
@@ -36,7 +37,7 @@ class CheckpointStore:
         """Return a run's own store: under ``storage``, which runs share, or in its folder."""
         if storage is None:
             return cls(str(run_folder / "checkpoints"))
-        return cls(f"{storage.rstrip('/')}/{run_folder.name}")
+        return cls(join_uri(storage, run_folder.name))
 
     def check(self) -> None:
         """Write, read and delete a small file; raises `UserError` where that is not possible."""
@@ -65,7 +66,8 @@ class CheckpointStore:
     def load_predictions(self, number: int) -> tuple[np.ndarray, np.ndarray] | None:
         """Return ages (N,) in years and probabilities (N,) of being female of a trial's last epoch.
 
-        None where there are none; raises `UserError` where the storage does not answer.
+        None where there are none, or the file is damaged; raises `UserError` where the storage does
+        not answer.
         """
         try:
             content = self._read(self._predictions_name(number))
@@ -76,8 +78,11 @@ class CheckpointStore:
             ) from error
         if content is None:
             return None
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return arrays["age_years"], arrays["gender_probability"]
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+                return arrays["age_years"], arrays["gender_probability"]
+        except (EOFError, KeyError, ValueError, zipfile.BadZipFile):
+            return None
 
     def keep_only(self, numbers: set[int], with_predictions: set[int]) -> None:
         """Delete all checkpoints and predictions, half-written ones too, but of these trials."""

@@ -113,7 +113,7 @@ class SearchSession:
             failed = [r for r in self.study.records() if r.state == "FAIL"][failed_before:]
             for record in failed:
                 self._count_failure(record.number, record.reason or "")
-        if assignment is None:
+        if assignment is None and self.has_more:
             self._give_up()
         return assignment
 

@@ -6,6 +6,7 @@ line, where argparse (https://docs.python.org/3/library/argparse.html) reads it.
 
 import argparse
 import dataclasses
+import math
 import types
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ class Declared:
         """Whether a value lies in the range; None, which leaves it to the machine, does."""
         if value is None:
             return True
-        return not (
+        return not math.isnan(value) and not (
             (self.at_least is not None and value < self.at_least)
             or (self.above is not None and value <= self.above)
             or (self.at_most is not None and value > self.at_most)
@@ -140,14 +141,21 @@ class Options:
                     f"{flag_of(name)} {value} is not possible; allowed: {declared.allowed}"
                 )
 
-    def resumed_with(self, given: argparse.Namespace, what: str, new: str) -> Self:
+    def resumed_with(self, given: argparse.Namespace, results: Path, what: str, new: str) -> Self:
         """Return the options of a run that goes on, with what the command line changes.
 
-        ``what`` and ``new`` say in words which run goes on, and what else could be started. Raises
-        `UserError` when an option that decides what is trained was given differently.
+        ``results`` is the folder that the run lies in; ``what`` and ``new`` say in words which run
+        goes on, and what else could be started. Raises `UserError` when an option that decides what
+        is trained was given differently, or is of another version.
         """
-        changes = vars(given)
+        changes = {**vars(given), "results": results}
         for name, declared in declared_by(type(self)).items():
+            recorded, choices = getattr(self, name), declared.argument.get("choices")
+            if choices and isinstance(recorded, str) and recorded not in choices:
+                raise UserError(
+                    f"{what} has {flag_of(name)} {recorded}, which this version has not: only "
+                    f"{', '.join(choices)}; start {new}"
+                )
             if declared.same and name in changes and changes[name] != getattr(self, name):
                 raise UserError(
                     f"{flag_of(name)} {changes[name]} differs from {getattr(self, name)} of {what} "

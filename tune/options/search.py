@@ -17,11 +17,19 @@ SCHEDULERS = {
 }
 
 
+def _space(name_or_path: str) -> str:
+    """Return a name as it is, and a file's path in full: a search may go on from elsewhere."""
+    is_file = name_or_path.endswith(".py") and Path(name_or_path).is_file()
+    return str(Path(name_or_path).absolute()) if is_file else name_or_path
+
+
 @dataclass(frozen=True, kw_only=True)
 class SearchOptions(Options):
     """What a search was asked to do; None means that the space or the machine decides."""
 
-    space: str = option("", "name of a search space, or path of your own .py file", same=True)
+    space: str = option(
+        "", "name of a search space, or path of your own .py file", same=True, type=_space
+    )
 
     data: list[str] | None = option(
         "data",

@@ -217,7 +217,11 @@ def judge_rungs(
     """
     result = []
     for epoch, following in pairwise([*epochs, last_epoch]):
-        stopped = [r for r in records if r.state == "PRUNED" and curve(r)[0][-1:] == [epoch]]
+        stopped = [
+            r
+            for r in records
+            if r.state == "PRUNED" and not r.diverged and curve(r)[0][-1:] == [epoch]
+        ]
         arrived = [r for r in records if math.isfinite(value_at(r, epoch, metric))]
         to_next = compare_epochs(records, epoch, following, metric)
         to_end = compare_epochs(records, epoch, last_epoch, metric)

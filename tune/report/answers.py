@@ -5,6 +5,7 @@ those that were not confirmed, and all but the newest of a space at the same pix
 out.
 """
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,7 +51,11 @@ def describe_commands(answers: Sequence[Answer]) -> list[str]:
     """Return a paragraph for each confirmed search: its command, its commit, when it was begun."""
     paragraphs = []
     for path, search, _ in sorted(answers, key=lambda answer: answer[1].name):
-        facts = {"command": search.command, "commit": search.commit, "begun": search.created}
+        facts = {
+            "command": within_reach(search.command),
+            "commit": search.commit,
+            "begun": search.created,
+        }
         lines = [f"- {what}: {escape(str(value))}" for what, value in facts.items()]
         paragraphs.append("\n".join([f"### {escape(path.name)}", "", *lines]))
     return paragraphs
@@ -71,6 +76,17 @@ def read_answers(results: Path) -> list[Answer]:
         if search.confirmation is not None and not search.data.is_demo:
             answers.append((path.parent, search, search.confirmation))
     return answers
+
+
+def within_reach(command: str) -> str:
+    """Return a command without folders outside the project, where nobody else finds anything."""
+    return shlex.join(map(_without_folders, shlex.split(command)))
+
+
+def _without_folders(word: str) -> str:
+    option, is_, value = word.rpartition("=") if word.startswith("--") else ("", "", word)
+    away = value.startswith(("/", "..", "~"))
+    return option + is_ + (Path(value).name if away else value)
 
 
 def _row(path: Path, search: SearchRecord, confirmation: Confirmation) -> list[str]:

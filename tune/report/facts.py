@@ -89,7 +89,8 @@ def list_points(
             "FAIL": "failed",
             "RUNNING": "is unfinished",
         }
-        texts.append(f"{trial} {ending[record.state]}")
+        how = f"diverged in epoch {len(record.epochs) + 1}" if record.diverged else None
+        texts.append(f"{trial} {how or ending[record.state]}")
     return texts
 
 

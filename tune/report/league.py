@@ -6,14 +6,18 @@ faces do not enter.
 """
 
 import math
-import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from tune.report.answers import describe_answers, describe_commands, read_answers
+from tune.report.answers import (
+    describe_answers,
+    describe_commands,
+    read_answers,
+    within_reach,
+)
 from utkface.evaluation.facts import SharedHardware
 from utkface.evaluation.measures import MEASURES, Measure, number, show_fixed
 from utkface.evaluation.records import (
@@ -97,10 +101,10 @@ def write_league(results: Path, path: Path) -> Path:
     An evaluation that cannot be read is left out with one line on standard error. Raises
     `UserError` where the table cannot be written.
     """
-    runs = dict(sorted(_read_runs(results)))
+    read = dict(sorted(_read_runs(results)))
+    runs = {n: run for n, run in read.items() if any(row.part == "test" for row in run.rows)}
     lines = [line for name, run in runs.items() for line in _measured_lines(name, run)]
-    tested = [run for run in runs.values() if any(row.part == "test" for row in run.rows)]
-    leaks = dict.fromkeys(filter(None, map(leak_sentence, tested)))
+    leaks = dict.fromkeys(filter(None, map(leak_sentence, runs.values())))
     answers = read_answers(results)
     published = [_published(row) for row in PUBLISHED]
     parts = [
@@ -228,11 +232,9 @@ def _describe(name: str, evaluation: Evaluation) -> str:
     """Return what a run was: its command, its commit, where and how long it ran."""
     times = ", ".join(f"{what} {show_duration(s)}" for what, s in evaluation.seconds.items())
     data, by = evaluation.data, evaluated_by(evaluation)
-    later = (
-        {"evaluated by": f"{_within_reach(by.command)} (commit {show(by.commit)})"} if by else {}
-    )
+    later = {"evaluated by": f"{within_reach(by.command)} (commit {show(by.commit)})"} if by else {}
     facts = {
-        "command": _within_reach(evaluation.command),
+        "command": within_reach(evaluation.command),
         "commit": evaluation.commit,
         **later,
         "begun": evaluation.created,
@@ -243,12 +245,3 @@ def _describe(name: str, evaluation: Evaluation) -> str:
     }
     lines = [f"- {what}: {escape(value)}" for what, value in facts.items()]
     return "\n".join([f"### {escape(name)}", "", *lines])
-
-
-def _within_reach(command: str) -> str:
-    """Return a command without folders outside the project, where nobody else finds anything."""
-    words = shlex.split(command)
-    outside = (word.startswith(("/", "..", "~")) for word in words)
-    return shlex.join(
-        Path(word).name if away else word for word, away in zip(words, outside, strict=True)
-    )

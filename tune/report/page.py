@@ -100,9 +100,9 @@ def _context(
         "confirmation": search.confirmation,
         "metrics": [Metric(name) for name in dict.fromkeys([by.name, "score"])],
         "points": list_points(search, records, best, by.name),
-        **_course(search, records, complete, front, marked),
+        **_course(search, records, complete, front, marked, best or next(iter(front), None)),
         **_comparison(search, records, study, marked),
-        "top": _top(front[:_MAX_FRONT] or complete[:NUM_TOP]),
+        "top": _top(front[:_MAX_FRONT] or _ranked(search, records, complete)[:NUM_TOP]),
         "failed": [record for record in records if record.state == "FAIL"],
         "columns": columns,
         "rows": rows,
@@ -135,6 +135,7 @@ def _course(
     complete: Sequence[TrialRecord],
     front: Sequence[TrialRecord],
     marked: Collection[int],
+    best: TrialRecord | None,
 ) -> dict[str, Any]:
     """Return the figures of how the search and its trials went."""
     from tune.report import figures
@@ -161,8 +162,8 @@ def _course(
         ),
         "rungs": rungs,
         "rung_figures": [drawing for drawing in drawn if drawing],
-        "learner": complete[0] if complete else None,
-        "losses": figures.draw_losses(complete[0]) if complete else [],
+        "learner": best,
+        "losses": figures.draw_losses(best) if best else [],
     }
 
 
@@ -218,6 +219,16 @@ def _some(rungs: Sequence[Rung]) -> Sequence[Rung]:
     """Return the rungs to draw: those that three trials passed to the end, if few, else some."""
     drawn = [rung for rung in rungs if len(rung.end.pairs) >= 3]
     return drawn[:: math.ceil(len(drawn) / _MAX_RUNG_FIGURES) or 1]
+
+
+def _ranked(
+    search: SearchRecord, records: Sequence[TrialRecord], complete: Sequence[TrialRecord]
+) -> list[TrialRecord]:
+    """Return the trials that can be best, in the order of ``best.json``: confirmed ones first."""
+    by_number = {record.number: record for record in records}
+    confirmed = search.confirmation.trials if search.confirmation else []
+    first = [by_number[trial.trial] for trial in confirmed]
+    return first + [record for record in complete if record not in first]
 
 
 def _top(finalists: Sequence[TrialRecord]) -> dict[str, Any]:

@@ -11,12 +11,13 @@ import pandas as pd
 from tune.console import labelled
 from tune.execution.checkpoints import CheckpointStore
 from tune.records.provenance import command_line, commit, versions
-from tune.records.retrain import INTERVAL, RetrainRecord
+from tune.records.retrain import INTERVAL, Job, RetrainRecord
 from tune.records.run_folder import RetrainFolder
 from tune.report.league import LEAGUE_PAGE, write_league
 from tune.retrain.models import JobRecord, judged_rows, training_rows
 from tune.retrain.plan import Plan
 from tune.retrain.predictions import JudgedModel, interval_of, judge_models, prediction_table
+from utkface.config import TrainConfig
 from utkface.data import find_source
 from utkface.evaluation.baselines import (
     TRAINED_MODELS,
@@ -39,6 +40,7 @@ from utkface.evaluation.records import (
     Settings,
 )
 from utkface.evaluation.report.card import write_model_card
+from utkface.evaluation.report.findings import find_headlines
 from utkface.evaluation.report.page import write_evaluation_report
 from utkface.io import replacing
 
@@ -64,11 +66,13 @@ def evaluate(
     groups = _by_row(judged)
     faces = _with_quality(plan, np.unique(np.concatenate([of[0].rows for of in groups])))
     rows = [_row(plan, faces, models) for models in groups]
-    baselines = list(_baselines(plan, faces, groups)) if plan.options.baselines else []
-    explanation, sheets = _explain(plan, faces, groups[0], folder)
-    evaluation = _describe(plan, record, rows)
+    shown = find_headlines(rows)[0]  # that all pages, figures and files are about
+    first = groups[rows.index(shown)]
+    baselines = list(_baselines(plan, faces, groups, shown.label)) if plan.options.baselines else []
+    explanation, sheets = _explain(plan, faces, first, folder)
+    evaluation = _describe(plan, record, rows, first[0].job)
     evaluation.baselines = [row for row, _ in baselines]
-    evaluation.paired = list(_paired(faces, groups, baselines))
+    evaluation.paired = list(_paired(faces, groups, baselines, shown.label))
     evaluation.intervals, evaluation.explanations = intervals, explanation
     evaluation.seconds = {
         "training": sum(model.record.train_seconds for model in judged),
@@ -77,11 +81,11 @@ def evaluate(
     }
     folder.write_text("evaluation.json", evaluation.to_text())
     page = write_evaluation_report(evaluation, predictions, folder.path, sheets)
-    folder.write_text("model_card.md", write_model_card(evaluation, rows[0]))
+    folder.write_text("model_card.md", write_model_card(evaluation, shown))
     with replacing(folder.path / "model.pt") as temporary:
-        shutil.copyfile(groups[0][0].path, temporary)
+        shutil.copyfile(first[0].path, temporary)
     lines = [*_summary(rows, baselines), labelled("report", page)]
-    lines += describe_model(plan.finalists[0].label, rows[0].label, folder.path / "model.pt")
+    lines += describe_model(plan, shown, folder.path / "model.pt")
     if not plan.faces.is_demo:
         results = folder.path.parent
         lines.append(labelled("league", write_league(results, results / LEAGUE_PAGE)))
@@ -90,9 +94,9 @@ def evaluate(
     return lines
 
 
-def _describe(plan: Plan, record: RetrainRecord, rows: list[Row]) -> Evaluation:
+def _describe(plan: Plan, record: RetrainRecord, rows: list[Row], shown: Job) -> Evaluation:
     """Return an evaluation with its rows, by whom and on what they were made."""
-    config = plan.finalists[0].config
+    config = TrainConfig.from_dict(shown.config)
     return Evaluation(
         name=record.name,
         created=record.created,
@@ -113,14 +117,24 @@ def _describe(plan: Plan, record: RetrainRecord, rows: list[Row]) -> Evaluation:
     )
 
 
-def describe_model(first: str, label: str, path: Path) -> list[str]:
-    """Say where the model is, and whose where the first configuration has none."""
+def describe_model(plan: Plan, shown: Row, path: Path) -> list[str]:
+    """Say where the model is, and whose where nobody chose it beforehand."""
     lines = [labelled("model", path)]
-    if label != first:
-        lines.append(
-            labelled("note", f"{first} has no trained model: {path.name} is {label}'s, no headline")
+    if not shown.headline:
+        first = plan.finalists[0].label
+        why = (
+            f"{first} has no trained model"
+            if _was_chosen(plan)
+            else "configurations were compared, none was chosen beforehand"
         )
+        note = f"{why}: {path.name} and the page are of {shown.label}, the best on these faces"
+        lines.append(labelled("note", note))
     return lines
+
+
+def _was_chosen(plan: Plan) -> bool:
+    """Whether the first configuration is what a search chose, or the only one given."""
+    return plan.options.search is not None or len(plan.finalists) == 1
 
 
 def _by_row(judged: Sequence[JudgedModel]) -> list[list[JudgedModel]]:
@@ -156,10 +170,9 @@ def _row(plan: Plan, faces: pd.DataFrame, models: Sequence[JudgedModel]) -> Row:
         else None
     )
     train, _ = training_rows(plan.splits[job.protocol], job.part)
-    was_chosen = plan.options.search is not None or len(plan.finalists) == 1
     return Row(
         label=job.label,
-        headline=job.label == plan.finalists[0].label and was_chosen,
+        headline=job.label == plan.finalists[0].label and _was_chosen(plan),
         protocol=job.protocol,
         part=job.part,
         seeds=[model.job.seed for model in models],
@@ -179,18 +192,20 @@ def _stacked(models: Sequence[JudgedModel]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _baselines(
-    plan: Plan, faces: pd.DataFrame, groups: Sequence[Sequence[JudgedModel]]
+    plan: Plan, faces: pd.DataFrame, groups: Sequence[Sequence[JudgedModel]], shown: str
 ) -> Iterator[tuple[BaselineRow, Predicted]]:
-    """Yield a row, and its predictions, for each baseline under each protocol."""
+    """Yield a row, and its predictions, for each baseline under each protocol.
+
+    ``shown`` is the label of the configuration whose own network they also learn from.
+    """
     backbone = plan.finalists[0].config.backbone
     frozen = backbone_features(frozen_model(plan.weights, backbone), plan.faces.images)
-    first = groups[0][0].job.label
     for protocol, split in plan.splits.items():
         train, _ = training_rows(split, plan.options.part)
         test = judged_rows(split, plan.options.part)
         found = baseline_predictions(frozen, faces, train, test)
-        for models in groups:  # the headline's own network, of its first seed
-            if (models[0].job.label, models[0].job.protocol) == (first, protocol):
+        for models in groups:
+            if (models[0].job.label, models[0].job.protocol) == (shown, protocol):
                 trained = backbone_features(models[0].trained.model, plan.faces.images)
                 found += baseline_predictions(trained, faces, train, test, models=TRAINED_MODELS)
         for label, ages, genders, seconds in found:
@@ -211,24 +226,24 @@ def _paired(
     faces: pd.DataFrame,
     groups: Sequence[Sequence[JudgedModel]],
     baselines: Sequence[tuple[BaselineRow, Predicted]],
+    shown: str,
 ) -> Iterator[Pair]:
-    """Yield the first configuration's difference to each other model on the same faces."""
-    first = groups[0][0].job.label
+    """Yield the difference of one configuration to each other model on the same faces."""
     for models in groups:
         job, rows = models[0].job, models[0].rows
-        if job.label != first:
+        if job.label != shown:
             continue
         others = [
             (group[0].job.label, _stacked(group))
             for group in groups
-            if group[0].job.label != first and group[0].job.protocol == job.protocol
+            if group[0].job.label != shown and group[0].job.protocol == job.protocol
         ]
         others += [
             (row.label, predicted) for row, predicted in baselines if row.protocol == job.protocol
         ]
         for label, predicted in others:
             yield Pair(
-                a=first,
+                a=shown,
                 b=label,
                 protocol=job.protocol,
                 part=job.part,

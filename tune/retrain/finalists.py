@@ -57,8 +57,13 @@ def find_search(options: RetrainOptions) -> SearchFolder | None:
 def describe_search(folder: SearchFolder) -> str:
     """Return in one line which search is retrained, and how far it came."""
     record = folder.record
-    with (folder.path / "trials.csv").open(newline="") as file:
-        states = Counter(row["state"] for row in csv.DictReader(file))
+    try:
+        with (folder.path / "trials.csv").open(newline="") as file:
+            states = Counter(row["state"] for row in csv.DictReader(file))
+    except (OSError, KeyError) as error:
+        raise UserError(
+            f"{folder.path / 'trials.csv'} cannot be read ({error}); was the run copied whole?"
+        ) from error
     num_complete, ended = states["COMPLETE"], states.total() - states["RUNNING"]
     how_far = (
         f"{ended} of {record.options.num_trials} trials ended, {num_complete} of them complete"

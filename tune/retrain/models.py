@@ -81,9 +81,17 @@ class RetrainStudy:
         """All jobs in the order of their numbers; one that was tried again is there twice."""
         return [given.job for given in self._given]
 
-    def add(self, jobs: Sequence[Job]) -> None:
-        """Have jobs done that are not there yet, or that failed."""
-        there = {record.job.identity for record in self.records() if record.state != "FAIL"}
+    def plan(self, jobs: Sequence[Job]) -> None:
+        """Have these jobs done and no others: those that are not there yet, begun, or failed.
+
+        One that diverged would do so again.
+        """
+        failed = {record.number for record in self.study.records() if record.state == "FAIL"}
+        records = self.records()
+        there = {record.job.identity for record in records if record.job.number not in failed}
+        planned = {job.identity for job in jobs}
+        unfinished = [record.job for record in records if record.state == "RUNNING"]
+        self.study.withdraw({job.number for job in unfinished if job.identity not in planned})
         for job in jobs:
             if job.identity not in there:
                 job = job.model_copy(update={"number": len(self._given)})

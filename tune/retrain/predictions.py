@@ -87,7 +87,8 @@ def prediction_table(plan: Plan, judged: Sequence[JudgedModel]) -> pd.DataFrame:
         low, high = interval_of(model) or (np.nan, np.nan)
         parts.append(
             faces.assign(
-                label=job.label,
+                # It may have been trained otherwise: without the teacher.
+                label=f"{job.label} ({INTERVAL})" if job.purpose == INTERVAL else job.label,
                 protocol=job.protocol,
                 part=job.part,
                 seed=job.seed,
@@ -108,7 +109,13 @@ def interval_of(model: JudgedModel) -> tuple[np.ndarray, np.ndarray] | None:
 
 def load_trained(job: Job, checkpoints: CheckpointStore) -> FaceModel:
     """Return the model that a job's training came to; raises `UserError` where it is gone."""
-    state = checkpoints.load(job.number)
+    try:
+        state = checkpoints.load(job.number)
+    except OSError as error:
+        raise UserError(
+            f"cannot read the checkpoint of {job.title} from {checkpoints.uri} ({error}); when it "
+            "answers again, go on with --resume"
+        ) from error
     if state is None:
         raise UserError(
             f"the checkpoint of {job.title} is gone from {checkpoints.uri}; copy it back, or "

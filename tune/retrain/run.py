@@ -77,7 +77,9 @@ def resume(folder: RetrainFolder, given: Namespace) -> int:
         for change in list_code_changes(record):
             print(labelled("changed", change))
         vars(given).setdefault("evaluate", True)  # whatever the session before was told
-        options = record.options.resumed_with(given, "the retraining", "a new one")
+        options = record.options.resumed_with(
+            given, folder.path.parent, "the retraining", "a new one"
+        )
         plan = prepare_resumed(options, record)
         record.options, record.question = options, plan.question
         return Retraining(plan, folder, record).run(stack)
@@ -97,7 +99,7 @@ class Retraining(Callback):
         """Train and evaluate; return the exit status."""
         self.checkpoints.check()
         jobs = self.plan.jobs()
-        self.trained.add(jobs)
+        self.trained.plan(jobs)
         titles = [job.title for job in self.trained.jobs]
         screen = stack.enter_context(RetrainScreen(titles))
         callbacks: list[Callback] = [screen]
@@ -116,6 +118,9 @@ class Retraining(Callback):
         begun = RunStart(self.record, self.folder.path, wandb_line=wandb_line)
         for callback in callbacks:
             callback.search_started(begun)
+        for record in self.plan.select(self.trained.records()):
+            if record.state == "FAIL":  # and would again
+                screen.say(f"{record.job.title} failed before: {record.reason}")
         session = SearchSession(
             self.trained.study, len(titles), callbacks, self.checkpoints,
             replace_failed=False, num_best=len(titles),
@@ -131,8 +136,7 @@ class Retraining(Callback):
         plan = self.plan
         check_weights(plan.finalists, plan.weights)
         weights = cluster.Weights.read(plan.weights)
-        # A session before may have left an unfinished one that is no longer asked for.
-        rows = {job.rows: plan.training_rows(job) for job in self.trained.jobs}
+        rows = {job.rows: plan.training_rows(job) for job in jobs}
         taught = load_teachers(plan) if plan.teachers is None else plan.teachers
         teachers = {
             job.rows: taught[job.protocol]
@@ -158,7 +162,7 @@ class Retraining(Callback):
             return
         left = {
             record.job.number: TrainConfig.from_dict(record.job.config).epochs - len(record.epochs)
-            for record in self.trained.records()
+            for record in self.plan.select(self.trained.records())
             if record.state == "RUNNING"
         }
         config = _untaught(TrainConfig.from_dict(jobs[0].config))

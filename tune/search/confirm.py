@@ -18,6 +18,7 @@ from typing import cast
 import numpy as np
 
 from tune import cluster
+from tune.cluster.storage import join_uri
 from tune.execution.checkpoints import CheckpointStore
 from tune.execution.ray_adapter import run_trials
 from tune.execution.reporting import Callback
@@ -84,7 +85,14 @@ def choose(
         return []
     front = pareto_front(records, objectives) if len(objectives) > 1 else ranked
     finalists = front[:num_finalists]
-    starts = [record for record in records if record.is_starting_point and record.epochs]
+    starts = [
+        record
+        for record in records
+        if record.is_starting_point
+        and record.state in ("COMPLETE", "PRUNED")
+        and record.epochs
+        and not record.diverged
+    ]
     if starts:
         best = min(starts, key=lambda r: (-len(r.epochs), objective_values(r, objectives)))
         finalists += [] if best in finalists else [best]
@@ -124,7 +132,7 @@ def fresh_seeds(seed: int) -> list[int]:
 
 def confirmation_store(checkpoints: CheckpointStore) -> CheckpointStore:
     """Return where the trials that are trained again keep their states: they have own numbers."""
-    return CheckpointStore(f"{checkpoints.uri}/{CONFIRM_STUDY}")
+    return CheckpointStore(join_uri(checkpoints.uri, CONFIRM_STUDY))
 
 
 #: A number per face (N,) of each metric that is a mean over faces; see `face_losses`.
@@ -249,12 +257,15 @@ def train_again(
     told = ConfirmationLines(say, points)
     session = SearchSession(confirmation, len(points), [told], store, replace_failed=False)
     if session.has_more:
-        trials = ", ".join(str(number) for number in dict.fromkeys(point.trial for point in points))
-        seeds = " and ".join(str(seed) for seed in sorted({point.seed for point in points}))
+        ended = {r.number for r in confirmation.records() if r.state != "RUNNING"}
+        left = [point for number, point in enumerate(points) if number not in ended]
+        trials = ", ".join(str(number) for number in dict.fromkeys(point.trial for point in left))
+        seeds = " and ".join(str(seed) for seed in sorted({point.seed for point in left}))
         say(f"trained again with seeds {seeds} (--no-confirm skips it): trial {trials}")
         with interruptible(session, time_budget_s):
             job = dataclasses.replace(job, checkpoints=store)
             run_trials(face_trainable(job), folder, session, resources, name="ray-confirm")
+    unfinished = {record.number for record in confirmation.records() if record.state == "RUNNING"}
     with contextlib.suppress(OSError):  # what is left over takes room and does no other harm
-        store.keep_only(set(), set(range(len(points))))
+        store.keep_only(unfinished, set(range(len(points))))
     return session

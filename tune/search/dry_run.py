@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from tune import cluster
 from tune.execution.timing import time_epoch
@@ -25,7 +26,7 @@ from utkface.sampling import age_distribution
 
 def explain(options: SearchOptions) -> int:
     """Print the data, the space and the plan of a search; return exit status 0."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, markup=False)
     past_runs = read_runs(options.results, options.warm_start)
     prepared = prepare(options)
     _print_question(console, prepared)
@@ -41,7 +42,7 @@ def explain(options: SearchOptions) -> int:
 
 def _print_question(console: Console, prepared: Prepared) -> None:
     data, space, options = prepared.describe_data(), prepared.space, prepared.options
-    console.print(f"[bold]{space.name}[/]: {space.question}")
+    console.print(Text.assemble((space.name, "bold"), f": {space.question}"))
     console.print(
         f"faces: {data.num_faces} of {data.source} ({data.num_rejected} rejected); "
         f"{options.split} split: train {data.num_train}, validation {data.num_val}, "
@@ -78,7 +79,7 @@ def _print_space(console: Console, prepared: Prepared, warm_start: WarmStart) ->
     configs = space.example_configs(prepared.options.fixed)  # those of the points come first
     for index, point in enumerate(space.points):
         params, overrides = space.split_point(point)
-        console.print(f"\n[bold]point {index}[/], tried first: {_settings(params)}")
+        console.print(f"\npoint {index}, tried first: {_settings(params)}")
         other = {name: v for name, v in overrides.items() if v != defaults[name]}
         console.print(f"  beyond the space, unlike the defaults: {_settings(other) or 'nothing'}")
         _print_ages(console, prepared, configs[index])
@@ -117,7 +118,8 @@ def _print_plan(console: Console, prepared: Prepared, resources: cluster.Resourc
         return
     rows = prepared.split.train, prepared.split.val
     epoch_s, checkpoint_bytes = time_epoch(prepared.faces, rows, config)
-    num_again = (options.finalists + 1) * confirm.NUM_SEEDS if options.confirm else 0
+    num_finalists = min(options.finalists + 1, options.num_trials) if options.confirm else 0
+    num_again = num_finalists * confirm.NUM_SEEDS
     longest = options.max_epochs
     again = epochs_in_a_row(num_again * longest, num_again, longest, resources)
     about, most = (

@@ -30,7 +30,7 @@ from tune.records.provenance import (
     refuse_other_training,
 )
 from tune.records.run_folder import FAILED, FINISHED, INTERRUPTED, RUNNING, SearchFolder
-from tune.records.search import CheckpointsRecord, SearchRecord, WarmStart
+from tune.records.search import CheckpointsRecord, SearchRecord
 from tune.records.trials import rank_complete
 from tune.report.page import write_report
 from tune.search import confirm
@@ -73,7 +73,9 @@ def resume(folder: SearchFolder, given: Namespace, *, anyway: bool = False) -> i
         stack.enter_context(folder.lock())
         search = folder.record
         refuse_other_training(search, "start a new search")
-        options = search.options.resumed_with(given, "the search", "a new search")
+        options = search.options.resumed_with(
+            given, folder.path.parent, "the search", "a new search"
+        )
         prepared = prepare(options)
         refuse_changes(search, prepared)
         write_inputs(prepared, folder)  # says in seconds that the disk is still full
@@ -98,16 +100,18 @@ def _is_done(
 
     Raises `UserError` for fewer trials than it has.
     """
-    study = open_study(prepared, folder, search.warm_start)
-    num_results = study.num_results()
-    if options.num_trials < num_results:
+    study = open_study(prepared, folder, search)
+    num_results, num_unfinished = study.num_results(), study.num_unfinished()
+    if options.num_trials < num_results + num_unfinished:
+        begun = f" and {num_unfinished} begun" if num_unfinished else ""
         raise UserError(
             f"--num-trials {options.num_trials} counts the trials of all sessions, and "
-            f"{num_results} have ended already; allowed: {num_results} or more"
+            f"{num_results} have ended{begun} already; allowed: "
+            f"{num_results + num_unfinished} or more"
         )
     is_confirmed = search.confirmation is not None and search.options.finalists >= options.finalists
-    unfinished = study.num_unfinished() or options.num_trials > num_results
-    if search.status != FINISHED or unfinished or (options.confirm and not is_confirmed):
+    has_more = num_unfinished or options.num_trials > num_results
+    if search.status != FINISHED or has_more or (options.confirm and not is_confirmed):
         return False
     records = study.records()
     folder.write_tables(records, study.objectives, search.confirmation)
@@ -134,7 +138,7 @@ class SearchRun:
         self.prepared, self.folder, self.record = prepared, folder, record
         self.resources, self.dashboard = joined.resources, joined.dashboard
         self.checkpoints = CheckpointStore.of_run(options.storage, folder.path)
-        self.study = open_study(prepared, folder, record.warm_start)
+        self.study = open_study(prepared, folder, record)
         self.job = search_job(prepared, self.checkpoints, joined.resources, joined.images_ref)
         self.writer = RecordWriter(folder, record, self.study)
         self._end_s = time.monotonic() + (options.time_budget or math.inf)
@@ -199,7 +203,7 @@ class SearchRun:
             again = self._confirm(say, left_s if math.isfinite(left_s) else None)
         if again is None:
             return session, status
-        return again, FINISHED if _is_over(again) else INTERRUPTED
+        return again, FINISHED if is_over(again) else INTERRUPTED
 
     def _confirm(
         self, say: Callable[[str], None], time_budget_s: float | None
@@ -217,7 +221,7 @@ class SearchRun:
         again = confirm.train_again(
             confirmation, self.folder.path, self.job, self.resources, say, time_budget_s
         )
-        if _is_over(again):
+        if is_over(again):
             faces = self.prepared.faces.table.iloc[self.prepared.split.val]
             age, gender, group = (faces[name].to_numpy() for name in ("age", "gender", "group"))
             labels = (age, gender, group)
@@ -245,9 +249,9 @@ def search_job(
     return trial_job(faces, rows, weights, checkpoints, resources, images_ref)
 
 
-def open_study(prepared: Prepared, folder: SearchFolder, warm_start: WarmStart) -> SearchStudy:
+def open_study(prepared: Prepared, folder: SearchFolder, record: SearchRecord) -> SearchStudy:
     """Open a search's study as its options ask for, or make it."""
-    options = prepared.options
+    options, warm_start = prepared.options, record.warm_start
     return SearchStudy(
         folder.journal,
         prepared.space,
@@ -255,7 +259,7 @@ def open_study(prepared: Prepared, folder: SearchFolder, warm_start: WarmStart) 
         objectives=options.objectives,
         sampler=options.sampler,
         scheduler=options.scheduler,
-        grace_epochs=options.grace_epochs,
+        grace_epochs=record.grace or options.grace_epochs,  # the default has been another one
         reduction_factor=options.reduction_factor,
         # Few trials leave no room for Optuna's usual ten random ones.
         num_startup_trials=max(5, min(10, options.num_trials // 4)),
@@ -273,9 +277,10 @@ def _checkpoints(store: CheckpointStore, at_most: int) -> CheckpointsRecord | No
     return CheckpointsRecord(num=len(sizes), bytes=sum(sizes.values()), at_most=at_most)
 
 
-def _is_over(session: SearchSession) -> bool:
+def is_over(session: SearchSession) -> bool:
     """Whether trials were trained again as far as that goes: more will come of no resume."""
-    return session.hopeless or not session.has_more
+    study = session.study
+    return session.hopeless or study.num_results() + study.num_failed() >= session.num_trials
 
 
 def _status(session: SearchSession) -> Status:

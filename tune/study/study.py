@@ -7,7 +7,7 @@ ones (RUNNING) are handed out first, and rungs need no restoring (see `tune.stud
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -149,7 +149,12 @@ class SearchStudy:
         self.study = open_study(path, objectives, kind)
         self._known = known
         self._live: dict[int, Trial] = {}
-        self._unfinished = [t.number for t in self._trials(TrialState.RUNNING)]
+        self._unfinished: list[int] = []
+        for trial in self._trials(TrialState.RUNNING):
+            if DIVERGED in trial.user_attrs:  # the driver was killed before it could tell
+                self.study.tell(trial.number, state=TrialState.PRUNED)
+            else:
+                self._unfinished.append(trial.number)
         self._num_reports = sum(
             len(recorded_epochs(t)) + (DIVERGED in t.user_attrs) for t in self._trials()
         )
@@ -168,19 +173,19 @@ class SearchStudy:
     def next_trial(self) -> Assignment | None:
         """Hand out an unfinished trial, else the next point to try first, else a new suggestion.
 
-        None where the space itself fails again and again: each such trial is on record as failed.
+        None where all that were given have been handed out, and where the space itself fails again
+        and again: each such trial is on record as failed.
         """
         for _ in range(MAX_BAD_SUGGESTIONS):
             self.study.sampler = self._make_sampler()
             if self._unfinished:
                 frozen = self.study.trials[self._unfinished.pop(0)]
                 trial = Trial(self.study, frozen._trial_id)
+            elif isinstance(self.space, GivenTrials) and not self._trials(TrialState.WAITING):
+                return None
             else:
                 trial = self.study.ask()
             self._live[trial.number] = trial
-            if DIVERGED in trial.user_attrs:  # the driver was killed before it could tell
-                self._tell_diverged(trial.number)
-                continue
             try:
                 overrides = trial.user_attrs.get(OVERRIDES, {})
                 config = self.space.settings(trial, self.fixed, overrides)
@@ -220,8 +225,8 @@ class SearchStudy:
         epoch = 1 + max(recorded_epochs(self._frozen(number)), default=0)
         ending = {"reason": reason, "epoch": epoch, ARRIVAL: self._num_reports}
         self._num_reports += 1
-        self._live[number].set_user_attr(DIVERGED, ending)
-        self._tell_diverged(number)
+        self._live.pop(number).set_user_attr(DIVERGED, ending)
+        self.study.tell(number, state=TrialState.PRUNED)
         return TrialState.PRUNED
 
     def fail(self, number: int, reason: str) -> TrialState:
@@ -230,9 +235,21 @@ class SearchStudy:
         self.study.tell(number, state=TrialState.FAIL)
         return TrialState.FAIL
 
-    def _tell_diverged(self, number: int) -> None:
-        self.study.tell(number, state=TrialState.PRUNED)
-        del self._live[number]
+    def withdraw(self, numbers: Collection[int]) -> None:
+        """Hand out none of these trials in this session.
+
+        Those that have begun may go on in a later one; those that wait are on record as failed.
+        """
+        if not numbers:
+            return
+        self._unfinished = [number for number in self._unfinished if number not in numbers]
+        for _ in self._trials(TrialState.WAITING):
+            trial = self.study.ask()  # the first that waits
+            if trial.number in numbers:
+                self._live[trial.number] = trial
+                self.fail(trial.number, "no longer asked for")
+            else:
+                self._unfinished.append(trial.number)
 
     def num_started(self) -> int:
         """Return how many trials have been handed out, finished or not, in all sessions."""

@@ -32,6 +32,14 @@ WEAK, REST, ALL = "all weak groups", "the rest", "all faces"
 def main(arguments: list[str] | None = None) -> None:
     """Compare two models that were judged on the same faces."""
     options = _parser().parse_args(arguments)
+    for option, other, given in (
+        ("--output", "--groups", options.output and not options.groups),
+        ("--data", "--sheets", options.data and not options.sheets),
+    ):
+        if given:
+            raise UserError(f"{option} goes with {other}; give both, or leave {option} out")
+    if options.groups and options.sheets:
+        raise UserError("--groups and --sheets are two questions; give one of them")
     part = options.part or ("validation" if options.groups else "test")
     labels = options.labels or (None, None)
     a, b = (

@@ -64,8 +64,9 @@ def find_model_file(predictions: StoredPredictions) -> Path:
         if (row.label, row.protocol, row.part) == what and row.model_files:
             return predictions.folder / row.model_files[0]
     raise UserError(
-        f"{path} names no model of {predictions.label!r} on the {predictions.protocol} split; "
-        f"evaluate again with `python tune/retrain_best.py --resume {predictions.folder}`"
+        f"{path} names no model of {predictions.label!r} on the {predictions.protocol} split; give "
+        "the part that models were trained to be judged on, or, if the file is old, evaluate again "
+        f"with `python tune/retrain_best.py --resume {predictions.folder}`"
     )
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from tune.cluster.storage import join_uri
 from tune.execution.checkpoints import CheckpointStore
 from utkface.io import UserError
 from utkface.model import Predictions
@@ -71,11 +72,25 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path):
     file.write_text("in the way")
     with pytest.raises(UserError, match="--storage"):
         CheckpointStore(str(file / "checkpoints")).check()
-    with pytest.raises(UserError, match="nosuch://"):
-        CheckpointStore("nosuch://bucket/x").check()
+    for unknown in ("nosuch", "sftp", "https"):
+        with pytest.raises(UserError, match=f"{unknown}://"):
+            CheckpointStore(f"{unknown}://127.0.0.1:9/x").check()
     good = CheckpointStore(f"file://{tmp_path}/uri")
     good.check()
     assert list((tmp_path / "uri").iterdir()) == []
+
+
+def test_what_follows_a_question_mark_is_no_part_of_a_folder(tmp_path):
+    keep = tmp_path / "keep"
+    keep.mkdir()
+    (keep / "mine.txt").touch()
+    storage = f"file://{keep}?x=1"
+    store = CheckpointStore.of_run(storage, tmp_path / "run")
+    store.check()
+    store.save(0, {"epoch": 1})
+    assert sorted(path.name for path in keep.iterdir()) == ["mine.txt", "run"]
+    assert (keep / "run" / "trial_0000.pt").is_file()
+    assert join_uri("s3://bucket/a/?scheme=http", "b") == "s3://bucket/a/b?scheme=http"
 
 
 def test_what_pyarrow_does_not_know_is_looked_for_in_fsspec():
@@ -96,6 +111,14 @@ def test_runs_that_share_a_storage_do_not_meet(tmp_path):
     assert first.load(0)["epoch"] == 1
     own = CheckpointStore.of_run(None, runs[0])
     assert own.uri == str(runs[0] / "checkpoints")
+
+
+@pytest.mark.parametrize("length", [0, 100])
+def test_damaged_predictions_are_none(store, tmp_path, length):
+    store.save_predictions(4, Predictions(np.ones(9, np.float32), np.ones(9, np.float32), None))
+    path = tmp_path / "checkpoints" / "predictions" / "trial_0004.npz"
+    path.write_bytes(path.read_bytes()[:length])
+    assert store.load_predictions(4) is None
 
 
 def test_predictions_come_back_and_are_kept_apart_from_checkpoints(tmp_path):

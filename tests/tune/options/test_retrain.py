@@ -1,4 +1,5 @@
 from argparse import Namespace
+from pathlib import Path
 
 import pytest
 
@@ -6,6 +7,7 @@ from tune.options.retrain import RetrainOptions, build_parser
 from utkface.io import UserError
 
 WORDS = ("the retraining", "a new one")
+RESULTS = Path("/runs")  # where the run lies
 
 
 def test_an_option_that_is_not_given_is_not_in_the_result():
@@ -51,8 +53,8 @@ def test_options_survive_their_record(retrain_record):
 
 def test_going_on_may_change_how_but_not_what():
     options = RetrainOptions(seeds=2)
-    assert options.resumed_with(Namespace(flip=True, seeds=2), *WORDS).flip
+    assert options.resumed_with(Namespace(flip=True, seeds=2), RESULTS, *WORDS).flip
     same = ("search", "config", "top_k", "splits", "part", "epochs", "image_size", "weights")
     for name in (*same, "folds", "teacher", "teacher_weight"):
         with pytest.raises(UserError, match=r"of the retraining to resume; .* or start a new one"):
-            options.resumed_with(Namespace(**{name: "other"}), *WORDS)
+            options.resumed_with(Namespace(**{name: "other"}), RESULTS, *WORDS)

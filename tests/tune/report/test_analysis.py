@@ -42,9 +42,10 @@ def test_rungs_count_arrivals_and_correlate_survivors_only(record):
         record(3, [9.0], "PRUNED"),
         record(4, [2.0, 9.0], "PRUNED"),
         record(5, [], "FAIL"),
+        record(6, [9.0], "PRUNED", reason="the loss is nan"),  # diverged: no rung stopped it
     ]
     first, second = judge_rungs(records, [1, 2], last_epoch=3)
-    assert (first.num_arrived, first.num_stopped) == (5, 1)
+    assert (first.num_arrived, first.num_stopped) == (6, 1)
     assert (second.num_arrived, second.num_stopped) == (4, 1)
     assert first.end.pairs == ((3.0, 1.0), (4.0, 2.0), (5.0, 3.0))
     assert first.end.correlation == pytest.approx(1)

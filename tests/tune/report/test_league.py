@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tune import league
+from tune.report.answers import within_reach
 from tune.report.league import LEAGUE_PAGE
 from utkface.evaluation.report.findings import PUBLISHED
 from utkface.io import UserError
@@ -216,12 +217,13 @@ def test_the_command_writes_what_it_is_asked_for(tmp_path, save, capsys):
 
 
 def test_a_command_names_no_folder_outside_the_project(save, tmp_path):
-    command = "tune/retrain_best.py --weights ../elsewhere/w.pth --data /home/me/faces --seeds 3"
+    command = "tune/retrain_best.py --weights=../elsewhere/w.pth --data /home/me/faces --seeds 3"
     save("run", make_evaluation(make_row("trial 1", 4.8, 0.93), command=command))
     text = write_league(tmp_path)
     assert "w.pth --data faces --seeds 3" in text.replace("\\", "")
     assert "elsewhere" not in text
     assert "/home" not in text
+    assert within_reach("run_search.py --data /home/me/faces") == "run_search.py --data faces"
 
 
 def test_committed_records_point_to_nothing_outside_the_project():

@@ -112,6 +112,13 @@ def test_starting_points_are_named(make_search, write):
     assert "trial 5 failed" in words
 
 
+def test_a_starting_point_that_diverged_was_not_stopped(make_search, write):
+    made = make_search(6)
+    made.search["points"] = [made.records[1].params]
+    made.records[1] = dataclasses.replace(made.records[1], reason="the loss is nan")
+    assert "trial 1 diverged in epoch 2" in write(made).words
+
+
 def test_a_search_without_trials(make_search, write):
     page = write(make_search(0))
     assert "No trial ran its full number of epochs" in page.words
@@ -157,6 +164,9 @@ def test_a_confirmed_winner_is_not_called_ahead_of_a_second_best(make_search, wr
         "leads": [],
     }  # fmt: skip
     words = write(made).words
+    ranked = re.search(r"and what differs rank ([\d ]+) trial (\d+)", words)
+    assert ranked[2] == str(stopped.number)  # as in best.json
+    assert "Those that were trained again come first" in words
     assert f"The winner, trial {stopped.number} , had a validation score" in words
     assert f"in the search, which stopped it after epoch {len(stopped.epochs)}" in words
     assert "second best" not in words

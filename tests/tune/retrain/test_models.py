@@ -29,7 +29,7 @@ def begin(tmp_path):
 
     def begin_(*jobs):
         trained = RetrainStudy(tmp_path / "study.journal")
-        trained.add(jobs)
+        trained.plan(jobs)
         store = CheckpointStore(str(tmp_path / "checkpoints"))
         session = SearchSession(
             trained.study, len(trained.jobs), [], store, replace_failed=False, num_best=99
@@ -69,11 +69,12 @@ def test_it_goes_on_where_it_stood_and_failures_are_tried_again(begin):
     assert states(trained) == [(0, "COMPLETE"), (1, "RUNNING"), (2, "FAIL"), (3, "FAIL")]
 
     again, resumed = begin(*jobs)
-    handed_out = [resumed.next_config() for _ in range(3)]
-    assert [config["train"]["seed"] for config in handed_out] == [1, 2, 3]
-    assert resumed.next_config() is None
-    assert states(again) == [(0, "COMPLETE"), (1, "RUNNING"), (2, "RUNNING"), (3, "RUNNING")]
-    assert [record.job.number for record in again.records()] == [0, 1, 4, 5]
+    handed_out = [resumed.next_config() for _ in range(2)]
+    assert [config["train"]["seed"] for config in handed_out] == [1, 2]
+    assert resumed.next_config() is None  # what diverged would diverge again
+    assert not resumed.stop_requested.is_set()
+    assert states(again) == [(0, "COMPLETE"), (1, "RUNNING"), (3, "FAIL"), (2, "RUNNING")]
+    assert [record.job.number for record in again.records()] == [0, 1, 3, 4]
 
 
 def test_a_seed_more_is_added_and_what_is_done_stays(begin):
@@ -85,6 +86,34 @@ def test_a_seed_more_is_added_and_what_is_done_stays(begin):
     assert session.next_config()["train"]["seed"] == 1
     assert session.next_config() is None
     assert states(trained) == [(0, "COMPLETE"), (1, "RUNNING")]
+
+
+def test_what_is_no_longer_asked_for_is_not_trained(begin):
+    _, session = begin(*map(job, range(4)))
+    for _ in range(2):
+        session.next_config()
+    session.take_result(0, result(1))
+    session.take_result(0, result(2))
+    session.take_result(1, result(1))
+    trained, fewer = begin(job(0))
+    assert not fewer.has_more
+    assert fewer.next_config() is None
+    trained, more = begin(job(0), job(1), job(3))
+    handed_out = [more.next_config() for _ in range(2)]
+    assert [config["train"]["seed"] for config in handed_out] == [1, 3]
+    assert more.next_config() is None
+    assert [len(record.epochs) for record in trained.records() if record.job.seed == 1] == [1]
+
+
+def test_a_driver_killed_while_it_told_of_a_divergence_hands_out_nothing_else(begin, monkeypatch):
+    trained, session = begin(job(0))
+    session.next_config()
+    monkeypatch.setattr(trained.study.study, "tell", lambda number, state: None)
+    trained.study.diverge(0, "the loss is nan")
+    trained, session = begin(job(0))
+    assert not session.has_more
+    assert session.next_config() is None
+    assert states(trained) == [(0, "FAIL")]
 
 
 def test_an_epoch_that_the_driver_never_heard_of_does_not_hold_up_the_end(begin):

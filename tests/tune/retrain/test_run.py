@@ -1,6 +1,8 @@
 """What a retraining refuses, remarks and selects before and after it trains."""
 
+import dataclasses
 from argparse import Namespace
+from types import SimpleNamespace
 
 import pytest
 
@@ -38,10 +40,18 @@ def test_what_is_judged_is_what_is_asked_for_in_the_plan_s_order(make_plan):
     ]
 
 
-def test_no_other_model_is_silently_promoted(tmp_path):
-    assert describe_model("trial 4", "trial 4", tmp_path / "model.pt")[1:] == []
-    note = describe_model("trial 4", "trial 2", tmp_path / "model.pt")[1]
-    assert "trial 4 has no trained model: model.pt is trial 2's, no headline" in note
+def test_no_other_model_is_silently_promoted(tmp_path, make_plan):
+    def said(plan, label, *, headline):
+        shown = SimpleNamespace(label=label, headline=headline)
+        return describe_model(plan, shown, tmp_path / "model.pt")[1:]
+
+    plan = make_plan()
+    assert said(plan, "mine", headline=True) == []
+    (note,) = said(plan, "trial 2", headline=False)
+    assert "mine has no trained model: model.pt and the page are of trial 2, the best" in note
+    both = [*plan.finalists, Finalist("other", plan.finalists[0].config)]
+    (note,) = said(dataclasses.replace(plan, finalists=both), "other", headline=False)
+    assert "none was chosen beforehand: model.pt and the page are of other" in note
 
 
 def test_a_summary_without_its_journal_is_not_trained_again(tmp_path, retrain_record):

@@ -1,12 +1,17 @@
 """Training the best again: who takes part, what is claimed of whom, and that it goes on."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from optuna.trial import TrialState
 
 from tune.execution.checkpoints import CheckpointStore
+from tune.execution.reporting import METRICS
+from tune.execution.session import SearchSession
 from tune.records.confirmation import Confirmation
 from tune.search import confirm
+from tune.search.run import is_over
 from tune.spaces.space import load_space
 from tune.study.study import SearchStudy
 from utkface.io import UserError
@@ -80,6 +85,31 @@ def test_the_three_best_and_the_best_starting_point_take_part(search):
     assert [record.is_starting_point for record in chosen] == [False, False, False, True]
     fewer = confirm.choose(search.records(), OBJECTIVES, 1)
     assert [record.number for record in fewer] == [4, 0]
+
+
+def test_a_starting_point_that_diverged_is_nothing_to_beat(search):
+    records = [
+        dataclasses.replace(record, state="PRUNED", reason="the loss is nan")
+        if record.number == 0
+        else record
+        for record in search.records()
+    ]
+    assert [record.number for record in confirm.choose(records, OBJECTIVES, 1)] == [4, 1]
+
+
+def test_an_interruption_with_all_trainings_begun_concludes_nothing(reopen, store, tmp_path):
+    _, confirmation = reopen()
+    points = confirm.fresh_trials(confirmation)
+    session = SearchSession(confirmation, len(points), [], store, replace_failed=False)
+    for _ in points:
+        session.next_config()
+    for number in range(1, len(points)):
+        for epoch in (1, 2):
+            session.take_result(number, {METRICS: metrics(epoch, 1.0)})
+    assert not session.has_more  # there is none to begin
+    assert not is_over(session)
+    session.take_failure(0, "its machine fell over")
+    assert is_over(session)
 
 
 def test_a_search_without_a_complete_trial_has_nothing_to_confirm(search):
