@@ -80,7 +80,8 @@ NO_AUGMENTATION: dict[str, Any] = {
     "erasing_p": 0.0,
 }
 
-#: The four settings that the reference published results of, for ``--config reference:…``.
+#: The four settings that the reference published results of, for ``--config reference:…``: its
+#: hyperparameters, with this project's draws and with transforms that are much like its own.
 REFERENCE_SETTINGS: dict[str, dict[str, Any]] = {
     "no-augmentation": {**REFERENCE, **NO_AUGMENTATION, "oversample_by": "none"},
     "basic-augmentation": {**REFERENCE, "oversample_by": "none"},

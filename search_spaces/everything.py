@@ -1,6 +1,7 @@
 """Which of all hyperparameters matter, and what do good configurations have in common?
 
-The union of the other spaces' questions, but for training from random weights. Searched with
+Nearly the union of the other spaces' questions: random weights, the plateau schedule, the ends of
+one-cycle's, clipping and weak groups are left out. Searched with
 ``--sampler random --scheduler none`` it gives the learning curves that early stopping and samplers
 are compared on (``results/curves``).
 """

@@ -185,7 +185,10 @@ class TrainConfig:
         20.0, 1.0, 1000.0, "draws of a face at most, for one of the others"
     )
     intensive_strength: float = _between(
-        1.0, 0.0, 2.0, "of the extra draws' augmentation; 1: the reference's intensive pipeline"
+        1.0,
+        0.0,
+        2.0,
+        "of the extra draws' augmentation; 1: much like the reference's intensive pipeline",
     )
 
     def __post_init__(self) -> None:

@@ -24,7 +24,6 @@ NUM_AGES = 117  # ages 0 to 116, the oldest face of UTKFace
 MEAN_AGE_YEARS = 33.0  # of UTKFace; an untrained head predicts about this
 SPREAD_AGE_YEARS = 20.0
 
-BATCH_SIZE = 256  # faces predicted together
 _KIND = "face model"  # in a file, where a checkpoint of training has none
 
 
@@ -107,9 +106,10 @@ class PixelModel(nn.Module):
     """From pixels to answers: normalisation, network and the interpretation of both heads.
 
     The one way to predict: validation, evaluation, the commands and the exported file all use it.
-    BatchNorm is folded into the convolutions (a tenth of a second, then twice the speed on a CPU),
-    and the model is left in evaluation mode. flip: answer with the mean of the answers for each
-    face and for its mirror image; amp_dtype: half precision to run the backbone in, None: float32.
+    The BatchNorm of torchvision's networks is folded into the convolutions (a tenth of a second,
+    then twice the speed on a CPU), and the model is left in evaluation mode. flip: answer with the
+    mean of the answers for each face and for its mirror image; amp_dtype: half precision to run the
+    backbone in, None: float32.
     """
 
     def __init__(
@@ -152,6 +152,16 @@ class PixelModel(nn.Module):
         return self.model.ages(outputs), self.model.gender_probability(outputs)
 
 
+def faces_together(image_size: int, device: torch.device) -> int:
+    """Return how many faces to predict in one pass: the answers are the same whatever it is.
+
+    On a CPU about a megapixel. With more, the network's first activations are larger than what
+    malloc keeps, the kernel clears their memory anew for every pass, and prediction takes 1.5 to 2
+    times as long.
+    """
+    return 256 if device.type != "cpu" else min(256, max(8, 2**20 // image_size**2))
+
+
 class Predictions(NamedTuple):
     """What a model says of some faces, in the order asked for."""
 
@@ -169,9 +179,10 @@ def predict(
 ) -> Predictions:
     """Return predictions for some rows of the images; ``amp_dtype`` is as in `PixelModel`."""
     pixel_model = PixelModel(model, amp_dtype=amp_dtype)
+    size = faces_together(images.images.shape[1], images.device)
     parts = []
-    for start in range(0, len(rows), BATCH_SIZE):
-        outputs = pixel_model.outputs(images.gather(rows[start : start + BATCH_SIZE]))
+    for start in range(0, len(rows), size):
+        outputs = pixel_model.outputs(images.gather(rows[start : start + size]))
         answers = model.ages(outputs), model.gender_probability(outputs)
         parts.append((*answers, outputs.age_output.softmax(dim=1)))
     age_years, gender_probability, age_distribution = (

@@ -31,7 +31,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pytest
 import torch
 import torch.multiprocessing as mp
 from PIL import Image
@@ -95,6 +94,8 @@ def checks() -> list[Row]:
     """Run the tests that need a card; say of each whether it holds."""
     listed = _Listed()
     tests = Path(__file__).parents[1] / "utkface" / "test_on_card.py"
+    import pytest  # the kit measures without it
+
     pytest.main(
         [str(tests), "-q", "-p", "no:xdist", "-o", "addopts=--import-mode=importlib"], [listed]
     )
@@ -107,7 +108,7 @@ class _Listed:
     def __init__(self) -> None:
         self.found: list[Row] = []
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+    def pytest_runtest_logreport(self, report: Any) -> None:
         if report.when == "call" or report.failed:
             name = report.nodeid.partition("::")[2]
             seconds = round(report.duration, 1)
@@ -317,6 +318,8 @@ def main() -> None:
         parser.error(f"unknown section {min(unknown)}; allowed: {', '.join(SECTIONS)}")
     if not torch.cuda.is_available():
         raise SystemExit("error: PyTorch sees no CUDA card here; run this on a machine with one")
+    if given.out:
+        given.out.mkdir(parents=True, exist_ok=True)
     card = torch.cuda.get_device_properties(0)
     found: dict[str, Any] = {
         "card": card.name,

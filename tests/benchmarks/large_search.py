@@ -96,7 +96,7 @@ class Search:
 
 def made_up_record(search: Search, num_trials: int) -> SearchRecord:
     """Return what the page reads of a search's record."""
-    options = SearchOptions(space="everything", max_epochs=search.num_epochs)
+    options = SearchOptions(space="everything", max_epochs=search.num_epochs, num_trials=num_trials)
     data = DataRecord(
         source="made up", fingerprint="0" * 8, is_demo=False, num_faces=23705, num_rejected=3,
         split_hash="0" * 8, num_train=15171, num_val=3793, num_test=4741,
@@ -104,10 +104,8 @@ def made_up_record(search: Search, num_trials: int) -> SearchRecord:
     return SearchRecord.model_construct(
         name="everything-1", space="everything", question="?", command="", status="running",
         created="2026-01-01T00:00:00", ended=None, wall_s=0.0, commit=None, versions={},
-        points=[], options=options, objectives=options.objectives, seed=0, num_trials=num_trials,
-        max_epochs=search.num_epochs, image_size=64, sampler="tpe", scheduler="asha", grace=None,
-        reduction_factor=3, rungs=[2, 6], split="grouped", weights="none",
-        data=data, concurrency=1, cpus_per_trial=1.0, gpus_per_trial=0.0, memory_per_trial=0,
+        points=[], options=options, grace=None, rungs=[2, 6], data=data, concurrency=1,
+        cpus_per_trial=1.0, gpus_per_trial=0.0, memory_per_trial=0,
         hardware=Hardware(nodes=1, cpus=1, gpus=0, memory_gib=1),
         space_signature=search.space.signature(), wandb=None, checkpoints=None, confirmation=None,
     )  # fmt: skip

@@ -1,5 +1,7 @@
 """Replayed searches give what a person works out with pencil and paper."""
 
+import json
+
 import curves as curves_module
 import numpy as np
 import objective_noise
@@ -13,13 +15,16 @@ from replay.simulator import Curve, History, Policy, simulate
 from replay.sources import StockRay, Study, Table
 from replay.surrogate import Measured
 
+from tune.execution.checkpoints import CheckpointStore
+from tune.options.search import SearchOptions
 from tune.records.search import DataRecord, SearchRecord
 from tune.records.trials import TrialRecord
 from tune.study.past_runs import PastRun
 from tune.study.stopping import Asha, make_rule
 from utkface.config import TrainConfig
 from utkface.io import UserError
-from utkface.metrics import calibrated_gender_log_loss
+from utkface.metrics import face_metrics
+from utkface.model import Predictions
 
 
 class Given:
@@ -210,7 +215,7 @@ def read(monkeypatch):
 
     def give(*records: TrialRecord, again: tuple[TrialRecord, ...] = ()) -> None:
         search = SearchRecord.model_construct(
-            space="s", max_epochs=2, image_size=64, seed=0, num_trials=9,
+            space="s", options=SearchOptions(space="s", max_epochs=2, num_trials=9),
             data=DataRecord.model_construct(num_train=5, num_val=5), points=[{"dropout": 0.1}],
         )  # fmt: skip
         monkeypatch.setattr(
@@ -265,9 +270,29 @@ def test_terms_of_metrics_are_the_metrics():
     probability = 1 / (1 + np.exp(-rng.normal(3 * gender - 1.5, 1.5)))
     above = probability[gender == 1][:, None] > probability[gender == 0]
     assert objective_noise.auc_terms(gender, probability).mean() == pytest.approx(1 - above.mean())
-    of_truth = objective_noise.calibrate(gender, probability)
-    expected = calibrated_gender_log_loss(gender, probability)
-    assert -np.log(of_truth).mean() == pytest.approx(expected, abs=1e-4)
+    age = rng.integers(0, 90, size=400)
+    terms = objective_noise.metric_terms(
+        age, gender, np.stack([age + 1.0, age + 2.0]), np.stack([probability, probability])
+    )
+    expected = face_metrics(age, gender, age + 2.0, probability)
+    for name in ("score", "smooth_score"):
+        assert terms[name][1].mean() == pytest.approx(expected[name])
+
+
+def test_predictions_are_read_where_a_search_keeps_them(tmp_path):
+    names = [f"{20 + i}_{i % 2}_0_2017010912000{i}000.jpg.chip.jpg" for i in range(3)]
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "split.json").write_text(json.dumps({"val": names}))
+    states = ["COMPLETE"] * 5 + ["PRUNED"]
+    pd.DataFrame({"number": range(6), "state": states}).to_csv(tmp_path / "trials.csv")
+    store = CheckpointStore.of_run(None, tmp_path)
+    for number in range(6):
+        ages, genders = np.full(3, number, np.float32), np.full(3, 0.5, np.float32)
+        store.save_predictions(number, Predictions(ages, genders, None))
+    age, gender, age_years, probability = objective_noise.read_predictions(tmp_path)
+    assert (age.tolist(), gender.tolist()) == ([20, 21, 22], [0, 1, 0])
+    assert age_years[:, 0].tolist() == [0, 1, 2, 3, 4]
+    assert probability.shape == (5, 3)
 
 
 def test_a_noisier_metric_has_the_larger_error():

@@ -42,14 +42,21 @@ class Record(BaseModel):
     def read(cls, path: Path) -> Self:
         """Read a file, else its copy; raises `UserError` where neither is there and whole."""
         try:
+            return cls._read(path)
+        except UserError as error:
+            try:
+                return cls._read(path.parent / BACKUP / path.name)
+            except UserError:
+                raise error from error.__cause__
+
+    @classmethod
+    def _read(cls, path: Path) -> Self:
+        try:
             values = json.loads(path.read_text())
         except (OSError, ValueError) as error:
-            try:
-                values = json.loads((path.parent / BACKUP / path.name).read_text())
-            except (OSError, ValueError):
-                raise UserError(
-                    f"{path} cannot be read ({error}); was the run copied whole?"
-                ) from error
+            raise UserError(
+                f"{path} cannot be read ({error}); was the run copied whole?"
+            ) from error
         return cls.parse(values, str(path))
 
     def write(self, path: Path) -> None:

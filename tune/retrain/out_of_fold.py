@@ -20,7 +20,7 @@ from utkface.batches import map_on_cores, to_device
 from utkface.evaluation.bootstrap import Bootstrap, estimate
 from utkface.evaluation.metrics import MEAN_METRICS, per_face_terms
 from utkface.io import UV_RUN, progress_bar
-from utkface.model import BATCH_SIZE, NUM_AGES, FaceModel, PixelModel
+from utkface.model import NUM_AGES, FaceModel, PixelModel, faces_together
 from utkface.predictor import find_device
 
 
@@ -64,17 +64,18 @@ def predict_distributions(
     flip: the mean of those for each face and for its mirror image.
     """
     pixel_model = PixelModel(model).to(device)
+    size = faces_together(images.shape[1], device)
 
     @torch.inference_mode()
     def answers(start: int) -> tuple[np.ndarray, np.ndarray]:
-        pixels = to_device(np.take(images, rows[start : start + BATCH_SIZE], 0), device)
+        pixels = to_device(np.take(images, rows[start : start + size], 0), device)
         looks = [pixels, pixels.flip(2)] if flip else [pixels]  # (B, S, S, 3)
         outputs = [pixel_model.outputs(look.permute(0, 3, 1, 2)) for look in looks]
         ages = torch.stack([each.age_output.softmax(dim=1) for each in outputs]).mean(dim=0)
         genders = torch.stack([model.gender_probability(each) for each in outputs]).mean(dim=0)
         return ages.cpu().numpy(), genders.cpu().numpy()
 
-    batches = map_on_cores(answers, range(0, len(rows), BATCH_SIZE), device)
+    batches = map_on_cores(answers, range(0, len(rows), size), device)
     ages, genders = (np.concatenate(part) for part in zip(*batches, strict=True))
     return ages, genders
 

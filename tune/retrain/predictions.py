@@ -16,10 +16,8 @@ from utkface.config import TrainConfig
 from utkface.evaluation.records import FittedIntervals
 from utkface.intervals import AgeIntervals, apply_intervals, check_coverage, fit_intervals
 from utkface.io import UserError, progress_bar
-from utkface.model import FaceModel, TrainedModel, averaged_model, save_model
+from utkface.model import FaceModel, TrainedModel, averaged_model, faces_together, save_model
 from utkface.predictor import Predictor
-
-_BATCH_SIZE = 256
 
 
 @dataclass(frozen=True)
@@ -149,11 +147,12 @@ def _predict(
     )
     rows = judged_rows(plan.splits[job.protocol], job.part)
     predictor = Predictor(trained, flip=plan.options.flip)
+    size = faces_together(predictor.image_size, predictor.device)
     batches = map_on_cores(
         lambda start: predictor.predict_pixels(
-            np.take(plan.faces.images, rows[start : start + _BATCH_SIZE], 0)
+            np.take(plan.faces.images, rows[start : start + size], 0)
         ),
-        range(0, len(rows), _BATCH_SIZE),
+        range(0, len(rows), size),
         predictor.device,
     )
     ages, genders = (np.concatenate(part) for part in zip(*batches, strict=True))

@@ -19,6 +19,7 @@ import numpy as np
 
 from tune import cluster
 from tune.cluster.storage import join_uri
+from tune.console.lines import metrics_line
 from tune.execution.checkpoints import CheckpointStore
 from tune.execution.ray_adapter import run_trials
 from tune.execution.reporting import Callback
@@ -48,8 +49,13 @@ class FreshSeed(GivenTrial):
 class ConfirmationLines(Callback):
     """Says how each training with a fresh seed ended."""
 
-    def __init__(self, say: Callable[[str], None], points: Sequence[FreshSeed]) -> None:
-        self._say, self._points = say, points
+    def __init__(
+        self,
+        say: Callable[[str], None],
+        points: Sequence[FreshSeed],
+        objectives: Sequence[str],
+    ) -> None:
+        self._say, self._points, self._objectives = say, points, objectives
 
     def trial_retried(self, number: int, reason: str) -> None:
         """Say that a training is tried again, and why."""
@@ -58,12 +64,8 @@ class ConfirmationLines(Callback):
     def trial_ended(self, record: TrialRecord) -> None:
         """Say what a training reached."""
         if record.state == "COMPLETE":
-            metrics = record.epochs[-1]
-            self._say(
-                f"{self._title(record.number)}: score {metrics['score']:.3f}, "
-                f"age MAE {metrics['age_mae']:.2f} years, "
-                f"gender accuracy {metrics['gender_accuracy']:.3f}"
-            )
+            metrics = metrics_line(record.epochs[-1], self._objectives)
+            self._say(f"{self._title(record.number)}: {metrics}")
         else:
             self._say(f"{self._title(record.number)} has no result: {record.reason}")
 
@@ -105,18 +107,24 @@ def open_confirmation(
     fixed: Mapping[str, int],
     objectives: tuple[str, ...],
 ) -> SearchStudy:
-    """Open the study of the trials that are trained again; it may hold some of them already."""
+    """Open the study of the trials that are trained again; it may hold some of them already.
+
+    One that failed is tried once more, one that diverged would do so again.
+    """
     points = [FreshSeed.parse(p, str(journal)) for p in enqueued_points(journal, CONFIRM_STUDY)]
-    known = {(point.trial, point.seed) for point in points}
+    confirmation = SearchStudy(
+        journal, GivenTrials(points), fixed, kind=CONFIRM_STUDY, objectives=objectives,
+        sampler="random", scheduler="none",
+    )  # fmt: skip
+    failed = {record.number for record in confirmation.records() if record.state == "FAIL"}
+    known = {(p.trial, p.seed) for number, p in enumerate(points) if number not in failed}
     for record in chosen:
         for seed in fresh_seeds(fixed["seed"]):
             if (record.number, seed) not in known:
                 config = {**record.config, "seed": seed}
                 points.append(FreshSeed(trial=record.number, seed=seed, config=config))
-    return SearchStudy(
-        journal, GivenTrials(points), fixed, kind=CONFIRM_STUDY, objectives=objectives,
-        sampler="random", scheduler="none",
-    )  # fmt: skip
+                confirmation.add_point(points[-1].model_dump())
+    return confirmation
 
 
 def fresh_trials(confirmation: SearchStudy) -> Sequence[FreshSeed]:
@@ -254,7 +262,7 @@ def train_again(
 ) -> SearchSession:
     """Train what is not trained yet, in the search's run folder; return the session that did."""
     points, store = fresh_trials(confirmation), confirmation_store(job.checkpoints)
-    told = ConfirmationLines(say, points)
+    told = ConfirmationLines(say, points, confirmation.objectives)
     session = SearchSession(confirmation, len(points), [told], store, replace_failed=False)
     if session.has_more:
         ended = {r.number for r in confirmation.records() if r.state != "RUNNING"}

@@ -111,9 +111,10 @@ def _is_done(
         )
     is_confirmed = search.confirmation is not None and search.options.finalists >= options.finalists
     has_more = num_unfinished or options.num_trials > num_results
-    if search.status != FINISHED or has_more or (options.confirm and not is_confirmed):
-        return False
     records = study.records()
+    to_confirm = options.confirm and not is_confirmed and rank_complete(records)
+    if search.status != FINISHED or has_more or to_confirm:
+        return False
     folder.write_tables(records, study.objectives, search.confirmation)
     report = write_report(search, records, study.study, folder.path / "report.html")
     print(labelled("finished", f"all {num_results} trials, so nothing is left to do"))

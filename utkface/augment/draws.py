@@ -1,7 +1,7 @@
 """How strongly each face may be changed, and one random draw of it for every face of a batch.
 
 Two strengths meet in one batch. The basic one is what `TrainConfig` says. The intensive one, for
-the extra draws of oversampled groups, is the reference's intensive pipeline times
+the extra draws of oversampled groups, is one after the reference's intensive pipeline times
 ``intensive_strength``, and never weaker than the basic one in any part. Both are rows of one
 table, so that a batch of mixed faces is drawn, and later changed, in one pass.
 """
@@ -16,8 +16,10 @@ from torch import Tensor
 from utkface.augment.ops import Draws
 from utkface.config import TrainConfig
 
-#: The reference's intensive pipeline. Where it names a transform without a number, the number is
-#: twice the basic default or torchvision's own default probability.
+#: After the description of the reference's intensive pipeline: where that names a transform without
+#: a number, the number is twice the basic default or torchvision's own default probability. The
+#: reference's code, seen later, differs: it flips more, jitters hue more and contrast less, and
+#: distorts and erases less often; it turns some by exactly 35 degrees, and shifts or scales none.
 INTENSIVE = {
     "flip_p": 0.5,
     "rotation_degrees": 20.0,

@@ -6,6 +6,7 @@ is either broken or meant to harm.
 """
 
 import gzip
+import lzma
 import re
 import shutil
 import stat
@@ -29,7 +30,7 @@ _TAR_BLOCK = 512
 # What the readers raise for broken bytes; an encrypted zip is a RuntimeError.
 _BROKEN = (
     *(tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, struct.error),
-    *(EOFError, RuntimeError, ValueError),
+    *(lzma.LZMAError, EOFError, RuntimeError, ValueError),
 )
 
 
@@ -81,8 +82,16 @@ def unpack(archive: Path, folder: Path) -> None:
     except _Refused as refusal:
         raise UserError(f"{archive} is not safe to unpack: {refusal}; get a new copy") from None
     except _BROKEN as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{archive} is damaged: {reason}; get a new copy") from error
+        raise _damaged(archive, error) from error
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise _damaged(archive, error) from error  # bzip2 has no error of its own
+
+
+def _damaged(archive: Path, error: Exception) -> UserError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return UserError(f"{archive} is damaged: {reason}; get a new copy")
 
 
 def _safe_path(name: str) -> PurePosixPath:

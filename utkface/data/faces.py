@@ -67,6 +67,8 @@ def load_faces(
     kept, same_names = _one_per_name(files, digests)
     packed = load_packed(kept, image_size, cache_dir / "packed", num_workers)
     rejected = [*bad_names, *same_names, *packed.rejected.itertuples(index=False, name=None)]
+    # A name is bytes, and those of another alphabet's disk may be no text.
+    rejected = [tuple(_as_text(text) for text in row) for row in rejected]
     if packed.table.empty:
         raise UserError(
             f"no faces in {opened.label}: none of its {len(kept)} images can be used, the first "
@@ -115,6 +117,10 @@ def num_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _as_text(name: str) -> str:
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _read_names(

@@ -140,7 +140,7 @@ def _walk(folder: Path, inside: str, suffixes: tuple[str, ...]) -> Iterator[Imag
         if entry.is_dir(follow_symlinks=False):
             if not entry.name.startswith((".", "__MACOSX")):
                 yield from _walk(Path(entry.path), f"{inside}{entry.name}/", suffixes)
-        elif is_image_name(entry.name, suffixes) and entry.is_file():
+        elif is_image_name(entry.name, suffixes) and Path(entry.path).is_file():
             yield ImageFile(Path(entry.path), inside + entry.name)
 
 

@@ -35,7 +35,7 @@ from utkface.batches import ImageStore, map_on_cores
 from utkface.config import TrainConfig
 from utkface.evaluation.cache import Arrays, computed_once, content_digest
 from utkface.io import progress_bar
-from utkface.model import BATCH_SIZE, FaceModel, build_model
+from utkface.model import FaceModel, build_model, faces_together
 
 Features = NDArray[np.float32]
 Models = tuple[RegressorMixin, ClassifierMixin]
@@ -80,15 +80,16 @@ def backbone_features(model: FaceModel, images: np.ndarray, device: str = "cpu")
 def _features(model: FaceModel, images: np.ndarray, device: str) -> Features:
     backbone = fused(model.features).to(device)
     store = ImageStore(images, torch.device(device))
+    size = faces_together(images.shape[1], store.device)
 
     @torch.inference_mode()
     def features_from(start: int) -> Features:
-        rows = np.arange(start, min(start + BATCH_SIZE, len(images)))
+        rows = np.arange(start, min(start + size, len(images)))
         pooled: Features = backbone(normalise(store.gather(rows))).mean(dim=(2, 3)).cpu().numpy()
         return pooled
 
     parts = []
-    starts = range(0, len(images), BATCH_SIZE)
+    starts = range(0, len(images), size)
     with progress_bar("Features of the frozen backbone", len(images)) as advance:
         for part in map_on_cores(features_from, starts, store.device):
             parts.append(part)

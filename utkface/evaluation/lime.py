@@ -26,16 +26,13 @@ import numpy as np
 import torch
 from lime.lime_image import LimeImageExplainer
 from numpy.typing import NDArray
-from torch import Tensor
 
-from utkface.augment import normalise
-from utkface.backbones import fused
 from utkface.batches import map_on_cores
 from utkface.evaluation.bootstrap import number_or_none
 from utkface.evaluation.cache import Arrays, computed_once, content_digest
 from utkface.evaluation.records import RegionWeight
 from utkface.io import UserError, progress_bar
-from utkface.model import BATCH_SIZE, FaceModel, TrainedModel
+from utkface.model import PixelModel, TrainedModel, faces_together
 
 GRID = 9  # superpixels along a side; odd, so that the nose has a column of its own
 NUM_SUPERPIXELS = GRID * GRID
@@ -112,16 +109,17 @@ def explain_faces(
     key = content_digest(*texts, images, *tensors)
 
     def explain() -> Arrays:
-        model = _FusedModel(trained.model, torch.device(device))
+        on = torch.device(device)
+        model = PixelModel(copy.deepcopy(trained.model)).to(on)
 
         def explain_face(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             shown = draw_shown(image, num_samples, seed)
-            return _fit(shown, model.answers(image, shown))
+            return _fit(shown, _answers(model, image, shown, on))
 
         weights = np.empty((len(images), 2, NUM_SUPERPIXELS), dtype=np.float32)
         r2 = np.empty((len(images), 2))
         with progress_bar("Explaining faces", len(images)) as advance:
-            for face, found in enumerate(map_on_cores(explain_face, images, model.device)):
+            for face, found in enumerate(map_on_cores(explain_face, images, on)):
                 weights[face], r2[face] = found
                 advance(1)
         return {"weights": weights, "r2": r2}
@@ -222,30 +220,18 @@ def _ends(low_high: NDArray[np.float64]) -> tuple[float, float] | None:
     return (low, high) if np.isfinite(low_high).all() else None
 
 
-class _FusedModel:
-    """A model on a device, ready to answer about versions of a face."""
-
-    def __init__(self, model: FaceModel, device: torch.device) -> None:
-        self.device = device
-        self.model = copy.deepcopy(model).to(device).eval()
-        self.features = fused(self.model.features)
-
-    @torch.inference_mode()
-    def answers(self, image: np.ndarray, shown: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """Return age in years and probability of being female of each version, (B, 2)."""
-        cells = torch.from_numpy(superpixels(len(image))).to(self.device)
-        whole, hidden = (self._on_device(pixels) for pixels in (image, hide_all(image)))
-        parts = []
-        for batch in torch.from_numpy(shown).to(self.device).split(BATCH_SIZE):
-            versions = torch.where(batch[:, cells, None], whole, hidden)  # (B, S, S, 3) uint8
-            # NHWC seen as NCHW is channels_last, without a copy.
-            outputs = self.model.heads(self.features(normalise(versions.permute(0, 3, 1, 2))))
-            answers = self.model.ages(outputs), self.model.gender_probability(outputs)
-            parts.append(torch.stack(answers, dim=1))
-        return torch.cat(parts).cpu().numpy()
-
-    def _on_device(self, pixels: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.array(pixels)).to(self.device)  # a copy, for maps are read-only
+def _answers(
+    model: PixelModel, image: np.ndarray, shown: NDArray[np.bool_], device: torch.device
+) -> NDArray[np.float32]:
+    """Return age in years and probability of being female of each version of a face, (B, 2)."""
+    cells = torch.from_numpy(superpixels(len(image))).to(device)
+    # Copies, for the rows of a memory map are read-only.
+    whole, hidden = (torch.from_numpy(np.array(p)).to(device) for p in (image, hide_all(image)))
+    parts = []
+    for batch in torch.from_numpy(shown).to(device).split(faces_together(len(image), device)):
+        versions = torch.where(batch[:, cells, None], whole, hidden)  # (B, S, S, 3) uint8
+        parts.append(torch.stack(model.predict(versions), dim=1))
+    return torch.cat(parts).cpu().numpy()
 
 
 def _fit(

@@ -98,6 +98,9 @@ def test_a_damaged_record_comes_back_from_its_copy(tmp_path, search_record):
     for content in ("", record.read_text()[:9]):
         record.write_text(content)
         assert folder.record.options.seed == 3
+    record = (folder.path / "search.json").read_text()
+    (folder.path / "search.json").write_text(record.replace('"space"', '"spbce"'))
+    assert folder.record.options.seed == 3  # also where what is damaged is still JSON
     (folder.path / "backup" / "search.json").write_text("{")
     with pytest.raises(UserError, match=r"search\.json cannot be read"):
         assert folder.record

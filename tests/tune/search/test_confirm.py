@@ -135,7 +135,7 @@ def test_each_is_given_fresh_seeds_once_however_often_it_is_begun(reopen, search
 def train_again(confirmation, store, results):
     """Give each training the score and the error in years of its trial, or have it diverge."""
     there = confirm.confirmation_store(store)
-    for point in confirm.fresh_trials(confirmation):
+    for point in confirm.fresh_trials(confirmation)[len(confirmation.records()) :]:
         reached = results.get((point.trial, point.seed)) or results[point.trial]
         if reached == "diverges":
             number = confirmation.next_trial().number
@@ -188,6 +188,9 @@ def test_what_could_not_be_trained_again_is_left_out(reopen, store):
     for _ in confirm.fresh_trials(again):
         again.fail(again.next_trial().number, "its machine fell over")
     assert confirm.compare(chosen, again, store, LABELS) is None
+    _, once_more = reopen()  # what failed is tried again
+    train_again(once_more, store, dict.fromkeys((4, 2, 3, 0), (1.0, 2.0)))
+    assert len(confirm.compare(chosen, once_more, store, LABELS).trials) == 4
 
 
 def test_a_trial_that_diverges_with_a_fresh_seed_comes_after_all_that_do_not(reopen, store):

@@ -164,6 +164,18 @@ def test_flipped_bytes_are_noticed(tmp_path, target, position):
         unpack(archive, target)
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_flipped_bytes_of_rarer_methods_are_noticed(tmp_path, target, method):
+    archive = tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w", method) as packed:
+        packed.writestr("1.jpg", random.Random(0).randbytes(50_000))
+    data = bytearray(archive.read_bytes())
+    data[60:90] = bytes(byte ^ 0xFF for byte in data[60:90])
+    archive.write_bytes(data)
+    with pytest.raises(UserError, match=r"is damaged: .+; get a new copy$"):
+        unpack(archive, target)
+
+
 def test_a_damaged_header_in_mid_tar_is_not_taken_for_the_end(tmp_path, target):
     archive = make_tar(tmp_path / "a.tar", [("1.jpg", b"x" * 512), ("2.jpg", b"y")], "w")
     data = bytearray(archive.read_bytes())

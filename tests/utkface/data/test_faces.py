@@ -75,6 +75,14 @@ def test_every_refused_file_has_a_reason(faces_folder, tmp_path, make_name, make
         assert len(faces.table) == len(faces.images) == 10
 
 
+def test_a_refused_file_whose_name_is_no_text_is_listed(faces_folder, tmp_path):
+    Path(os.fsdecode(os.fsencode(faces_folder) + b"/caf\xe9.jpg")).write_bytes(b"")
+    faces = load_faces(faces_folder, 32, tmp_path / "cache")
+    assert faces.rejected["file"].tolist() == ["caf\N{REPLACEMENT CHARACTER}.jpg"]
+    write_data_tables(faces, tmp_path / "tables")
+    assert "caf" in (tmp_path / "tables" / "rejected.csv").read_text("utf-8")
+
+
 def test_two_files_of_one_name_are_told_apart_by_content(faces_folder, tmp_path):
     nested = tmp_path / "kaggle"
     shutil.copytree(faces_folder, nested / "UTKFace")

@@ -101,6 +101,7 @@ def test_hidden_files_links_to_folders_and_pipes_are_left_out(faces_folder, tmp_
     (faces_folder / "__MACOSX").mkdir()
     shutil.copy(some, faces_folder / "__MACOSX" / some.name)
     (faces_folder / "loop").symlink_to(faces_folder)
+    (faces_folder / "loop.jpg").symlink_to("loop.jpg")
     os.mkfifo(faces_folder / "pipe.jpg")
     assert list_images([faces_folder]) == expected
 

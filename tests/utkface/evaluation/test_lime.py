@@ -14,7 +14,7 @@ from utkface.evaluation.lime import (
     NUM_SUPERPIXELS,
     REGIONS,
     Explanations,
-    _FusedModel,
+    _answers,
     draw_shown,
     explain_faces,
     hide_all,
@@ -24,7 +24,9 @@ from utkface.evaluation.lime import (
     superpixels,
 )
 from utkface.io import UserError
-from utkface.model import FaceOutputs, TrainedModel, build_model, predict
+from utkface.model import FaceOutputs, PixelModel, TrainedModel, build_model, predict
+
+CPU = torch.device("cpu")
 
 SIZE = 36  # pixels, 4 to a superpixel
 AGE_CELL, GENDER_CELL = 29, 58
@@ -93,11 +95,11 @@ def test_maps_find_the_cells_that_a_model_looks_at(one_cell, images):
 
 def test_weights_are_those_of_limes_own_explainer(everywhere, images):
     shown = draw_shown(images[0], 150, seed=5)
-    respondent = _FusedModel(everywhere.model, torch.device("cpu"))
+    respondent = PixelModel(everywhere.model)
     as_they_are = np.ones((1, NUM_SUPERPIXELS), dtype=bool)
 
     def answers(versions):
-        return np.vstack([respondent.answers(version, as_they_are) for version in versions])
+        return np.vstack([_answers(respondent, version, as_they_are, CPU) for version in versions])
 
     lime = LimeImageExplainer(random_state=0)
     lime.random_state = SimpleNamespace(randint=lambda low, high, size: shown.astype(int).ravel())
@@ -135,7 +137,7 @@ def test_maps_repeat_and_do_not_depend_on_the_other_faces(
 
 def test_a_model_is_asked_once_about_a_face(everywhere, images, monkeypatch):
     first = explain_faces(everywhere, images, num_samples=100, seed=9)
-    monkeypatch.setattr(lime, "_FusedModel", None)  # cannot be called
+    monkeypatch.setattr(lime, "PixelModel", None)  # cannot be called
     again = explain_faces(everywhere, images, num_samples=100, seed=9)
     np.testing.assert_array_equal(first.gender_maps, again.gender_maps)
     with pytest.raises(TypeError):
@@ -147,8 +149,8 @@ def test_answers_are_those_of_predict_whatever_the_batches(monkeypatch):
     model = build_model(TrainConfig(), "none")
     image = np.random.default_rng(2).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     shown = draw_shown(image, 6, seed=0)
-    monkeypatch.setattr("utkface.evaluation.lime.BATCH_SIZE", 4)
-    answers = _FusedModel(model, torch.device("cpu")).answers(image, shown)
+    monkeypatch.setattr("utkface.evaluation.lime.faces_together", lambda *_: 4)
+    answers = _answers(PixelModel(model), image, shown, CPU)
     mask = shown[:, superpixels(32), None]
     versions = ImageStore(np.where(mask, image, hide_all(image)), torch.device("cpu"))
     expected = predict(model, versions, np.arange(6))
