@@ -2,7 +2,7 @@
 
 There is no face detector here: a picture must show one face, aligned and cropped as UTKFace's are
 (https://susanqq.github.io/UTKFace), or the answers mean little. Pictures are decoded, cut square
-and resized by the code that makes training images, while the network works on the batch before.
+and resized by the code that makes training images.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from utkface.batches import to_device
+from utkface.batches import map_on_cores, to_device
 from utkface.data.images import ImageRejected, decode_face, square_pixels, upright_rgb
 from utkface.data.labels import GENDERS
 from utkface.data.sources import find_images
@@ -101,18 +101,25 @@ class Predictor:
         return [row for rows in self.in_batches(find_pictures(inputs)) for row in rows]
 
     def in_batches(self, pictures: Sequence[Picture]) -> Iterator[list[FacePrediction]]:
-        """Give the predictions for many pictures batch by batch, in their order."""
-        num_workers = torch.get_num_threads()  # what PyTorch takes this machine to have
+        """Give the predictions for many pictures batch by batch, in their order.
+
+        On a CPU each core decodes and predicts batches of its own, and PyTorch has one thread until
+        the last of them is given. Beside a card the cores decode ahead of it.
+        """
         starts = range(0, len(pictures), self.batch_size)
-        # Whole batches in threads (Pillow lets go of the interpreter's lock), one more than there
-        # are threads: the next is ready when the network is.
-        batches = map_ahead(
-            lambda start: _decode(pictures[start : start + self.batch_size], self.image_size),
-            starts,
-            num_workers,
-            num_ahead=num_workers,
-        )
-        with contextlib.closing(batches):  # whoever stops reading stops the decoding
+
+        def decoded(start: int) -> _Batch:
+            return _decode(pictures[start : start + self.batch_size], self.image_size)
+
+        if self.device.type == "cpu":
+            yield from map_on_cores(
+                lambda start: self._rows(decoded(start), start), starts, self.device
+            )
+            return
+        num_workers = torch.get_num_threads()  # what PyTorch takes this machine to have
+        # One batch more than there are threads: the next is ready when the network is.
+        batches = map_ahead(decoded, starts, num_workers, num_ahead=num_workers)
+        with contextlib.closing(batches):  # whoever stops reading stops the work
             for start, batch in zip(starts, batches, strict=True):
                 yield self._rows(batch, start)
 
