@@ -80,13 +80,12 @@ NO_AUGMENTATION: dict[str, Any] = {
     "erasing_p": 0.0,
 }
 
-#: The four settings that the reference published results of, for ``--config reference:…``: its
-#: hyperparameters, with this project's draws and with transforms that are much like its own.
+#: The four settings that the reference published results of, for ``--config reference:…``.
 REFERENCE_SETTINGS: dict[str, dict[str, Any]] = {
     "no-augmentation": {**REFERENCE, **NO_AUGMENTATION, "oversample_by": "none"},
     "basic-augmentation": {**REFERENCE, "oversample_by": "none"},
-    "oversampling": REFERENCE,
-    "from-scratch": {**REFERENCE, "pretrained": False},
+    "oversampling": {**REFERENCE, "intensive_pipeline": "reference"},
+    "from-scratch": {**REFERENCE, "intensive_pipeline": "reference", "pretrained": False},
 }
 
 

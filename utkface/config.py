@@ -184,11 +184,14 @@ class TrainConfig:
     oversample_max_repeats: float = _between(
         20.0, 1.0, 1000.0, "draws of a face at most, for one of the others"
     )
+    intensive_pipeline: str = _one_of(
+        "own", "own reference", "reference: its code's, and then the basic augmentation"
+    )
     intensive_strength: float = _between(
         1.0,
         0.0,
         2.0,
-        "of the extra draws' augmentation; 1: much like the reference's intensive pipeline",
+        "own: of the extra draws' augmentation",
     )
 
     def __post_init__(self) -> None:
@@ -217,6 +220,12 @@ class TrainConfig:
             raise UserError(
                 "oversample_by='weights' needs group_weights, which is empty; give weights as "
                 "`python -m utkface.evaluation.weak_groups` finds them"
+            )
+
+        if self.intensive_pipeline == "reference" and self.intensive_strength != 1:
+            raise UserError(
+                f"intensive_strength={self.intensive_strength:g} is of intensive_pipeline='own'; "
+                "allowed with 'reference': 1"
             )
 
     @classmethod

@@ -43,6 +43,7 @@ def allowed_configs():
             v["freeze_epochs"] < v["epochs"]
             and (v["initial_image_size"] == 0 or 32 <= v["initial_image_size"] <= v["image_size"])
             and (v["group_weights"] or v["oversample_by"] != "weights")
+            and (v["intensive_pipeline"] == "own" or v["intensive_strength"] == 1)
         )
     )
 

@@ -1,12 +1,23 @@
 """The whole augmentation of a batch, in one pass over mixed basic and intensive faces."""
 
+import dataclasses
+import functools
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from utkface.augment.draws import PARTS, draw, draw_noise, strength_table
+from utkface.augment.draws import (
+    PARTS,
+    REFERENCE_PIPELINE,
+    REFERENCE_SHARPNESS,
+    draw,
+    draw_noise,
+    reference_turns,
+    strength_table,
+)
 from utkface.augment.ops import (
+    SHARPNESS,
     Draws,
     add_noise,
     blur,
@@ -16,6 +27,7 @@ from utkface.augment.ops import (
     recolour,
     sample,
     sharpen,
+    to_pixels,
 )
 from utkface.config import TrainConfig
 
@@ -33,7 +45,11 @@ class Augmenter:
     Parts that the configuration can never draw cost nothing: what is on is decided here, once.
     """
 
+    sharpness = SHARPNESS
+
     def __init__(self, config: TrainConfig) -> None:
+        is_reference = config.intensive_pipeline == "reference" and config.oversample_by != "none"
+        self._first = ReferencePipeline() if is_reference else None
         self._table = strength_table(config)
         on = dict(zip(PARTS, (self._table > 0).any(0).tolist(), strict=True))
         self._perspective = on["perspective"] and on["perspective_p"]
@@ -55,6 +71,8 @@ class Augmenter:
         assert images.dtype == torch.uint8, images.dtype
         if self._table.device != images.device:
             self._table = self._table.to(images.device)
+        if self._first is not None:
+            images = self._first.change(images, intensive, generator)
         side = images.shape[-1]
         draws = draw(self._table, intensive, side, generator)
         noise = draw_noise(self._table, intensive, side, generator) if self._noise else None
@@ -83,12 +101,43 @@ class Augmenter:
         if self._blur:
             pixels = _where_drawn(draws.blur_sigma > 0, blur, pixels, draws.blur_sigma)
         if self._sharpness:
-            pixels = _where_drawn(draws.sharpen, sharpen, pixels)
+            pixels = _where_drawn(
+                draws.sharpen, functools.partial(sharpen, factor=self.sharpness), pixels
+            )
         if noise is not None:
             pixels = add_noise(pixels, noise)
         if self._erasing:
             pixels = erase(pixels, draws.erase_box)
         return pixels
+
+
+class ReferencePipeline(Augmenter):
+    """The reference's intensive pipeline on some faces of a batch, from pixels to pixels.
+
+    All colour is still one matrix and all geometry one sampling, in the order of `Augmenter`, and
+    what lies outside a picture is its reflection, where the reference has black.
+    """
+
+    sharpness = REFERENCE_SHARPNESS
+
+    def __init__(self) -> None:
+        super().__init__(TrainConfig.from_dict(REFERENCE_PIPELINE))
+
+    def change(self, images: Tensor, intensive: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the batch (B, 3, S, S) uint8 with the faces changed that are ``intensive``."""
+        self._table = self._table.to(images.device)
+        draws = dataclasses.replace(
+            draw(self._table, intensive, images.shape[-1], generator),
+            rotation_degrees=reference_turns(len(images), generator),
+        )
+        if images.device.type == "cuda":  # which would have to be waited for to find out which
+            changed = to_pixels(self.apply(images, draws))
+            return torch.where(intensive[:, None, None, None], changed, images)
+        rows = intensive.nonzero()[:, 0]
+        images = images.clone()
+        if len(rows):
+            images[rows] = to_pixels(self.apply(images[rows], draws[rows]))
+        return images
 
 
 def _where_drawn(

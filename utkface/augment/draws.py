@@ -4,6 +4,9 @@ Two strengths meet in one batch. The basic one is what `TrainConfig` says. The i
 the extra draws of oversampled groups, is one after the reference's intensive pipeline times
 ``intensive_strength``, and never weaker than the basic one in any part. Both are rows of one
 table, so that a batch of mixed faces is drawn, and later changed, in one pass.
+
+With ``intensive_pipeline`` "reference" those faces go through that pipeline itself first, as the
+reference's code has it, and then through the basic one like all others.
 """
 
 import dataclasses
@@ -17,9 +20,7 @@ from utkface.augment.ops import Draws
 from utkface.config import TrainConfig
 
 #: After the description of the reference's intensive pipeline: where that names a transform without
-#: a number, the number is twice the basic default or torchvision's own default probability. The
-#: reference's code, seen later, differs: it flips more, jitters hue more and contrast less, and
-#: distorts and erases less often; it turns some by exactly 35 degrees, and shifts or scales none.
+#: a number, the number is twice the basic default or torchvision's own default probability.
 INTENSIVE = {
     "flip_p": 0.5,
     "rotation_degrees": 20.0,
@@ -40,6 +41,25 @@ INTENSIVE = {
     "erasing_p": 0.25,
 }
 PARTS = tuple(INTENSIVE)
+
+#: The intensive pipeline of the reference's code. It turns as of `reference_turns`, sharpens by
+#: `REFERENCE_SHARPNESS`, and erases after the basic pipeline.
+REFERENCE_PIPELINE = dict.fromkeys(PARTS, 0.0) | {
+    "flip_p": 0.7,
+    "rotation_degrees": 20.0,
+    "perspective": 0.4,
+    "perspective_p": 0.175,
+    "brightness": 0.35,
+    "contrast": 0.2,
+    "saturation": 0.3,
+    "hue": 0.3,
+    "jitter_p": 1.0,
+    "grey_p": 0.25,
+    "sharpness_p": 0.4,
+    "autocontrast_p": 0.4,
+}
+REFERENCE_SHARPNESS = 3.5
+_REFERENCE_ERASING_P = 0.175
 
 #: Where the intensive pipeline stops growing before the field's own limit: nothing flips more than
 #: half of the time, and from 2/3 on a perspective can fold the picture over itself.
@@ -63,6 +83,10 @@ def strength_table(config: TrainConfig) -> Tensor:
         if spec.name in PARTS
     } | _STRONGEST
     basic = {name: float(getattr(config, name)) for name in PARTS}
+    if config.oversample_by != "none" and config.intensive_pipeline == "reference":
+        # All but the erasing has been done by then.
+        after = basic | {"erasing_p": _REFERENCE_ERASING_P}
+        return torch.tensor([list(basic.values()), list(after.values())])
     strength = config.intensive_strength if config.oversample_by != "none" else 0.0
     intensive = {
         name: max(basic[name], min(strength * value, limits[name]))
@@ -117,6 +141,14 @@ def draw(table: Tensor, intensive: Tensor, side: int, generator: torch.Generator
         sharpen=sharpen,
         erase_box=erase_box,
     )
+
+
+def reference_turns(num: int, generator: torch.Generator) -> Tensor:
+    """Draw (B,) degrees: by 35 for a fifth of the faces, and within ±20 for another fifth."""
+    is_turned, is_rotated, angle = torch.rand(
+        num, 3, generator=generator, device=generator.device
+    ).unbind(1)
+    return 35.0 * (is_turned < 0.2) + (is_rotated < 0.2) * _between(angle, -20.0, 20.0)
 
 
 def draw_noise(table: Tensor, intensive: Tensor, side: int, generator: torch.Generator) -> Tensor:

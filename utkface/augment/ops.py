@@ -51,7 +51,7 @@ class Draws:
     sharpen: Tensor  # (B,) bool
     erase_box: Tensor  # (B, 4) top, left, height, width in whole pixels; height 0: nothing
 
-    def __getitem__(self, rows: slice) -> Self:
+    def __getitem__(self, rows: slice | Tensor) -> Self:
         """Return the draws of some of the faces."""
         values = (getattr(self, spec.name)[rows] for spec in dataclasses.fields(self))
         return type(self)(*values)
@@ -69,6 +69,12 @@ def normalise(images: Tensor) -> Tensor:
     pixels = images.permute(0, 2, 3, 1).reshape(num, height, width * channels).float()
     pixels.mul_((1 / (255 * std)).repeat(width)).sub_((mean / std).repeat(width))
     return pixels.view(num, height, width, channels).permute(0, 3, 1, 2)
+
+
+def to_pixels(images: Tensor) -> Tensor:
+    """Undo `normalise`: from (B, 3, H, W) float32 to uint8, rounded."""
+    mean, std = (255 * values[:, None, None] for values in _imagenet(images.device))
+    return (images * std + mean).round_().clamp_(0, 255).to(torch.uint8)
 
 
 def recolour(images: Tensor, draws: Draws, *, autocontrast: bool) -> Tensor:
@@ -238,24 +244,24 @@ def blur(images: Tensor, sigma: Tensor) -> Tensor:
     return _convolve(_convolve(padded, weights[:, :, None]), weights[:, None, :])
 
 
-def sharpen(images: Tensor) -> Tensor:
+def sharpen(images: Tensor, factor: float = SHARPNESS) -> Tensor:
     """Move pictures away from their own 3 × 3 blur, leaving a border of one pixel as it is.
 
     images: (B, 3, H, W), normalised. What leaves the valid range is cut.
     """
-    kernel = _sharpening(images.device)
+    kernel = _sharpening(images.device, factor)
     out = images.clone()
     out[:, :, 1:-1, 1:-1] = _convolve(images, kernel.expand(len(images), 3, 3))
     return clamp_normalised(out)
 
 
 @functools.cache
-def _sharpening(device: torch.device) -> Tensor:
+def _sharpening(device: torch.device, factor: float) -> Tensor:
     """Return the (3, 3) kernel, which is kept on the device for the reason of `_imagenet`."""
     kernel = torch.ones(3, 3)
     kernel[1, 1] = 5
-    kernel *= (1 - SHARPNESS) / 13
-    kernel[1, 1] += SHARPNESS
+    kernel *= (1 - factor) / 13
+    kernel[1, 1] += factor
     return kernel.to(device)
 
 

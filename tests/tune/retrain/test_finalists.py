@@ -121,7 +121,9 @@ def test_configurations_come_by_name_from_files_and_from_a_search(write_search, 
     found = {finalist.label: finalist.config for finalist in find_finalists(wanted, None)}
     assert found["mine"] == TrainConfig(max_lr=0.01)
     assert found["best"].max_lr == pytest.approx(0.0011)
-    assert found["reference: oversampling"] == TrainConfig.from_dict(REFERENCE)
+    assert found["reference: oversampling"] == TrainConfig.from_dict(
+        {**REFERENCE, "intensive_pipeline": "reference"}
+    )
     assert found["reference: basic augmentation"].oversample_by == "none"
     assert not found["reference: from scratch"].pretrained
     plain = found["reference: no augmentation"]

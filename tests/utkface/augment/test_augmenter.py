@@ -3,6 +3,7 @@ import torch
 
 from utkface.augment import Augmenter, normalise
 from utkface.augment.draws import PARTS, Draws, draw, draw_noise, strength_table
+from utkface.augment.ops import to_pixels
 from utkface.config import TrainConfig
 
 OFF = TrainConfig(**dict.fromkeys(PARTS, 0.0))
@@ -17,7 +18,8 @@ EVERYTHING = TrainConfig(
     noise_std=0.1,
     erasing_p=0.5,
 )
-CONFIGS = [OFF, TrainConfig(), TrainConfig(oversample_by="age"), EVERYTHING]
+REFERENCE = TrainConfig(oversample_by="age", intensive_pipeline="reference")
+CONFIGS = [OFF, TrainConfig(), TrainConfig(oversample_by="age"), EVERYTHING, REFERENCE]
 needs_card = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA card here")
 
 
@@ -121,3 +123,17 @@ def test_cuda_gives_the_same_without_waiting_for_the_host(config, images, intens
     finally:
         torch.cuda.set_sync_debug_mode("default")
     torch.testing.assert_close(out.cpu(), expected, atol=2e-3, rtol=0)
+
+
+def test_the_references_pipeline_changes_intensive_faces_and_leaves_the_others(images, intensive):
+    nothing_else = OFF.replace(oversample_by="age", intensive_pipeline="reference")
+    out = augment(nothing_else, images, intensive)
+    assert out[~intensive].equal(normalise(images[~intensive]))
+    differs = (out != normalise(images)).flatten(1).any(1)
+    assert differs[intensive].all()
+    again = augment(nothing_else.replace(oversample_by="none"), images, intensive)
+    assert again.equal(normalise(images)), "nobody is oversampled, so nobody is intensive"
+
+
+def test_pixels_come_back_from_being_normalised(images):
+    assert to_pixels(normalise(images)).equal(images)

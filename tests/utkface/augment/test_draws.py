@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 import torch
 
-from utkface.augment.draws import INTENSIVE, PARTS, draw, strength_table
+from utkface.augment.draws import INTENSIVE, PARTS, draw, reference_turns, strength_table
 from utkface.config import TrainConfig
 
 NUM, SIDE = 4000, 64
@@ -102,3 +102,19 @@ def test_intensive_at_strength_one_is_the_references_pipeline():
 def test_without_oversampling_nothing_is_intensive():
     basic, intensive = strength_table(TrainConfig(oversample_by="none", intensive_strength=2.0))
     assert intensive.equal(basic)
+
+
+def test_the_reference_turns_a_fifth_by_35_degrees_and_a_fifth_within_20():
+    turns = reference_turns(NUM, torch.Generator().manual_seed(0))
+    assert (turns == 0).float().mean() == pytest.approx(0.8 * 0.8, abs=0.02)
+    assert (turns == 35).float().mean() == pytest.approx(0.2 * 0.8, abs=0.02)
+    assert turns.min() >= -20
+    assert turns.max() <= 55
+
+
+def test_after_the_references_pipeline_come_the_basic_draws_and_its_own_erasing():
+    config = TrainConfig(oversample_by="age", intensive_pipeline="reference")
+    basic, after = strength_table(config)
+    differing = [name for name, one, other in zip(PARTS, basic, after, strict=True) if one != other]
+    assert differing == ["erasing_p"]
+    assert after[PARTS.index("erasing_p")] == pytest.approx(0.175)
