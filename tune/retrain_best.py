@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(labelled("begin", f"training {what} again"), flush=True)
     from tune.retrain.run import start
 
-    return start(options)
+    return start(options, search)
 
 
 if __name__ == "__main__":

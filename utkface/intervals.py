@@ -99,36 +99,6 @@ def apply_intervals(
     return low, high
 
 
-def coverage(intervals: AgeIntervals, age: ArrayLike, age_years: ArrayLike) -> float:
-    """Return the share of faces whose true age lies in the interval of their predicted age.
-
-    age and age_years: (N,) as for `fit_intervals`. Honest only for faces that the intervals were
-    not fitted on.
-    """
-    low, high = apply_intervals(intervals, age_years)
-    true = np.asarray(age)
-    return float(((low <= true) & (true <= high)).mean())
-
-
-def check_coverage(
-    age: ArrayLike, age_years: ArrayLike, level: float = LEVEL, seed: int = 0
-) -> float:
-    """Return the coverage to expect of new faces: fitted on one random half, tried on the other.
-
-    age and age_years: (N,) as for `fit_intervals`, at least two faces. Both halves are tried in
-    turn and averaged.
-    """
-    true, predicted = np.asarray(age), np.asarray(age_years)
-    assert len(true) > 1, "one face has no halves"
-    order = np.random.default_rng(seed).permutation(len(true))
-    halves = np.array_split(order, 2)
-    covered = [
-        coverage(fit_intervals(true[fit], predicted[fit], level), true[rest], predicted[rest])
-        for fit, rest in (halves, halves[::-1])
-    ]
-    return float(np.mean(covered))
-
-
 def _pooled_edges(predicted: NDArray[np.float64]) -> tuple[float, ...]:
     """Return the evaluation's age bins, the small ones merged with their smaller neighbour.
 

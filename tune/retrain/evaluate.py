@@ -57,7 +57,7 @@ def evaluate(
     """Evaluate what was trained, write everything into the folder; return lines to print."""
     started = time.perf_counter()
     about = {"run": folder.path.name, "commit": record.commit, **dict(record.data)}
-    judged, intervals = judge_models(plan, trained, checkpoints, about, folder.path / "models")
+    judged = judge_models(plan, trained, checkpoints, about, folder.path / "models")
     prediction_s = time.perf_counter() - started
     predictions = prediction_table(plan, judged)
     with replacing(folder.path / "predictions.parquet") as temporary:
@@ -73,7 +73,7 @@ def evaluate(
     evaluation = _describe(plan, record, rows, first[0].job)
     evaluation.baselines = [row for row, _ in baselines]
     evaluation.paired = list(_paired(faces, groups, baselines, shown.label))
-    evaluation.intervals, evaluation.explanations = intervals, explanation
+    evaluation.explanations = explanation
     evaluation.seconds = {
         "training": sum(model.record.train_seconds for model in judged),
         "prediction": prediction_s,

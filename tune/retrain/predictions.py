@@ -13,8 +13,7 @@ from tune.retrain.models import JobRecord, judged_rows
 from tune.retrain.plan import Plan
 from utkface.batches import map_on_cores
 from utkface.config import TrainConfig
-from utkface.evaluation.records import FittedIntervals
-from utkface.intervals import AgeIntervals, apply_intervals, check_coverage, fit_intervals
+from utkface.intervals import AgeIntervals, apply_intervals, fit_intervals
 from utkface.io import UserError, progress_bar
 from utkface.model import FaceModel, TrainedModel, averaged_model, faces_together, save_model
 from utkface.predictor import Predictor
@@ -43,37 +42,27 @@ def judge_models(
     checkpoints: CheckpointStore,
     about: Mapping[str, object],
     models: Path,
-) -> tuple[list[JudgedModel], dict[str, FittedIntervals] | None]:
+) -> list[JudgedModel]:
     """Predict with every trained model, and save each as a file of its own in ``models``.
 
-    Returns the models in the order of their records, and what the ones that left the validation
-    part out say of ages there, by label: ``interval`` (as from `fit_intervals`) and ``coverage``.
+    Returns the models in the order of their records.
     """
     judged: dict[int, JudgedModel] = {}
-    intervals: dict[str, FittedIntervals] = {}
-    # The ones that leave the validation part out come first: the others get their intervals.
+    intervals: dict[str, AgeIntervals] = {}
+    # Those that leave the validation part out come first: from how far they stray there the others
+    # of their configuration get their intervals.
     ordered = sorted(records, key=lambda record: record.job.purpose != INTERVAL)
     with progress_bar("Predicting", len(ordered)) as advance:
         for record in ordered:
-            known = intervals.get(record.job.label)
-            interval = known.interval if known else None
+            interval = intervals.get(record.job.label)
             model = _predict(plan, record, checkpoints, about, models, interval)
             if model.job.purpose == INTERVAL:
-                intervals[model.job.label] = _fit_interval(plan, model)
+                age = plan.faces.table["age"].to_numpy()[model.rows]
+                intervals[model.job.label] = fit_intervals(age, model.age_years)
             save_model(model.path, model.trained)
             judged[model.job.number] = model
             advance(1)
-    return [judged[record.job.number] for record in records], intervals or None
-
-
-def _fit_interval(plan: Plan, model: JudgedModel) -> FittedIntervals:
-    """Return what a model without the validation part says about how far predictions stray."""
-    age = plan.faces.table["age"].to_numpy()[model.rows]
-    return FittedIntervals(
-        interval=fit_intervals(age, model.age_years),
-        coverage=check_coverage(age, model.age_years),
-        num_faces=len(age),
-    )
+    return [judged[record.job.number] for record in records]
 
 
 def prediction_table(plan: Plan, judged: Sequence[JudgedModel]) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from tune.console import labelled
 from tune.options.retrain import RetrainOptions
 from tune.records.retrain import Finalist, RetrainRecord, file_stem
 from tune.records.run_folder import SearchFolder
-from tune.retrain.finalists import describe_search, find_finalists, find_search
+from tune.retrain.finalists import describe_search, find_finalists
 from tune.retrain.plan import Plan
 from tune.retrain.teachers import load_teachers
 from utkface.config import TrainConfig
@@ -19,9 +19,11 @@ from utkface.model import build_model
 DEFAULT_TEACHER_WEIGHT = 0.5
 
 
-def prepare(options: RetrainOptions) -> Plan:
-    """Find, load and check everything; raises `UserError` for whatever is wrong."""
-    search = find_search(options)
+def prepare(options: RetrainOptions, search: SearchFolder | None) -> Plan:
+    """Load and check everything; raises `UserError` for whatever is wrong.
+
+    ``search`` is what `find_search` found for the options.
+    """
     searched = search.record if search else None
     finalists = [
         Finalist(finalist.label, _with_options(finalist.config, options))

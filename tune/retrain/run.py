@@ -32,7 +32,14 @@ from tune.records.retrain import (
     Job,
     RetrainRecord,
 )
-from tune.records.run_folder import FAILED, FINISHED, INTERRUPTED, RUNNING, RetrainFolder
+from tune.records.run_folder import (
+    FAILED,
+    FINISHED,
+    INTERRUPTED,
+    RUNNING,
+    RetrainFolder,
+    SearchFolder,
+)
 from tune.records.trials import TrialRecord
 from tune.report.facts import from_here
 from tune.retrain.evaluate import evaluate
@@ -52,9 +59,9 @@ from utkface.evaluation.report.text import show_duration
 from utkface.io import UV_RUN, UserError
 
 
-def start(options: RetrainOptions) -> int:
+def start(options: RetrainOptions, search: SearchFolder | None) -> int:
     """Retrain and evaluate; return the exit status."""
-    plan = prepare(options)
+    plan = prepare(options, search)
     resolve_mode(options.wandb)  # says at once that online needs a key
     with ExitStack() as stack:
         folder = RetrainFolder.create(options.results, plan.name)

@@ -36,6 +36,7 @@ from utkface.config import TrainConfig
 from utkface.evaluation.cache import Arrays, computed_once, content_digest
 from utkface.io import progress_bar
 from utkface.model import FaceModel, build_model, faces_together
+from utkface.predictor import find_device
 
 Features = NDArray[np.float32]
 Models = tuple[RegressorMixin, ClassifierMixin]
@@ -64,23 +65,24 @@ def frozen_model(
         return build_model(TrainConfig(backbone=backbone), weights).eval()
 
 
-def backbone_features(model: FaceModel, images: np.ndarray, device: str = "cpu") -> Features:
+def backbone_features(model: FaceModel, images: np.ndarray) -> Features:
     """Return the pooled features (N, C) of a network's backbone, left in evaluation mode.
 
-    images: (N, S, S, 3) uint8. Kept in the cache: the same images and weights are not asked about
-    twice.
+    images: (N, S, S, 3) uint8. On a GPU if there is one. Kept in the cache: the same images and
+    weights are not asked about twice.
     """
+    device = find_device("auto")
     parts = [tensor.cpu().numpy() for tensor in model.features.state_dict().values()]
-    key = content_digest(_CODE, torch.__version__, device, images, *parts)
+    key = content_digest(_CODE, torch.__version__, str(device), images, *parts)
     compute = functools.partial(_features, model.eval(), images, device)
     cached = computed_once("features", key, lambda: {"features": compute()})
     return cached["features"]
 
 
-def _features(model: FaceModel, images: np.ndarray, device: str) -> Features:
+def _features(model: FaceModel, images: np.ndarray, device: torch.device) -> Features:
     backbone = fused(model.features).to(device)
-    store = ImageStore(images, torch.device(device))
-    size = faces_together(images.shape[1], store.device)
+    store = ImageStore(images, device)
+    size = faces_together(images.shape[1], device)
 
     @torch.inference_mode()
     def features_from(start: int) -> Features:
@@ -91,7 +93,7 @@ def _features(model: FaceModel, images: np.ndarray, device: str) -> Features:
     parts = []
     starts = range(0, len(images), size)
     with progress_bar("Features of the frozen backbone", len(images)) as advance:
-        for part in map_on_cores(features_from, starts, store.device):
+        for part in map_on_cores(features_from, starts, device):
             parts.append(part)
             advance(len(part))
     return np.concatenate(parts)

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from utkface.data.labels import age_bin, bin_labels
 from utkface.evaluation.bootstrap import Bootstrap, estimate, number_or_none
+from utkface.evaluation.measures import COMPARED
 from utkface.evaluation.metrics import (
     MEAN_METRICS,
     METRICS,
@@ -30,7 +31,6 @@ from utkface.evaluation.subgroups import assign_subgroups, evaluate_subgroups
 from utkface.intervals import LEVEL
 from utkface.io import UserError
 
-PAIRED_METRICS = tuple(Difference.model_fields)
 REQUIRED_COLUMNS = ("group", "age", "gender", "race")
 
 AgeAndGender = tuple[ArrayLike, ArrayLike]
@@ -78,7 +78,6 @@ def paired_difference(
     b: AgeAndGender,
     *,
     num_resamples: int = 2000,
-    seed: int = 0,
 ) -> Difference:
     """Return how model a differs from b (a minus b) on the same faces, with intervals.
 
@@ -90,11 +89,11 @@ def paired_difference(
     terms_a = per_face_terms(age, gender, *predictions_a).mean(axis=1)
     terms_b = per_face_terms(age, gender, *predictions_b).mean(axis=1)
     # All three metrics are means over faces, so their differences are means of differences.
-    rows = [MEAN_METRICS.index(name) for name in PAIRED_METRICS]
+    rows = [MEAN_METRICS.index(name) for name in COMPARED]
     differences = (terms_a - terms_b)[rows]
-    samples = Bootstrap(groups, num_resamples, seed).sample_means(differences)
+    samples = Bootstrap(groups, num_resamples).sample_means(differences)
     estimates = map(estimate, differences.mean(axis=1), samples)
-    return Difference(**dict(zip(PAIRED_METRICS, estimates, strict=True)))
+    return Difference(**dict(zip(COMPARED, estimates, strict=True)))
 
 
 def interval_coverage(

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from utkface.evaluation.evaluate import describe_faces, find_hardest
@@ -34,7 +33,6 @@ def write_explanations(
     num_ordinary: int = 32,
     num_samples: int = 500,
     seed: int = 0,
-    device: torch.device | str = "cpu",
 ) -> tuple[Explanation, dict[str, Path]]:
     """Explain a model's worst faces and some drawn at random, and draw them into ``folder``.
 
@@ -48,9 +46,7 @@ def write_explanations(
     hardest = find_hardest(faces, age_years, gender_probability, num_hardest)
     ordinary = _draw_ordinary(len(faces), num_ordinary, seed)
     rows = np.unique(np.concatenate([*hardest, ordinary]))  # a face is explained once
-    explained = explain_faces(
-        trained, np.asarray(images[rows]), num_samples=num_samples, seed=seed, device=device
-    )
+    explained = explain_faces(trained, np.asarray(images[rows]), num_samples=num_samples, seed=seed)
 
     def maps_of(chosen: NDArray[np.int64]) -> Explanations:
         return explained.take(np.searchsorted(rows, chosen))

@@ -33,6 +33,7 @@ from utkface.evaluation.cache import Arrays, computed_once, content_digest
 from utkface.evaluation.records import RegionWeight
 from utkface.io import UserError, progress_bar
 from utkface.model import PixelModel, TrainedModel, faces_together
+from utkface.predictor import find_device
 
 GRID = 9  # superpixels along a side; odd, so that the nose has a column of its own
 NUM_SUPERPIXELS = GRID * GRID
@@ -89,9 +90,8 @@ def explain_faces(
     *,
     num_samples: int = 500,
     seed: int = 0,
-    device: torch.device | str = "cpu",
 ) -> Explanations:
-    """Explain what the model says of each face, showing a progress bar.
+    """Explain what the model says of each face, showing a progress bar; on a GPU if there is one.
 
     images: (n, S, S, 3) uint8 RGB; num_samples: versions of each face that the model is asked
     about. A face's maps depend on it, the model, num_samples and seed, not on the other faces.
@@ -103,23 +103,23 @@ def explain_faces(
             f"num_samples={num_samples} is too few to tell {NUM_SUPERPIXELS} superpixels apart; "
             f"allowed: more than {NUM_SUPERPIXELS}, 500 is usual"
         )
+    device = find_device("auto")
     texts = [_CODE, importlib.metadata.version("lime"), torch.__version__, str(device)]
     texts += [str(num_samples), str(seed), str(trained.config), str(trained.model)]
     tensors = [tensor.cpu().numpy() for tensor in trained.model.state_dict().values()]
     key = content_digest(*texts, images, *tensors)
 
     def explain() -> Arrays:
-        on = torch.device(device)
-        model = PixelModel(copy.deepcopy(trained.model)).to(on)
+        model = PixelModel(copy.deepcopy(trained.model)).to(device)
 
         def explain_face(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             shown = draw_shown(image, num_samples, seed)
-            return _fit(shown, _answers(model, image, shown, on))
+            return _fit(shown, _answers(model, image, shown, device))
 
         weights = np.empty((len(images), 2, NUM_SUPERPIXELS), dtype=np.float32)
         r2 = np.empty((len(images), 2))
         with progress_bar("Explaining faces", len(images)) as advance:
-            for face, found in enumerate(map_on_cores(explain_face, images, on)):
+            for face, found in enumerate(map_on_cores(explain_face, images, device)):
                 weights[face], r2[face] = found
                 advance(1)
         return {"weights": weights, "r2": r2}

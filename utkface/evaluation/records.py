@@ -12,7 +12,6 @@ from typing import Any
 from pydantic import ConfigDict, ValidationError, field_validator
 
 from utkface.evaluation.facts import DataFacts, Record, SharedHardware, what_is_wrong
-from utkface.intervals import AgeIntervals
 from utkface.io import UserError
 
 #: With fewer faces a group is shown, size and interval, but not called the worst or the best.
@@ -238,14 +237,6 @@ class Evaluator(Record):
     versions: Mapping[str, str | None] = {}
 
 
-class FittedIntervals(Record):
-    """The intervals that a label's models were given, and how often they hold."""
-
-    interval: AgeIntervals
-    coverage: float
-    num_faces: int
-
-
 class Evaluation(Record):
     """The content of ``evaluation.json``."""
 
@@ -266,7 +257,6 @@ class Evaluation(Record):
     rows: list[Row]
     baselines: list[BaselineRow] = []
     paired: list[Pair] = []
-    intervals: dict[str, FittedIntervals] | None = None
     explanations: Explanation | None = None
     leak: dict[str, int] = {}  # by protocol: judged faces with a copy among the training faces
     seconds: dict[str, float] = {}

@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 from scipy.stats import norm
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from utkface.data.labels import age_bin, bin_labels
+from utkface.evaluation.report.figures import MAX_ERROR_YEARS, in_percent
 from utkface.evaluation.report.svg import COLOUR, SMALL_TEXT_SIZE, new_figure, to_svg
 
 _NUM_POINTS = 120  # of a curve: more than the eye can tell apart
-_MAX_ERROR_YEARS = 25
 
 
 def draw_age_confusion(confusion: Sequence[Sequence[float]]) -> Markup:
@@ -82,7 +82,7 @@ def _draw_thresholds(
         axes.plot(grid, np.interp(grid, x, y), color=COLOUR["gender"], lw=1.5, alpha=0.8)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(5))
-        axis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+        axis.set_major_formatter(in_percent())
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel=across, ylabel=up)
     return to_svg(figure, name, f"{up} against {across} over all thresholds")
 
@@ -103,19 +103,19 @@ def draw_error_quantiles(faces: pd.DataFrame) -> Markup:
 def draw_error_shares(faces: pd.DataFrame) -> Markup:
     """Draw which share of ages is read within how many years."""
     distances = np.sort((faces["age_years"] - faces["age"]).abs().to_numpy(float))
-    years = np.linspace(0, _MAX_ERROR_YEARS, _NUM_POINTS)
+    years = np.linspace(0, MAX_ERROR_YEARS, _NUM_POINTS)
     shares = np.searchsorted(distances, years, side="right") / len(distances)
     figure, axes = new_figure(height=300)
     axes.plot(years, shares, color=COLOUR["age"], lw=2)
     for share in (0.5, 0.9):
         within = float(np.quantile(distances, share))
-        if within <= _MAX_ERROR_YEARS:
+        if within <= MAX_ERROR_YEARS:
             axes.plot(within, share, "o", color=COLOUR["best"])
             axes.annotate(
                 f"{100 * share:.0f} % within {within:.1f}", (within, share), (8, -14),
                 textcoords="offset points", fontsize=SMALL_TEXT_SIZE,
             )  # fmt: skip
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+    axes.yaxis.set_major_formatter(in_percent())
     axes.set(xlabel="years", ylabel="share of faces read within them", ylim=(0, 1.02))
     return to_svg(figure, "error-shares", "Share of faces by the size of their age error")
 

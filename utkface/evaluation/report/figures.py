@@ -18,7 +18,7 @@ from utkface.evaluation.records import CalibrationBin, Estimate, Group, Row
 from utkface.evaluation.report.svg import COLOUR, SMALL_TEXT_SIZE, WIDTH, new_figure, to_svg
 from utkface.evaluation.report.text import attribute_title
 
-_MAX_ERROR_YEARS = 25  # the histogram's ends; what lies beyond is counted in its last bars
+MAX_ERROR_YEARS = 25  # the histogram's ends; what lies beyond is counted in its last bars
 #: What is drawn of each group, side by side.
 _PANELS = (("age_mae", "age"), ("gender_accuracy", "gender"))
 _ROW_UNITS = 23
@@ -59,14 +59,14 @@ def _quantiles_by_age(true: np.ndarray, read: np.ndarray) -> tuple[list[float], 
 def draw_errors(faces: pd.DataFrame) -> Markup:
     """Draw how the errors of age are distributed, predicted minus true."""
     errors = (faces["age_years"] - faces["age"]).to_numpy(float)
-    end = _MAX_ERROR_YEARS
+    end = MAX_ERROR_YEARS
     edges = np.arange(-end - 0.5, end + 1.5)
     figure, axes = new_figure(height=360)
     shares = np.histogram(np.clip(errors, -end, end), edges)[0] / len(errors)
     axes.bar(edges[:-1] + 0.5, shares, width=0.82, color=COLOUR["age"], alpha=0.8)
     axes.axvline(0, color=COLOUR["muted"], lw=1)
     axes.axvline(float(np.median(errors)), color=COLOUR["best"], lw=2)
-    axes.yaxis.set_major_formatter(_in_percent())
+    axes.yaxis.set_major_formatter(in_percent())
     axes.set_xticks([-end, -15, -5, 0, 5, 15, end])
     axes.set_xticklabels([f"≤−{end}", "−15", "−5", "0", "5", "15", f"≥{end}"])
     axes.set(xlabel="predicted minus true age, years", ylabel="share of faces")
@@ -94,7 +94,7 @@ def draw_confusion(confusion: Mapping[str, list[list[float]]]) -> Markup:
     axes.grid(axis="y", visible=False)
     axes.margins(x=0.22)
     axes.xaxis.set_major_locator(MaxNLocator(6))
-    axes.xaxis.set_major_formatter(_in_percent())
+    axes.xaxis.set_major_formatter(in_percent())
     axes.set_xlabel("share read as the other gender")
     axes.set_ylabel("age, years", labelpad=8)
     return to_svg(figure, "confusion", f"Wrong genders by {len(groups)} age groups")
@@ -117,7 +117,7 @@ def draw_calibration(bins: Sequence[CalibrationBin]) -> Markup:
             ha="center", fontsize=SMALL_TEXT_SIZE, color=COLOUR["muted"],
         )  # fmt: skip
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(_in_percent())
+        axis.set_major_formatter(in_percent())
         axis.set_major_locator(MaxNLocator(5))
     axes.set(xlim=(-0.04, 1.04), ylim=(-0.06, 1.06))
     axes.set(xlabel="probability of female that the model gives", ylabel="share that is female")
@@ -181,5 +181,6 @@ def _group_label(group: Group) -> str:
     return f"{name}\n{num_faces}" if is_long else f"{name} {num_faces}"
 
 
-def _in_percent() -> PercentFormatter:
+def in_percent() -> PercentFormatter:
+    """Return what writes an axis of shares."""
     return PercentFormatter(1, decimals=0, symbol=" %")
