@@ -98,7 +98,11 @@ class RetrainOptions(Options):
         "evaluation", "judge classical models beside the networks (default: on)", True
     )
     explain: int = option(
-        "evaluation", "faces per LIME sheet (default: 8; 0: no LIME)", 8, at_least=0, metavar="N"
+        "evaluation",
+        "faces per LIME sheet, and four times as many at random (default: 8; 0: no LIME)",
+        8,
+        at_least=0,
+        metavar="N",
     )
 
     def __post_init__(self) -> None:

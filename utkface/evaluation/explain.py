@@ -30,7 +30,7 @@ def write_explanations(
     folder: Path,
     *,
     num_hardest: int = 8,
-    num_ordinary: int = 32,
+    num_ordinary: int | None = None,
     num_samples: int = 500,
     seed: int = 0,
 ) -> tuple[Explanation, dict[str, Path]]:
@@ -38,13 +38,14 @@ def write_explanations(
 
     images: (N, S, S, 3) uint8 of the faces' rows; predictions: (S, N) of S seeds, of which
     ``trained`` is one. The drawings hold photographs: keep the folder out of the repository.
+    ``num_ordinary``, drawn at random, are by default four times as many as the hardest of a kind.
     Returns what was found, and the drawings' paths by title; there is none of wrong genders where
     none is wrong.
     """
     assert len(images) == len(faces) == age_years.shape[1] == gender_probability.shape[1]
     started = time.perf_counter()
     hardest = find_hardest(faces, age_years, gender_probability, num_hardest)
-    ordinary = _draw_ordinary(len(faces), num_ordinary, seed)
+    ordinary = _draw_ordinary(len(faces), num_ordinary or 4 * num_hardest, seed)
     rows = np.unique(np.concatenate([*hardest, ordinary]))  # a face is explained once
     explained = explain_faces(trained, np.asarray(images[rows]), num_samples=num_samples, seed=seed)
 

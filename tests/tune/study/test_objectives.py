@@ -2,6 +2,7 @@
 
 import math
 from argparse import Namespace
+from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
@@ -132,4 +133,4 @@ def test_objectives_are_checked_and_kept():
     with pytest.raises(UserError, match="each once"):
         SearchOptions(space="fairness", objective="age_mae,age_mae")
     with pytest.raises(UserError, match="--objective score differs from age_mae, gender_error"):
-        options.resumed_with(Namespace(objective="score"), "the search", "a new one")
+        options.resumed_with(Namespace(objective="score"), Path(), "the search", "a new one")
