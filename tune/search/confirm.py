@@ -166,14 +166,7 @@ def compare(
 
     ``labels``: age in years, gender and group of copies, each (N,), of the validation faces.
     """
-    store, points = confirmation_store(checkpoints), fresh_trials(confirmation)
-    objectives = confirmation.objectives
-    fresh: dict[int, list[_Run]] = {}
-    for record in confirmation.records():
-        point = points[record.number]
-        if record.state == "COMPLETE" and any(point.trial == c.number for c in chosen):
-            known = store.load_predictions(record.number)
-            fresh.setdefault(point.trial, []).append(_Run(point.seed, record.epochs[-1], known))
+    objectives, fresh = confirmation.objectives, _fresh_runs(confirmation, checkpoints)
     trials = []
     for record in chosen:
         if runs := fresh.get(record.number):
@@ -182,30 +175,46 @@ def compare(
             trials.append(_summarise(record, [*own, *runs], objectives))
     if not trials:
         return None
-    # Of several objectives none comes first; people compare by the score.
-    several = len(objectives) > 1
-    trials.sort(
-        key=lambda t: (
-            -len(fresh[t.trial]), t.score if several else t.values[objectives[0]], t.trial
-        )
-    )  # fmt: skip
-    losses = {
-        number: {
-            run.seed: face_losses(*labels[:2], *run.predictions)
-            for run in runs
-            if run.predictions is not None
-        }
-        for number, runs in fresh.items()
-    }
+
+    def place(trial: Confirmed) -> tuple[int, float, int]:
+        # Of several objectives none comes first; people compare by the score.
+        value = trial.score if len(objectives) > 1 else trial.values[objectives[0]]
+        return -len(fresh[trial.trial]), value, trial.trial
+
+    trials.sort(key=place)
+    losses = {trial.trial: _losses(fresh[trial.trial], labels) for trial in trials}
+    winner, *others = trials
     # What decided, if it is a mean over faces, and what people read.
-    deciding = judged_metric(objectives)
     leads = [
-        Lead(over=trial.trial, metric=metric, value=lead[0], low=lead[1], high=lead[2])
-        for metric in dict.fromkeys([deciding, "score"])
-        for trial in trials[1:]
-        if (lead := _paired_lead(losses[trials[0].trial], losses[trial.trial], metric, labels[2]))
+        Lead(over=other.trial, metric=metric, value=lead[0], low=lead[1], high=lead[2])
+        for metric in dict.fromkeys([judged_metric(objectives), "score"])
+        for other in others
+        if (lead := _paired_lead(losses[winner.trial], losses[other.trial], metric, labels[2]))
     ]
     return Confirmation(trials=trials, leads=leads)
+
+
+def _fresh_runs(confirmation: SearchStudy, checkpoints: CheckpointStore) -> dict[int, list[_Run]]:
+    """Return the complete trainings with fresh seeds, by the trial that was trained again."""
+    store, points = confirmation_store(checkpoints), fresh_trials(confirmation)
+    fresh: dict[int, list[_Run]] = {}
+    for record in confirmation.records():
+        if record.state == "COMPLETE":
+            point, known = points[record.number], store.load_predictions(record.number)
+            fresh.setdefault(point.trial, []).append(_Run(point.seed, record.epochs[-1], known))
+    return fresh
+
+
+def _losses(
+    runs: Sequence[_Run], labels: tuple[np.ndarray, np.ndarray, np.ndarray]
+) -> dict[int, _FaceLosses]:
+    """Return the losses of each face, by seed, of those trainings whose predictions are here."""
+    age, gender, _ = labels
+    return {
+        run.seed: face_losses(age, gender, *run.predictions)
+        for run in runs
+        if run.predictions is not None
+    }
 
 
 def _summarise(record: TrialRecord, runs: Sequence[_Run], objectives: Sequence[str]) -> Confirmed:
