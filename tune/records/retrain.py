@@ -93,6 +93,7 @@ class RetrainRecord(RunRecord):
     # Kept here: by the time that this goes on, the search may have found a better one.
     finalists: list[ChosenConfig]
     data: DataFacts
+    teachers: dict[str, str] = {}  # a digest of what they say, by protocol
     models: list[ModelRecord] = []
 
     @field_validator("hardware", mode="before")

@@ -48,7 +48,7 @@ from tune.retrain.out_of_fold import teach
 from tune.retrain.plan import Plan
 from tune.retrain.prepare import check_weights, prepare, prepare_resumed
 from tune.retrain.screen import RetrainScreen
-from tune.retrain.teachers import load_teachers
+from tune.retrain.teachers import load_teachers, refuse_other_teachers
 from tune.spaces.objectives import Metrics
 from tune.tracking.wandb_logger import WandbLogger, resolve_mode
 from utkface.config import TRAINING_VERSION, TrainConfig
@@ -145,6 +145,7 @@ class Retraining(Callback):
         weights = cluster.Weights.read(plan.weights)
         rows = {job.rows: plan.training_rows(job) for job in jobs}
         taught = load_teachers(plan) if plan.teachers is None else plan.teachers
+        refuse_other_teachers(self.record, taught)
         teachers = {
             job.rows: taught[job.protocol]
             for job in jobs

@@ -7,15 +7,19 @@ which that does not hold is refused.
 Distillation: Hinton, Vinyals and Dean, 2015, https://arxiv.org/abs/1503.02531
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
 from tune.records.out_of_fold import OUT_OF_FOLD, OutOfFold
+from tune.records.retrain import RetrainRecord
 from tune.records.run_folder import RetrainFolder
 from tune.retrain.models import training_rows
 from tune.retrain.plan import Plan
 from utkface.batches import Teacher
 from utkface.data import Split
+from utkface.evaluation.cache import content_digest
 from utkface.io import UV_RUN, UserError
 from utkface.model import NUM_AGES
 
@@ -42,6 +46,24 @@ def load_teachers(plan: Plan) -> dict[str, Teacher]:
             gender_probability=np.mean([each.gender_probability for each in said], axis=0),
         )
     return teachers
+
+
+def refuse_other_teachers(record: RetrainRecord, taught: Mapping[str, Teacher]) -> None:
+    """Note in the record what its models are taught by; raises `UserError` if it was another thing.
+
+    A run of folds can be extended, and half of the pupils would then have learned something else.
+    """
+    said = {
+        protocol: content_digest(teacher.age_distribution, teacher.gender_probability)
+        for protocol, teacher in taught.items()
+    }
+    if record.teachers and record.teachers != said:
+        names = " and ".join(record.options.teacher or ())
+        raise UserError(
+            f"--teacher {names} says other things than when {record.name} began; bring its "
+            f"{OUT_OF_FOLD} of then back, or start a new retraining"
+        )
+    record.teachers = said
 
 
 def _read(plan: Plan, name: str) -> OutOfFold:

@@ -65,7 +65,7 @@ def write_teacher(faces, splits, tmp_path, retrain_record):
         table = change(table)
         distribution = np.eye(NUM_AGES, dtype=np.float32)[table["age"] + older]
         folder = RetrainFolder(tmp_path / name)
-        folder.path.mkdir()
+        folder.path.mkdir(exist_ok=True)
         data = {**dict(retrain_record().data), "fingerprint": faces.fingerprint}
         folder.write_record(retrain_record(name=name, data=data, options={"folds": 3}))
         OutOfFold(table, distribution).write(folder.path / OUT_OF_FOLD)

@@ -10,7 +10,7 @@ from tune.execution.checkpoints import CheckpointStore
 from tune.execution.trainable import trial_job
 from tune.records.out_of_fold import OUT_OF_FOLD
 from tune.retrain.models import training_rows
-from tune.retrain.teachers import load_teachers
+from tune.retrain.teachers import load_teachers, refuse_other_teachers
 from utkface.io import UserError
 from utkface.losses import FaceLoss
 from utkface.model import NUM_AGES, FaceOutputs, build_model
@@ -54,6 +54,17 @@ def test_a_teacher_that_is_believed_is_the_target(faces, splits, make_plan, writ
 
     assert losses(age + 1).total == pytest.approx(0, abs=1e-5)
     assert losses(age).age > 10
+
+
+def test_a_teacher_that_changed_teaches_no_second_half(make_plan, write_teacher, retrain_record):
+    write_teacher("wise", older=1)
+    plan = make_plan(teacher=["wise"], splits=["grouped"])
+    record = retrain_record(options=plan.options)
+    for _ in range(2):
+        refuse_other_teachers(record, load_teachers(plan))
+    write_teacher("wise", older=2)
+    with pytest.raises(UserError, match="--teacher wise says other things than when retrain-1"):
+        refuse_other_teachers(record, load_teachers(plan))
 
 
 def test_the_model_for_intervals_learns_from_labels_alone(make_plan):
