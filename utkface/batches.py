@@ -5,7 +5,9 @@ network learns early it learns from coarse shapes, which a quarter of the pixels
 and Le, EfficientNetV2, 2021, section 4.2, https://arxiv.org/abs/2104.00298
 """
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -155,10 +157,29 @@ def map_on_cores(
     each time: on cores that others used too, features of 3,072 faces took 86 s so and 4 s here, to
     the same last digit.
     """
-    num_threads = torch.get_num_threads()
-    num_workers = num_threads if device.type == "cpu" else 1
-    torch.set_num_threads(1)
-    try:
+    with _one_thread_each() as num_threads:
+        num_workers = num_threads if device.type == "cpu" else 1
         yield from map_ahead(function, tasks, num_workers, num_ahead=num_workers)
+
+
+class _Threads:
+    """How many threads PyTorch had before the first of those who want it to have one."""
+
+    lock, num_users, num_threads = threading.Lock(), 0, 1
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[int]:
+    """Let PyTorch have one thread, and give how many it had; several at once may want that."""
+    with _Threads.lock:
+        if _Threads.num_users == 0:
+            _Threads.num_threads = torch.get_num_threads()
+            torch.set_num_threads(1)
+        _Threads.num_users += 1
+    try:
+        yield _Threads.num_threads
     finally:
-        torch.set_num_threads(num_threads)
+        with _Threads.lock:
+            _Threads.num_users -= 1
+            if _Threads.num_users == 0:
+                torch.set_num_threads(_Threads.num_threads)

@@ -153,7 +153,7 @@ class PixelModel(nn.Module):
 
 
 def faces_together(image_size: int, device: torch.device) -> int:
-    """Return how many faces to predict in one pass: the answers are the same whatever it is.
+    """Return how many faces to predict in one pass; it changes no more than an answer's last digit.
 
     On a CPU about a megapixel. With more, the network's first activations are larger than what
     malloc keeps, the kernel clears their memory anew for every pass, and prediction takes 1.5 to 2

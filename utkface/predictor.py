@@ -106,17 +106,19 @@ class Predictor:
         On a CPU each core decodes and predicts batches of its own, and PyTorch has one thread until
         the last of them is given. Beside a card the cores decode ahead of it.
         """
-        starts = range(0, len(pictures), self.batch_size)
+        num_workers, size = torch.get_num_threads(), self.batch_size  # PyTorch knows the cores
+        if self.device.type == "cpu":
+            size = min(size, max(1, math.ceil(len(pictures) / num_workers)))
+        starts = range(0, len(pictures), size)
 
         def decoded(start: int) -> _Batch:
-            return _decode(pictures[start : start + self.batch_size], self.image_size)
+            return _decode(pictures[start : start + size], self.image_size)
 
         if self.device.type == "cpu":
             yield from map_on_cores(
                 lambda start: self._rows(decoded(start), start), starts, self.device
             )
             return
-        num_workers = torch.get_num_threads()  # what PyTorch takes this machine to have
         # One batch more than there are threads: the next is ready when the network is.
         batches = map_ahead(decoded, starts, num_workers, num_ahead=num_workers)
         with contextlib.closing(batches):  # whoever stops reading stops the work

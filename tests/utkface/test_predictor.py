@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -240,13 +241,45 @@ def test_a_reader_that_has_enough_stops_the_decoding(trained, folder, monkeypatc
         "utkface.predictor.decode_face",
         lambda data, size: read.append(1) or decode_face(data, size),
     )
-    monkeypatch.setattr("torch.get_num_threads", lambda: 1)
+    num_threads = torch.get_num_threads()
     batches = Predictor(trained, device="cpu", batch_size=1).in_batches(
         [folder / "face0.png"] * 500
     )
     next(batches)
+    assert torch.get_num_threads() == 1  # each core has batches of its own
     batches.close()
-    assert len(read) < 10
+    assert len(read) < 10 * num_threads
+    assert torch.get_num_threads() == num_threads
+
+
+def test_readers_that_take_turns_leave_the_threads_as_they_were(trained, folder) -> None:
+    num_threads = torch.get_num_threads()
+    predictor = Predictor(trained, device="cpu", batch_size=1)
+    readers = [predictor.in_batches([folder / "face0.png"] * 3) for _ in range(2)]
+    for one, other in zip(*readers, strict=True):
+        assert [row.age for row in one] == [row.age for row in other]
+    assert torch.get_num_threads() == num_threads
+
+
+def test_few_pictures_are_shared_by_all_cores(trained, folder, monkeypatch) -> None:
+    workers, both = set(), threading.Event()
+
+    def decode(data, size):
+        workers.add(threading.get_ident())
+        if len(workers) == 2:
+            both.set()
+        both.wait(30)
+        return decode_face(data, size)
+
+    torch_threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    monkeypatch.setattr("utkface.predictor.decode_face", decode)
+    try:
+        rows = Predictor(trained, device="cpu")([folder / "face0.png"] * 6)
+    finally:
+        torch.set_num_threads(torch_threads)
+    assert len(workers) == 2
+    assert np.ptp([row.age for row in rows]) < 1e-3
 
 
 def test_a_model_whose_answers_are_no_numbers_gives_reasons(trained, folder) -> None:

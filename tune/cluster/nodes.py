@@ -92,7 +92,7 @@ def look(wanted: Wanted, name: str) -> Seen:
         wanted.probe.leave(name)
         if not wanted.probe.sees(DRIVER):
             storage_problem = "what the driver wrote is not there"
-    except (OSError, ValueError) as error:
+    except Exception as error:  # of whichever client the URI asks for
         storage_problem = " ".join(str(error).split())
     try:
         build_model(wanted.config, wanted.weights.here())
@@ -115,7 +115,7 @@ def prepare_nodes(
     probe = Probe(storage or str(results.resolve()))
     try:
         probe.leave(DRIVER)
-    except (OSError, ValueError) as error:
+    except Exception as error:
         raise _no_storage(storage, results, [f"this machine ({error})"]) from error
     try:
         wanted = Wanted(probe, faces.path, faces.images.shape, weights, config)

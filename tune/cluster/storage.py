@@ -30,7 +30,8 @@ def open_storage(uri: str) -> tuple[fs.FileSystem, str]:
 def join_uri(uri: str, name: str) -> str:
     """Return the address of a file or folder within another; what follows a ``?`` stays behind."""
     place, is_query, query = uri.partition("?") if "://" in uri else (uri, "", "")
-    return f"{place.rstrip('/')}/{name}{is_query}{query}"
+    place = place if place.endswith("://") else f"{place.rstrip('/')}/"
+    return f"{place}{name}{is_query}{query}"
 
 
 def check_storage(uri: str) -> None:

@@ -110,8 +110,6 @@ class RetrainOptions(Options):
         super().__post_init__()
         if self.search is not None and self.config:
             raise UserError("--search and --config exclude each other; give one of them")
-        if self.config and self.top_k > 1:
-            raise UserError("--top-k is of a search's best; with --config all files are trained")
         if len(set(self.splits)) < len(self.splits):
             raise UserError(f"--splits names {' '.join(self.splits)}; give each protocol once")
         if self.teacher_weight is not None and not self.teacher:

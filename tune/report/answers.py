@@ -84,8 +84,9 @@ def within_reach(command: str) -> str:
 
 
 def _without_folders(word: str) -> str:
-    option, is_, value = word.rpartition("=") if word.startswith("--") else ("", "", word)
-    away = value.startswith(("/", "..", "~"))
+    is_option = word.startswith("--") and "=" in word
+    option, is_, value = word.partition("=") if is_option else ("", "", word)
+    away = value.startswith(("/", "..", "~", "file:"))
     return option + is_ + (Path(value).name if away else value)
 
 

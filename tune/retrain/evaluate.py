@@ -68,7 +68,9 @@ def evaluate(
     rows = [_row(plan, faces, models) for models in groups]
     shown = find_headlines(rows)[0]  # that all pages, figures and files are about
     first = groups[rows.index(shown)]
-    baselines = list(_baselines(plan, faces, groups, shown.label)) if plan.options.baselines else []
+    baselines = (
+        list(_baselines(plan, faces, groups, first[0].job)) if plan.options.baselines else []
+    )
     explanation, sheets = _explain(plan, faces, first, folder)
     evaluation = _describe(plan, record, rows, first[0].job)
     evaluation.baselines = [row for row, _ in baselines]
@@ -192,20 +194,20 @@ def _stacked(models: Sequence[JudgedModel]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _baselines(
-    plan: Plan, faces: pd.DataFrame, groups: Sequence[Sequence[JudgedModel]], shown: str
+    plan: Plan, faces: pd.DataFrame, groups: Sequence[Sequence[JudgedModel]], shown: Job
 ) -> Iterator[tuple[BaselineRow, Predicted]]:
     """Yield a row, and its predictions, for each baseline under each protocol.
 
-    ``shown`` is the label of the configuration whose own network they also learn from.
+    ``shown`` is of the configuration whose own network they also learn from.
     """
-    backbone = plan.finalists[0].config.backbone
+    backbone = TrainConfig.from_dict(shown.config).backbone
     frozen = backbone_features(frozen_model(plan.weights, backbone), plan.faces.images)
     for protocol, split in plan.splits.items():
         train, _ = training_rows(split, plan.options.part)
         test = judged_rows(split, plan.options.part)
         found = baseline_predictions(frozen, faces, train, test)
         for models in groups:
-            if (models[0].job.label, models[0].job.protocol) == (shown, protocol):
+            if (models[0].job.label, models[0].job.protocol) == (shown.label, protocol):
                 trained = backbone_features(models[0].trained.model, plan.faces.images)
                 found += baseline_predictions(trained, faces, train, test, models=TRAINED_MODELS)
         for label, ages, genders, seconds in found:

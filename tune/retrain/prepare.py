@@ -24,6 +24,8 @@ def prepare(options: RetrainOptions, search: SearchFolder | None) -> Plan:
 
     ``search`` is what `find_search` found for the options.
     """
+    if options.config and options.top_k > 1:
+        raise UserError("--top-k is of a search's best; with --config all files are trained")
     searched = search.record if search else None
     finalists = [
         Finalist(finalist.label, _with_options(finalist.config, options))

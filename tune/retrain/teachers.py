@@ -123,8 +123,8 @@ def _refuse_missing(name: str, rows: np.ndarray, table: pd.DataFrame, train: np.
     if len(missing):
         raise UserError(
             f"--teacher {name} says nothing of {len(missing)} of {len(train)} training faces, "
-            f"{table['file'].iloc[missing[0]]} among them; let its failed models be trained again "
-            f"with {_RETRAIN} --resume"
+            f"{table['file'].iloc[missing[0]]} among them; let what failed be trained again with "
+            f"{_RETRAIN} --resume {name}, or, if models diverged, make another teacher"
         )
 
 

@@ -213,7 +213,9 @@ def log_evaluation(opener: RunOpener, evaluation: "Evaluation", folder: Path) ->
     ``folder`` is the retraining's. Of its two pages the one without photographs goes to W&B: the
     faces are nobody's to upload.
     """
-    rows, first = evaluation.rows, evaluation.rows[0]
+    from utkface.evaluation.report.findings import find_headlines
+
+    rows, first = evaluation.rows, find_headlines(evaluation.rows)[0]
     known = {*_OF_EVALUATION} & evaluation.model_fields_set
     config = evaluation.model_dump(mode="json", include=known, exclude_unset=True)
     with opener.summary("evaluation", "evaluate", config) as run:

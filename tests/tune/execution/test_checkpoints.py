@@ -90,6 +90,7 @@ def test_what_follows_a_question_mark_is_no_part_of_a_folder(tmp_path):
     store.save(0, {"epoch": 1})
     assert sorted(path.name for path in keep.iterdir()) == ["mine.txt", "run"]
     assert (keep / "run" / "trial_0000.pt").is_file()
+    assert join_uri("memory://", "b") == "memory://b"
     assert join_uri("s3://bucket/a/?scheme=http", "b") == "s3://bucket/a/b?scheme=http"
 
 

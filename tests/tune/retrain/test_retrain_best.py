@@ -41,9 +41,9 @@ def results(tmp_path_factory, faces, finished_search):
     results = tmp_path_factory.mktemp("results")
     path = results / "quick-1"
     path.mkdir()
-    options = {"space": "quick", "data": ["demo"], "weights": "none"}
+    options = {"space": "quick", "data": ["demo"], "weights": "none", "num_trials": 5}
     data = {**finished_search["data"], "fingerprint": faces.fingerprint, "source": "demo"}
-    about = {"name": "quick-1", "options": options, "data": data, "num_trials": 5}
+    about = {"name": "quick-1", "options": options, "data": data}
     record = SearchRecord.parse({**finished_search, **about}, "search.json")
     SearchFolder(path).write_record(record)
     SearchFolder(path).journal.touch()

@@ -38,7 +38,7 @@ def test_fairness_ends_with_a_front_in_its_report_and_on_the_screen(tmp_path, st
 
     folder = SearchFolder.find(results)
     assert folder.record.status == FINISHED
-    assert tuple(folder.record.objectives) == OBJECTIVES
+    assert tuple(folder.record.options.objectives) == OBJECTIVES
     records = study_records(open_study(folder.journal))
     assert [record.number for record in records] == list(range(8))
     assert {record.state for record in records} <= {"COMPLETE", "PRUNED"}

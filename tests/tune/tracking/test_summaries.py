@@ -110,6 +110,7 @@ def metric(value):
 
 def row(label, protocol, age_mae, **more):
     overall = {"age_mae": metric(age_mae), "gender_accuracy": metric(0.9)}
+    overall["score"] = metric(age_mae / 5)
     return {
         "label": label, "protocol": protocol, "part": "test", "num_faces": 10, "overall": overall,
         **more,
@@ -155,6 +156,14 @@ def test_a_retraining_ends_with_a_run_of_what_it_reached(
     assert run.summary["test/random/age_mae"] == 5.0
     assert run.summary["test/grouped/age_mae"] == 5.5
     assert (run.tags, run.exit_code) == (("grouped", "random"), 0)
+
+
+def test_of_compared_configurations_the_model_is_the_best_ones(wandb, track, evaluation, folder):
+    rows = [row.model_copy(update={"headline": False}) for row in evaluation.rows]
+    compared = evaluation.model_copy(update={"rows": [rows[0], rows[2]]})
+    logger, _ = track("offline")
+    logger.evaluation_ended(compared)
+    assert wandb.runs[0].summary["test/random/age_mae"] == 4.0  # trial 2's
 
 
 def test_its_table_has_every_model_and_baseline_with_intervals(wandb, track, evaluation, folder):
