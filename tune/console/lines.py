@@ -10,7 +10,7 @@ from pathlib import Path
 from tune.console import labelled
 from tune.console.progress import Progress
 from tune.execution.reporting import RunStart
-from tune.records.confirmation import Confirmation
+from tune.records.confirmation import Confirmation, confirmed_first
 from tune.records.run_folder import retrain_command, sync_command
 from tune.records.search import CheckpointsRecord, SearchRecord
 from tune.records.trials import (
@@ -154,19 +154,17 @@ def summary(
     lines = ["", f"{search.name} {ending}: {count_line(records)}"]
     if search.data.is_demo:
         lines.append(DEMO_WARNING)
-    best = next(iter(rank_complete(list(records), search.options.objectives)), None)
-    confirmation = search.confirmation
-    if confirmation is not None:
-        best = next(r for r in records if r.number == confirmation.winner.trial)
-    if best is None:
+    objectives, confirmation = search.options.objectives, search.confirmation
+    ranking = confirmed_first(rank_complete(records, objectives), records, confirmation)
+    if not ranking:
         lines.append("no trial ran all its epochs, so there is no best configuration")
     else:
-        if len(search.options.objectives) > 1:
-            lines += _front_lines(records, search.options.objectives)
+        if len(objectives) > 1:
+            lines += _front_lines(records, objectives)
         if confirmation is not None:
             lines.append(labelled("confirmed", confirmation.sentence()))
-        if len(search.options.objectives) == 1:
-            lines += _best_lines(best, search.options.objectives, search.data.is_demo, confirmation)
+        if len(objectives) == 1:
+            lines += _best_lines(ranking[0], objectives, search.data.is_demo, confirmation)
     if report is not None:
         lines.append(labelled("report", report))
     run = shlex.quote(str(folder))
@@ -175,7 +173,7 @@ def summary(
         lines.append(labelled("W&B", sync_command(folder)))
     if search.status != "finished":
         lines.append(labelled("go on", f"{_SEARCH} --resume {run}"))
-    elif best is not None:
+    elif ranking:
         lines.append(labelled("next", retrain_command(folder, search)))
     return lines
 

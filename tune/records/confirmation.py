@@ -1,8 +1,11 @@
 """What training a search's best again has shown, a part of ``search.json`` and of ``best.json``."""
 
+from collections.abc import Sequence
+
 from pydantic import AliasChoices, Field
 
 from tune.records.files import Record
+from tune.records.trials import TrialRecord
 
 
 class Lead(Record):
@@ -77,3 +80,18 @@ class Confirmation(Record):
         elif len(self.trials) == 1:
             text = f"trial {self.winner.trial} is the only one that could be confirmed"
         return f"{text}; its lead {', and '.join(parts)}" if parts else text
+
+
+def confirmed_first(
+    ranking: Sequence[TrialRecord],
+    records: Sequence[TrialRecord],
+    confirmation: Confirmation | None,
+) -> list[TrialRecord]:
+    """Return ranked trials after those that were trained again, which their means over seeds order.
+
+    So the first is the best. ``records`` are all trials: what was trained again may have been
+    stopped early.
+    """
+    by_number = {record.number: record for record in records}
+    again = [by_number[trial.trial] for trial in confirmation.trials] if confirmation else []
+    return again + [record for record in ranking if record not in again]

@@ -40,7 +40,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Final, Generic, Self, TypeVar
 
-from tune.records.confirmation import Confirmation, Confirmed
+from tune.records.confirmation import Confirmation, Confirmed, confirmed_first
 from tune.records.files import BACKUP, Record, RunRecord
 from tune.records.retrain import Best, BestRecord, RetrainRecord
 from tune.records.search import SearchRecord
@@ -220,9 +220,7 @@ class SearchFolder(RunFolder[SearchRecord]):
             order = f"the Pareto front of {', '.join(objectives)}, by score"
         if ranking:
             confirmed = {t.trial: t for t in confirmation.trials} if confirmation else {}
-            by_number = {record.number: record for record in records}
-            first = [by_number[number] for number in confirmed]
-            ranking = first + [record for record in ranking if record not in first]
+            ranking = confirmed_first(ranking, records, confirmation)
             finalists = [_best_of(record, confirmed.get(record.number)) for record in ranking]
             best = BestRecord(**dict(finalists[0]), order=order, finalists=finalists)
             best.write(self.path / "best.json")

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from tune.records.search import SearchRecord
 from tune.records.trials import TrialRecord, last_metrics, rank_complete, seconds_between
 from tune.spaces.objectives import OBJECTIVES, SCORE, Settings, judged_metric
 from utkface.evaluation.report.text import number
@@ -63,15 +62,6 @@ def rank_finite(
     names = ["score", *objectives]
     finite = [r for r in records if all(math.isfinite(last_value(r, name)) for name in names)]
     return rank_complete(finite, objectives)
-
-
-def find_best(
-    search: SearchRecord, records: Sequence[TrialRecord], complete: Sequence[TrialRecord]
-) -> TrialRecord | None:
-    """Return the trial that was confirmed as the best, else the first complete one, if any."""
-    if search.confirmation is not None:
-        return next(r for r in records if r.number == search.confirmation.winner.trial)
-    return next(iter(complete), None)
 
 
 @dataclass(frozen=True)

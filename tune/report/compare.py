@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from tune.records.confirmation import confirmed_first
 from tune.records.search import SearchRecord
 from tune.records.trials import (
     STATES,
@@ -20,7 +21,7 @@ from tune.records.trials import (
     seconds_between,
     split_differing,
 )
-from tune.report.analysis import Finish, find_best, finishes
+from tune.report.analysis import Finish, finishes
 from tune.report.facts import list_facts
 from tune.spaces.objectives import Metrics, judged_metric
 from tune.study.past_runs import PastRun
@@ -107,7 +108,9 @@ def line_up(runs: Sequence[PastRun]) -> list[Compared]:
     compared = []
     for index, run in enumerate(runs):
         search = run.search
-        best = find_best(search, run.records, rank_complete(run.records, search.options.objectives))
+        complete = rank_complete(run.records, search.options.objectives)
+        ranking = confirmed_first(complete, run.records, search.confirmation)
+        best = ranking[0] if ranking else None
         place, turn = index % 26, index // 26
         letter = ascii_uppercase[place] + (str(turn + 1) if turn else "")
         done = finishes(run.records, search.created)

@@ -14,6 +14,7 @@ from typing import Any
 import optuna
 import pandas as pd
 
+from tune.records.confirmation import confirmed_first
 from tune.records.run_folder import retrain_command
 from tune.records.search import SearchRecord
 from tune.records.trials import (
@@ -28,7 +29,6 @@ from tune.report.analysis import (
     Comparable,
     Metric,
     Rung,
-    find_best,
     find_comparable,
     find_leads,
     find_margins,
@@ -78,7 +78,8 @@ def _context(
     objectives, by = search.options.objectives, Metric.judging(search.options.objectives)
     complete = rank_finite(records, objectives)
     front = pareto_front(complete, objectives) if len(objectives) > 1 else []
-    best = find_best(search, records, complete) if not front else None
+    ranking = confirmed_first(complete, records, search.confirmation)
+    best = ranking[0] if ranking and not front else None
     marked = {record.number for record in front or ([best] if best else [])}
     counts = Counter(record.state for record in records)
     columns, rows = _all_trials(trials_table(records))
@@ -102,7 +103,7 @@ def _context(
         "points": list_points(search, records, best, by.name),
         **_course(search, records, complete, front, marked, best or next(iter(front), None)),
         **_comparison(search, records, study, marked),
-        "top": _top(front[:_MAX_FRONT] or _ranked(search, records, complete)[:NUM_TOP]),
+        "top": _top(front[:_MAX_FRONT] or ranking[:NUM_TOP]),
         "failed": [record for record in records if record.state == "FAIL"],
         "columns": columns,
         "rows": rows,
@@ -219,16 +220,6 @@ def _some(rungs: Sequence[Rung]) -> Sequence[Rung]:
     """Return the rungs to draw: those that three trials passed to the end, if few, else some."""
     drawn = [rung for rung in rungs if len(rung.end.pairs) >= 3]
     return drawn[:: math.ceil(len(drawn) / _MAX_RUNG_FIGURES) or 1]
-
-
-def _ranked(
-    search: SearchRecord, records: Sequence[TrialRecord], complete: Sequence[TrialRecord]
-) -> list[TrialRecord]:
-    """Return the trials that can be best, in the order of ``best.json``: confirmed ones first."""
-    by_number = {record.number: record for record in records}
-    confirmed = search.confirmation.trials if search.confirmation else []
-    first = [by_number[trial.trial] for trial in confirmed]
-    return first + [record for record in complete if record not in first]
 
 
 def _top(finalists: Sequence[TrialRecord]) -> dict[str, Any]:

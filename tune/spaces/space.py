@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tune.spaces.file import SpaceFile, find_space
 from utkface.config import SET_BY_COMMAND, TrainConfig
@@ -60,6 +60,7 @@ class Fit:
 class Space:
     """A question, the hyperparameters that it varies, and the configurations to try first."""
 
+    can_suggest: ClassVar[bool] = True
     file: SpaceFile
     suggest: "Suggest"
     points: list[Settings]  # what they leave out is sampled

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -60,6 +60,8 @@ class Assignment:
 class TrialSource(Protocol):
     """Where a study's trials come from: a search space, or trials that are given one by one."""
 
+    can_suggest: ClassVar[bool]  # further trials than its points
+
     @property
     def points(self) -> Sequence[Point]:
         """The trials to hand out first."""
@@ -82,6 +84,7 @@ class GivenTrial(Record):
 class GivenTrials:
     """Trials of which each is given."""
 
+    can_suggest: ClassVar[bool] = False
     trials: Sequence[GivenTrial]
 
     @property
@@ -102,6 +105,7 @@ class GivenTrials:
 class Suggested:
     """Trials of any task: ``suggest`` returns what is constant in a trial's configuration."""
 
+    can_suggest: ClassVar[bool] = True
     suggest: Callable[[Trial], Settings]
     points: Sequence[Settings] = ()
 
@@ -181,7 +185,7 @@ class SearchStudy:
             if self._unfinished:
                 frozen = self.study.trials[self._unfinished.pop(0)]
                 trial = Trial(self.study, frozen._trial_id)
-            elif isinstance(self.space, GivenTrials) and not self._trials(TrialState.WAITING):
+            elif not self.space.can_suggest and not self._trials(TrialState.WAITING):
                 return None
             else:
                 trial = self.study.ask()

@@ -18,6 +18,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from tune.execution.checkpoints import CheckpointStore
+from tune.records.confirmation import confirmed_first
 from tune.records.retrain import RetrainRecord
 from tune.records.search import SearchRecord
 from tune.records.trials import TrialRecord, last_metrics, rank_complete, trials_table
@@ -183,10 +184,8 @@ def log_search(
     ``checkpoints`` has the state of the best trial, which becomes a model for `utkface.predict`.
     """
     ended = [record for record in records if record.state != "RUNNING"]
-    best = next(iter(rank_complete(records, search.options.objectives)), None)
-    if search.confirmation is not None:
-        winner = search.confirmation.winner.trial
-        best = next(record for record in records if record.number == winner)
+    complete = rank_complete(records, search.options.objectives)
+    best = next(iter(confirmed_first(complete, records, search.confirmation)), None)
     config = search.model_dump(mode="json", include=set(_OF_SEARCH))
     config |= {name: getattr(search.options, name) for name in _OF_OPTIONS}
     with (

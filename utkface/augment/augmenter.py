@@ -130,18 +130,13 @@ class ReferencePipeline(Augmenter):
             draw(self._table, intensive, images.shape[-1], generator),
             rotation_degrees=reference_turns(len(images), generator),
         )
-        if images.device.type == "cuda":  # which would have to be waited for to find out which
-            changed = to_pixels(self.apply(images, draws))
-            return torch.where(intensive[:, None, None, None], changed, images)
-        rows = intensive.nonzero()[:, 0]
-        images = images.clone()
-        if len(rows):
-            images[rows] = to_pixels(self.apply(images[rows], draws[rows]))
-        return images
+        return _where_drawn(
+            intensive, lambda some, how: to_pixels(self.apply(some, how)), images.clone(), draws
+        )
 
 
 def _where_drawn(
-    drawn: Tensor, change: Callable[..., Tensor], images: Tensor, *parameters: Tensor
+    drawn: Tensor, change: Callable[..., Tensor], images: Tensor, *parameters: Tensor | Draws
 ) -> Tensor:
     """Apply a change to the pictures that drew it.
 
