@@ -132,11 +132,13 @@ def soak_ours(soak: Soak, cluster: SmallCluster, attacks: list[str]) -> Scorecar
     if soak.let_it_work(process):
         kill_driver(process)  # and once more, to end the search with the trials that it has
         soak.kills[DRIVER] += 1
-    num_trials = max(int(trial) for trial, _ in soak.testimony().epochs) + 1
+    # One more each worker may have begun, with no epoch for the witness to see yet.
+    num_trials = max(int(trial) for trial, _ in soak.testimony().epochs) + 1 + CONCURRENCY
     process = soak.start(run_ours, ["--resume", "--num-trials", str(num_trials), *there])
     process.join(PATIENCE_S)
     if process.exitcode != 0:
-        raise SystemExit(f"the search failed, see {soak.log}")
+        last_line = soak.log.read_text(errors="replace").rstrip().rpartition("\n")[2]
+        raise SystemExit(f"the search failed, see {soak.log}: {last_line}")
     (run,) = results.iterdir()
     card = judge_run_folder(run, soak.testimony(), soak.kills)
     card.damaged, card.wall_s = dict(soak.damaged), round(time.monotonic() - start_s, 1)
