@@ -174,7 +174,7 @@ def summary(
     if search.status != "finished":
         lines.append(labelled("go on", f"{_SEARCH} --resume {run}"))
     elif ranking:
-        lines.append(labelled("next", retrain_command(folder, search)))
+        lines.append(labelled("next", retrain_command(folder)))
     return lines
 
 

@@ -7,6 +7,9 @@ from tune.options import PROTOCOLS, WANDB_HELP, WANDB_MODES, Options, add_option
 from utkface.io import UserError
 
 PARTS = ("test", "validation")
+#: Pixels and epochs that a final model is worth; a search makes do with fewer (`docs/results.md`).
+FINAL_SIZE, FINAL_EPOCHS = 160, 16
+FINAL_TOP_K = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +31,14 @@ class RetrainOptions(Options):
         metavar="FILE",
     )
 
-    top_k: int = option("training", "how many of the search's best", 1, same=True, at_least=1)
+    top_k: int | None = option(
+        "training",
+        f"how many of the search's best (default: {FINAL_TOP_K}, or as many as there are; "
+        "1 with --folds)",
+        None,
+        same=True,
+        at_least=1,
+    )
     seeds: int = option(
         "training",
         "models per configuration and protocol (default: 3), also with --resume",
@@ -38,8 +48,16 @@ class RetrainOptions(Options):
     splits: list[str] = option(
         "training", "default: both", [*PROTOCOLS], same=True, choices=PROTOCOLS
     )
-    epochs: int | None = option("training", "default: the search's", None, same=True, at_least=1)
-    image_size: int | None = option("training", "pixels (default: the search's)", None, same=True)
+    epochs: int | None = option(
+        "training",
+        f"default: {FINAL_EPOCHS}, or the search's if they are more, or if its faces are drawn",
+        None,
+        same=True,
+        at_least=1,
+    )
+    image_size: int | None = option(
+        "training", f"pixels (default: {FINAL_SIZE}, or the search's, likewise)", None, same=True
+    )
     initial_image_size: int | None = option(
         "training", "pixels of the first epoch, grows (default: off)", None, same=True
     )

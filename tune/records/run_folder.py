@@ -49,8 +49,6 @@ from tune.spaces.objectives import SCORE
 from utkface.io import UV_RUN, UserError, replacing
 
 NUM_FINALISTS = 5
-#: Pixels and epochs that a final model is worth; a search makes do with fewer (`docs/results.md`).
-FINAL_SIZE, FINAL_EPOCHS = 160, 16
 FINISHED: Final = "finished"
 INTERRUPTED: Final = "interrupted"
 RUNNING: Final = "running"
@@ -255,17 +253,6 @@ def sync_command(folder: Path, *, include_online: bool = False) -> str:
     return f"{UV_RUN}wandb sync {option}{shlex.quote(str(folder / 'wandb'))}"
 
 
-def retrain_command(folder: Path, search: SearchRecord) -> str:
-    """Return the command that trains a search's best with several seeds, real faces in full."""
-    command = f"{UV_RUN}python tune/retrain_best.py --search {shlex.quote(str(folder))}"
-    if search.data.is_demo:
-        return command
-    wanted = [
-        f"--{name} {final}"
-        for name, final, searched in (
-            ("image-size", FINAL_SIZE, search.options.image_size),
-            ("epochs", FINAL_EPOCHS, search.options.max_epochs),
-        )
-        if searched < final
-    ]
-    return " ".join([command, *wanted])
+def retrain_command(folder: Path) -> str:
+    """Return the command that trains a search's best at the size that they are worth."""
+    return f"{UV_RUN}python tune/retrain_best.py --search {shlex.quote(str(folder))}"

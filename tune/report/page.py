@@ -96,7 +96,7 @@ def _context(
         "front": front,
         "best": best,
         "marked": "the front" if front else "the best",
-        "retrain": retrain_command(from_here(folder), search),
+        "retrain": retrain_command(from_here(folder)),
         **(_winner(best, [r for r in complete if r is not best], search) if best else {}),
         "confirmation": search.confirmation,
         "metrics": [Metric(name) for name in dict.fromkeys([by.name, "score"])],

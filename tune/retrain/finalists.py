@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.common import REFERENCE_SETTINGS
-from tune.options.retrain import RetrainOptions
+from tune.options.retrain import FINAL_TOP_K, RetrainOptions
 from tune.records.retrain import BestRecord, Finalist
 from tune.records.run_folder import FINISHED, SearchFolder
 from utkface.config import TrainConfig
@@ -84,12 +84,12 @@ def find_finalists(options: RetrainOptions, search: SearchFolder | None) -> list
         Finalist(f"trial {best.trial}", TrainConfig.from_dict(best.config))
         for best in BestRecord.read(search.best).finalists
     ]
-    if options.top_k > len(finalists):
+    if options.top_k is not None and options.top_k > len(finalists):
         raise UserError(
             f"{search.path.name} names {len(finalists)} finalists, not {options.top_k}; ask for "
             "fewer with --top-k"
         )
-    return finalists[: options.top_k]
+    return finalists[: options.top_k or (1 if options.folds else FINAL_TOP_K)]
 
 
 def _from_name(name: str) -> Finalist:

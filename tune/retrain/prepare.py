@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tune.console import labelled
-from tune.options.retrain import RetrainOptions
+from tune.options.retrain import FINAL_EPOCHS, FINAL_SIZE, RetrainOptions
 from tune.records.retrain import Finalist, RetrainRecord, file_stem
 from tune.records.run_folder import SearchFolder
 from tune.retrain.finalists import describe_search, find_finalists
@@ -24,11 +24,12 @@ def prepare(options: RetrainOptions, search: SearchFolder | None) -> Plan:
 
     ``search`` is what `find_search` found for the options.
     """
-    if options.config and options.top_k > 1:
+    if options.config and options.top_k is not None:
         raise UserError("--top-k is of a search's best; with --config all files are trained")
     searched = search.record if search else None
+    of_real_faces = searched is not None and not searched.data.is_demo
     finalists = [
-        Finalist(finalist.label, _with_options(finalist.config, options))
+        Finalist(finalist.label, final_config(finalist.config, options, enlarge=of_real_faces))
         for finalist in find_finalists(options, search)
     ]
     _refuse_shared_files(finalists)
@@ -177,12 +178,16 @@ def _exists(path: str) -> bool:
     return Path(path).exists()
 
 
-def _with_options(config: TrainConfig, options: RetrainOptions) -> TrainConfig:
-    """Return a configuration at the image size, for the epochs and the teacher asked for."""
+def final_config(config: TrainConfig, options: RetrainOptions, *, enlarge: bool) -> TrainConfig:
+    """Return a configuration at the image size, for the epochs and the teacher asked for.
+
+    ``enlarge``: where nothing is asked for, a final model's size and length if they are more.
+    """
     weight = options.teacher_weight or config.teacher_weight or DEFAULT_TEACHER_WEIGHT
+    least_epochs, least_size = (FINAL_EPOCHS, FINAL_SIZE) if enlarge else (0, 0)
     asked = {
-        "epochs": options.epochs,
-        "image_size": options.image_size,
+        "epochs": options.epochs or max(config.epochs, least_epochs),
+        "image_size": options.image_size or max(config.image_size, least_size),
         "initial_image_size": options.initial_image_size,
         "teacher_weight": weight if options.teacher else None,
     }

@@ -140,22 +140,6 @@ def test_a_run_is_one_process_at_a_time(tmp_path):
         assert not any(left.exists() for left in half_written)
 
 
-@pytest.mark.parametrize(
-    ("changes", "options"),
-    [
-        ({}, " --image-size 160 --epochs 16"),
-        ({"image_size": 200, "max_epochs": 12}, " --epochs 16"),
-        ({"image_size": 160, "max_epochs": 30}, ""),
-    ],
-)
-def test_a_search_is_retrained_at_the_size_that_a_final_model_is_worth(
-    search_record, changes, options
-):
-    command = retrain_command(Path("results/loss 1"), search_record(**changes))
-    assert command.endswith(f"python tune/retrain_best.py --search 'results/loss 1'{options}")
-
-
-def test_made_up_faces_are_worth_no_more_than_their_search(search_record):
-    record = search_record()
-    demo = record.model_copy(update={"data": record.data.model_copy(update={"is_demo": True})})
-    assert retrain_command(Path("run"), demo).endswith("--search run")
+def test_the_command_that_retrains_a_search_can_be_typed():
+    command = retrain_command(Path("results/loss 1"))
+    assert command.endswith("python tune/retrain_best.py --search 'results/loss 1'")

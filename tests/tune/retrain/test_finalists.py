@@ -104,6 +104,14 @@ def test_the_best_trials_come_in_the_order_of_validation(write_search, tmp_path)
         find_finalists(options(tmp_path, top_k=4), search)
 
 
+def test_three_are_retrained_unless_they_are_to_teach(write_search, tmp_path):
+    search = write_search(tmp_path, "run", scores=(1.0, 1.5, 2.0, 2.5))
+    assert len(find_finalists(options(tmp_path), search)) == 3
+    assert len(find_finalists(options(tmp_path, folds=2), search)) == 1
+    search = write_search(tmp_path, "short", scores=(1.0, 1.5))
+    assert len(find_finalists(options(tmp_path), search)) == 2
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"finalists": [{}]}', '{"finalists": 3}'])
 def test_a_torn_list_of_finalists_is_told(write_search, tmp_path, text):
     search = write_search(tmp_path, "run")

@@ -42,7 +42,8 @@ def results(tmp_path_factory, faces, finished_search):
     path = results / "quick-1"
     path.mkdir()
     options = {"space": "quick", "data": ["demo"], "weights": "none", "num_trials": 5}
-    data = {**finished_search["data"], "fingerprint": faces.fingerprint, "source": "demo"}
+    data = {**finished_search["data"], "fingerprint": faces.fingerprint}
+    data |= {"source": "demo", "is_demo": True}
     about = {"name": "quick-1", "options": options, "data": data}
     record = SearchRecord.parse({**finished_search, **about}, "search.json")
     SearchFolder(path).write_record(record)
@@ -67,7 +68,8 @@ def start_command(*arguments):
 @pytest.fixture(scope="module")
 def retrained(results):
     """The folder of a retraining that ended, and what it printed."""
-    arguments = ["--seeds", 2, "--explain", 2, "--wandb", "offline", "--results", results]
+    arguments = ["--top-k", 1, "--seeds", 2, "--explain", 2, "--wandb", "offline"]
+    arguments += ["--results", results]
     process = start_command(*arguments)
     output, errors = process.communicate(timeout=500)
     assert process.returncode == 0, output + errors
@@ -194,7 +196,7 @@ def test_other_faces_than_the_search_had_are_refused(results, tmp_path, faces):
 @pytest.mark.slow
 def test_a_killed_retraining_goes_on_where_it_stood(results, tmp_path):
     shutil.copytree(results / "quick-1", tmp_path / "quick-1")
-    arguments = ["--seeds", 1, "--epochs", 6, "--no-baselines", "--explain", 0]
+    arguments = ["--seeds", 1, "--epochs", 6, "--top-k", 1, "--no-baselines", "--explain", 0]
     arguments += ["--wandb", "disabled", "--results", tmp_path]
     process = start_command(*arguments)
     deadline = time.monotonic() + 300

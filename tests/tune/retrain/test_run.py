@@ -7,13 +7,14 @@ from types import SimpleNamespace
 import pytest
 
 from tune.cluster.resources import Resources
+from tune.options.retrain import RetrainOptions
 from tune.records.retrain import Finalist
 from tune.records.run_folder import RetrainFolder
 from tune.retrain import run
 from tune.retrain.evaluate import describe_model
 from tune.retrain.models import JobRecord
 from tune.retrain.plan import Plan
-from tune.retrain.prepare import _refuse_shared_files, remarks
+from tune.retrain.prepare import _refuse_shared_files, final_config, remarks
 from utkface.config import TrainConfig
 from utkface.io import UserError
 
@@ -38,6 +39,22 @@ def test_what_is_judged_is_what_is_asked_for_in_the_plan_s_order(make_plan):
     assert selected == [
         (label, protocol, 0) for label in ("first", "mine") for protocol in ("grouped", "random")
     ]
+
+
+@pytest.mark.parametrize(
+    ("searched", "asked", "enlarge", "final"),
+    [
+        ((64, 8), {}, True, (160, 16)),
+        ((200, 8), {}, True, (200, 16)),
+        ((64, 30), {}, True, (160, 30)),
+        ((64, 8), {"image_size": 96, "epochs": 4}, True, (96, 4)),
+        ((64, 8), {}, False, (64, 8)),
+    ],
+)
+def test_a_final_model_is_no_smaller_than_its_search_s(searched, asked, enlarge, final):
+    config = TrainConfig(image_size=searched[0], epochs=searched[1])
+    made = final_config(config, RetrainOptions(**asked), enlarge=enlarge)
+    assert (made.image_size, made.epochs) == final
 
 
 def test_no_other_model_is_silently_promoted(tmp_path, make_plan):
