@@ -11,7 +11,7 @@ from optuna.trial import BaseTrial
 from utkface.config import TrainConfig
 
 #: The reference's published best configuration (its README and notebooks); it trained 17 + 2 epochs
-#: at 224 px. No averaging of weights, no label smoothing, no flip and no affine transform.
+#: at 224 px. No averaging of weights, no label smoothing, no flip, no shift, no scaling.
 REFERENCE: dict[str, Any] = {
     "backbone": "mobilenet_v3_small",
     "pretrained": True,

@@ -50,13 +50,14 @@ class RetrainOptions(Options):
     )
     epochs: int | None = option(
         "training",
-        f"default: {FINAL_EPOCHS}, or the search's if they are more, or if its faces are drawn",
+        f"default: {FINAL_EPOCHS}, or the search's where that is more or its faces are drawn; of "
+        "--config what the file says",
         None,
         same=True,
         at_least=1,
     )
     image_size: int | None = option(
-        "training", f"pixels (default: {FINAL_SIZE}, or the search's, likewise)", None, same=True
+        "training", f"pixels (default: {FINAL_SIZE}, otherwise likewise)", None, same=True
     )
     initial_image_size: int | None = option(
         "training", "pixels of the first epoch, grows (default: off)", None, same=True
