@@ -2,9 +2,10 @@
 
 The groups and their weights come from a look at validation faces: train with
 ``python tune/retrain_best.py --part validation --top-k 1 --splits grouped``, then ``python -m
-utkface.evaluation.weak_groups FOLDER`` writes the file that this space reads (``results/group_weights.json``, or the one that
-UTKFACE_GROUP_WEIGHTS names). The search tunes how strongly the weights count; strength 0, which
-draws every face once, is the first point, so that the search answers the question itself.
+utkface.evaluation.weak_groups FOLDER`` writes the file that this space reads
+(``results/group_weights.json``, or the one that UTKFACE_GROUP_WEIGHTS names). The search tunes how
+strongly the weights count; strength 0, which draws every face once, is the first point, so that the
+search answers the question itself.
 """
 
 import json

@@ -4,7 +4,7 @@ Nothing here imports another part of `tune`.
 """
 
 from tune.cluster.join import Joined, connect, join, staged_here
-from tune.cluster.nodes import Weights, open_packed, prepare_nodes
+from tune.cluster.nodes import Weights, prepare_nodes
 from tune.cluster.resources import Resources, hardware, plan_resources
 
 __all__ = [
@@ -14,7 +14,6 @@ __all__ = [
     "connect",
     "hardware",
     "join",
-    "open_packed",
     "plan_resources",
     "prepare_nodes",
     "staged_here",

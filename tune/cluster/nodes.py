@@ -10,10 +10,11 @@ import numpy as np
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from tune.cluster.resources import may_grow
+from tune.cluster.resources import last_line, may_grow
 from tune.cluster.storage import Probe
 from utkface.config import TrainConfig
 from utkface.data import Faces
+from utkface.data.pack import open_packed
 from utkface.data.sources import cache_folder
 from utkface.io import UserError, replacing
 from utkface.model import build_model
@@ -75,14 +76,6 @@ class Seen:
     storage_problem: str | None
     weights_problem: str | None
     has_faces: bool
-
-
-def open_packed(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
-    """Map this machine's packed faces, or return None where it has none of that shape."""
-    if not path.exists():
-        return None
-    images = np.load(path, mmap_mode="r", allow_pickle=False)
-    return images if images.shape == shape else None
 
 
 def look(wanted: Wanted, name: str) -> Seen:
@@ -167,10 +160,9 @@ def _look_everywhere(nodes: list[dict[str, Any]], wanted: Wanted) -> dict[str, S
         try:
             seen[title] = ray.get(task, timeout=0)
         except (ray.exceptions.RayError, TimeoutError) as error:
-            reason = str(error).strip().splitlines()[-1]
             raise UserError(
-                f"node {title} cannot run trials ({type(error).__name__}: {reason}); its Ray logs "
-                "say more; mend it or take it out of the cluster"
+                f"node {title} cannot run trials ({type(error).__name__}: {last_line(error)}); "
+                "its Ray logs say more; mend it or take it out of the cluster"
             ) from error
     return seen
 

@@ -82,7 +82,7 @@ class _Node:
         """Return how many trials fit at a time beside what they share."""
         fits = [self.cpus / resources.cpus_per_trial]
         if resources.gpus_per_trial:
-            fits.append(self.gpus / resources.gpus_per_trial)
+            fits.append(_trials_on_cards(self.gpus, resources.gpus_per_trial))
         if resources.memory_per_trial:
             usable = self.memory * USABLE_SHARE - shared_bytes
             fits.append(max(0.0, usable / resources.memory_per_trial))
@@ -117,6 +117,11 @@ def plan_resources(
         gpus_per_trial = 1 / trials_per_card(uses) if most_gpus else 0.0
     if gpus_per_trial > most_gpus:
         raise _too_many("--gpus-per-trial", gpus_per_trial, most_gpus)
+    if gpus_per_trial > 1 and gpus_per_trial % 1:
+        raise UserError(
+            f"--gpus-per-trial {gpus_per_trial:g} is not possible; allowed: a share of one card, "
+            "up to 1, or a whole number"
+        )
     nodes = [node for node in nodes if node.gpus >= gpus_per_trial]
     if cpus_per_trial is None:
         cpus_per_trial = min((_cpu_share(node, gpus_per_trial) for node in nodes), default=1.0)
@@ -214,7 +219,7 @@ def measure_cards(config: TrainConfig, images_shape: Sequence[int]) -> list[Usag
         try:
             uses.append(ray.get(task, timeout=MEASURE_TIMEOUT_S))
         except (ray.exceptions.RayError, TimeoutError) as error:
-            reason = str(error).strip().splitlines()[-1] or type(error).__name__
+            reason = last_line(error)
             raise UserError(
                 f"no trial could be measured on a GPU of node {address} ({reason}); "
                 "say with --gpus-per-trial what one needs, 0 for none"
@@ -268,6 +273,12 @@ def may_grow() -> bool:
     return AUTOSCALER_CONFIG.expanduser().exists()
 
 
+def last_line(error: BaseException) -> str:
+    """Return the last line of what Ray says of a task's error: the error itself."""
+    lines = str(error).strip().splitlines()
+    return lines[-1] if lines else type(error).__name__
+
+
 def hardware() -> Hardware:
     """Return what the cluster has, and what kind of machine drives it, for the record."""
     total = ray.cluster_resources()
@@ -295,7 +306,16 @@ def _nodes() -> list[_Node]:
 
 def _cpu_share(node: _Node, gpus_per_trial: float) -> float:
     """Return the CPUs of each trial where they are shared by all that a node's cards hold."""
-    return max(1.0, node.cpus // int(node.gpus / gpus_per_trial + 1e-6)) if gpus_per_trial else 1.0
+    if not gpus_per_trial:
+        return 1.0
+    return max(1.0, node.cpus // _trials_on_cards(node.gpus, gpus_per_trial))
+
+
+def _trials_on_cards(gpus: float, gpus_per_trial: float) -> int:
+    """Return how many trials run on a node's cards; Ray lays a share of a card on one card."""
+    if gpus_per_trial < 1:
+        return int(gpus) * int(1 / gpus_per_trial + 1e-6)
+    return int(gpus / gpus_per_trial + 1e-6)
 
 
 def _too_many(flag: str, wish: float, there_are: float) -> UserError:

@@ -230,7 +230,7 @@ def _settings(record: TrialRecord) -> Settings:
     rest = {
         name: value
         for name, value in record.config.items()
-        if name not in record.params and name not in SET_BY_COMMAND and value != defaults[name]
+        if name not in record.params and name not in SET_BY_COMMAND and value != defaults.get(name)
     }
     return {**record.params, **rest}
 

@@ -8,6 +8,8 @@ stopped early as COMPLETE, never ends one whose metric is NaN, and cannot go on 
 from pathlib import Path
 from typing import Any
 
+import ray
+import torch
 from ray import tune as ray_tune
 from ray.tune import Stopper
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -157,7 +159,9 @@ def describe_machine_failure(error: BaseException | None) -> str:
     if cause is None:
         return "its worker was lost; Ray's logs say why"
     hint = ""
-    if type(cause).__name__ == "OutOfMemoryError":
+    if isinstance(cause, torch.OutOfMemoryError):
         hint = "; fewer trials per GPU (--gpus-per-trial) or a smaller batch_size would fit"
+    elif isinstance(cause, ray.exceptions.OutOfMemoryError):
+        hint = "; fewer trials at a time (--concurrency) or a smaller batch_size would fit"
     first_line = next(filter(None, map(str.strip, str(cause).splitlines())), "")
     return f"{type(cause).__name__}: {first_line}{hint}"

@@ -107,15 +107,20 @@ class SearchSession:
 
     def _next_assignment(self) -> Assignment | None:
         """Return the next trial; suggestions that failed on the way count as failed trials."""
-        failed_before = self.study.num_failed()
+        num_before = self.study.num_failed()
+        failed_before = self._failed() if num_before else {}
         assignment = self.study.next_trial()
-        if self.study.num_failed() > failed_before:
-            failed = [r for r in self.study.records() if r.state == "FAIL"][failed_before:]
-            for record in failed:
-                self._count_failure(record.number, record.reason or "")
+        if self.study.num_failed() > num_before:
+            for number, reason in self._failed().items():
+                if number not in failed_before:
+                    self._count_failure(number, reason)
         if assignment is None and self.has_more:
             self._give_up()
         return assignment
+
+    def _failed(self) -> dict[int, str]:
+        """Return why trials failed, by their numbers."""
+        return {r.number: r.reason or "" for r in self.study.records() if r.state == "FAIL"}
 
     def _count_failure(self, number: int, reason: str) -> None:
         self._num_failures += 1

@@ -10,7 +10,7 @@ import ray
 import torch
 from ray import tune
 
-from tune.cluster.nodes import Weights, open_packed
+from tune.cluster.nodes import Weights
 from tune.cluster.resources import Resources
 from tune.execution.checkpoints import CheckpointStore
 from tune.execution.durable import DurableTrainable
@@ -18,6 +18,7 @@ from tune.spaces.objectives import Metrics, Settings
 from utkface.batches import Teacher
 from utkface.config import TrainConfig
 from utkface.data import Faces
+from utkface.data.pack import open_packed
 from utkface.training import Training, TrainingData
 
 

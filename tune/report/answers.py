@@ -119,5 +119,5 @@ def _what_won(path: Path, search: SearchRecord) -> str:
         f"{name} {show(config[name])}"
         for name, parameter in parameters.items()
         # One that only some trials have is at its default where the winner had it not.
-        if name in config and (parameter.num_draws == most or config[name] != defaults[name])
+        if name in config and (parameter.num_draws == most or config[name] != defaults.get(name))
     )

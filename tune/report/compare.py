@@ -136,8 +136,9 @@ def warnings(compared: Sequence[Compared]) -> list[str]:
 def remarks(compared: Sequence[Compared]) -> list[str]:
     """Say what else is to be known before searches are compared."""
     lines = []
+    not_all_confirmed = not all(each.search.confirmation for each in compared)
     for each in compared:
-        if each.search.confirmation:
+        if each.search.confirmation and not_all_confirmed:
             num_seeds = len(each.search.confirmation.winner.seeds)
             lines.append(
                 f"the best of {each.letter} was trained again: its numbers are means over "

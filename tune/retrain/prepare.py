@@ -4,10 +4,12 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+from tune.cluster import Weights
 from tune.console import labelled
 from tune.options.retrain import FINAL_EPOCHS, FINAL_SIZE, RetrainOptions
 from tune.records.retrain import Finalist, RetrainRecord, file_stem
 from tune.records.run_folder import SearchFolder
+from tune.records.search import SearchRecord
 from tune.retrain.finalists import describe_search, find_finalists
 from tune.retrain.plan import Plan
 from tune.retrain.teachers import load_teachers
@@ -37,8 +39,7 @@ def prepare(options: RetrainOptions, search: SearchFolder | None) -> Plan:
     decided = dataclasses.replace(
         options,
         search=searched.name if searched else None,
-        weights=options.weights
-        or _weights_here(then.weights if then else None, finalists[0].config),
+        weights=options.weights or _weights_here(searched, finalists[0].config),
         data=options.data or _data_here(then.data if then else None),
     )
     if search is not None:
@@ -151,10 +152,18 @@ def _refuse_without_teacher(options: RetrainOptions, finalists: Sequence[Finalis
             )
 
 
-def _weights_here(recorded: str | None, config: TrainConfig) -> str:
+def _weights_here(search: SearchRecord | None, config: TrainConfig) -> str:
     """Return the weights that a search began with, or torchvision's where its file is not here."""
-    if recorded in (None, "imagenet", "none") or Path(recorded).is_file():
-        return recorded or "imagenet"
+    recorded = search.options.weights if search else "imagenet"
+    if search is None or recorded in ("imagenet", "none"):
+        return recorded
+    if Path(recorded).is_file():
+        if search.weights_hash not in (None, Weights.read(recorded).fingerprint):
+            raise UserError(
+                f"{recorded} holds other weights than {search.name} began with; put those back, or "
+                f"begin with these all the same by --weights {recorded}"
+            )
+        return recorded
     try:
         build_model(config, "imagenet")
     except UserError as error:

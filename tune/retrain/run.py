@@ -151,7 +151,7 @@ class Retraining(Callback):
             for job in jobs
             if TrainConfig.from_dict(job.config).teacher_weight > 0
         }
-        self.record.status = RUNNING
+        self.record.status, self.record.ended = RUNNING, None
         joined = self._join(stack, screen, weights)
         self._save()
         shared = trial_job(

@@ -109,13 +109,19 @@ def open_confirmation(
 ) -> SearchStudy:
     """Open the study of the trials that are trained again; it may hold some of them already.
 
-    One that failed is tried once more, one that diverged would do so again.
+    One that failed is tried once more, one that diverged would do so again. What was begun goes on,
+    also of a trial that an extended search no longer chooses; nothing more of it is begun.
     """
     points = [FreshSeed.parse(p, str(journal)) for p in enqueued_points(journal, CONFIRM_STUDY)]
     confirmation = SearchStudy(
         journal, GivenTrials(points), fixed, kind=CONFIRM_STUDY, objectives=objectives,
         sampler="random", scheduler="none",
     )  # fmt: skip
+    begun = {record.number for record in confirmation.records()}
+    wanted = {record.number for record in chosen}
+    confirmation.withdraw(
+        {n for n, point in enumerate(points) if n not in begun and point.trial not in wanted}
+    )
     failed = {record.number for record in confirmation.records() if record.state == "FAIL"}
     known = {(p.trial, p.seed) for number, p in enumerate(points) if number not in failed}
     for record in chosen:

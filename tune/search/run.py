@@ -175,7 +175,7 @@ class SearchRun:
         """Tell all who watch that the search begins; return the screen, and all of them."""
         mode, wandb_line = resolve_mode(self.prepared.options.wandb)
         record, folder = self.record, self.folder.path
-        record.status, record.wandb = RUNNING, mode
+        record.status, record.ended, record.wandb = RUNNING, None, mode
         record.concurrency = self.resources.concurrency
         begun = RunStart(record, folder, self.dashboard, wandb_line)
         earlier = [trial for trial in self.study.records() if trial.state != "RUNNING"]

@@ -205,8 +205,8 @@ def read_validation(
         raise UserError(
             f"{folder} has predictions of the {' and '.join(parts)} part only, which must not "
             "steer training: its numbers would no longer be of faces that no choice has seen; "
-            "retrain with `python tune/retrain_best.py --part validation --top-k 1 --splits grouped` "
-            "and use that folder"
+            "retrain with `python tune/retrain_best.py --part validation --top-k 1 --splits "
+            "grouped` and use that folder"
         )
     return read_predictions(folder, "validation", label=label, protocol=protocol)
 

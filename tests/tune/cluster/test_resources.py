@@ -77,6 +77,11 @@ def test_gpus_are_shared_and_their_trials_share_the_cores(machine, cards):
     assert plan(config=CONFIG) == (1, 0.25, 2)
     machine({"CPU": 8.0, "GPU": 1.0}, {"CPU": 64.0})
     assert plan(config=CONFIG) == (2, 0.25, 4)
+    machine({"CPU": 16.0, "GPU": 2.0})  # a share of a card lies on one
+    assert plan(gpus=0.4) == (4, 0.4, 4)
+    assert plan(gpus=0.6) == (8, 0.6, 2)
+    with pytest.raises(UserError, match=r"--gpus-per-trial 1\.5 is not possible"):
+        plan(gpus=1.5)
     cards(Usage(80 * GIB, 60 * GIB))
     machine({"CPU": 8.0, "GPU": 1.0})
     assert plan(config=CONFIG) == (8, 1, 1)

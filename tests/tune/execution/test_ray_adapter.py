@@ -10,7 +10,7 @@ from ray import tune as ray_tune
 
 from tune import cluster
 from tune.execution.checkpoints import CheckpointStore
-from tune.execution.ray_adapter import run_trials
+from tune.execution.ray_adapter import describe_machine_failure, run_trials
 from tune.execution.session import MAX_FAILURES_AT_START, SearchSession
 from tune.execution.trainable import FaceTrainable
 from tune.options.search import SearchOptions
@@ -112,6 +112,17 @@ def test_a_search_whose_first_trials_all_fail_ends_with_the_first_error(search):
     assert "cannot begin" in session.first_failure
     failed = [record for record in records if record.state == "FAIL"]
     assert len(failed) >= MAX_FAILURES_AT_START
+
+
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), "fewer trials per GPU (--gpus-per-trial)"),
+        (ray.exceptions.OutOfMemoryError("killed"), "fewer trials at a time (--concurrency)"),
+    ],
+)
+def test_whichever_memory_ran_out_is_what_the_hint_is_about(error, hint):
+    assert hint in describe_machine_failure(error)
 
 
 @pytest.mark.slow

@@ -112,6 +112,25 @@ def test_an_interruption_with_all_trainings_begun_concludes_nothing(reopen, stor
     assert is_over(session)
 
 
+def test_nothing_more_is_begun_of_a_trial_that_is_no_longer_chosen(reopen, store, tmp_path):
+    _, confirmation = reopen()
+    begun = confirmation.next_trial().number
+    journal = tmp_path / "study.journal"
+    extended = SearchStudy(journal, load_space("quick", fixed=FIXED), FIXED, scheduler="none")
+    run(extended, store, 0.9)
+    chosen = confirm.choose(extended.records(), OBJECTIVES, 3)
+    assert [record.number for record in chosen] == [6, 4, 2, 0]
+    again = confirm.open_confirmation(journal, chosen, FIXED, OBJECTIVES)
+    points, given = confirm.fresh_trials(again), []
+    while (trial := again.next_trial()) is not None:
+        given.append(points[trial.number].trial)
+    assert given == [4, 4, 2, 2, 0, 0, 6, 6]
+    assert begun == 0
+    assert {record.reason for record in again.records() if record.state == "FAIL"} == {
+        "no longer asked for"
+    }
+
+
 def test_a_search_without_a_complete_trial_has_nothing_to_confirm(search):
     pruned = [record for record in search.records() if record.state == "PRUNED"]
     assert confirm.choose(pruned, OBJECTIVES, 3) == []
