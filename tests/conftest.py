@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 #: The tests run in as many processes as there are cores; threads would wait for each other.
 for library in ("OMP", "MKL", "OPENBLAS"):
@@ -18,8 +19,20 @@ PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _no_waiting_for_the_disk() -> Iterator[None]:
+    """Leave out what only a power failure would need; commands of their own keep it."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(os, "fsync", lambda descriptor: None)
+    yield
+    patch.undo()
+
+
 def pytest_configure(config):
     """Keep what the tests decode out of the user's cache, unless one was named for them."""
+    # Property tests assert no times, and CI tries what this machine tries.
+    settings.register_profile("here", deadline=None, derandomize=True)
+    settings.load_profile("here")
     if "UTKFACE_CACHE" not in os.environ:
         os.environ["UTKFACE_CACHE"] = tempfile.mkdtemp(prefix="utkface-tests-")
         folder = os.environ["UTKFACE_CACHE"]
