@@ -65,20 +65,13 @@ DLDL: dict[str, Any] = {
 }
 
 #: Faces as they are: every part of the basic pipeline off.
-NO_AUGMENTATION: dict[str, Any] = {
-    "flip_p": 0.0,
-    "rotation_degrees": 0.0,
-    "translate": 0.0,
-    "scale": 0.0,
-    "perspective": 0.0,
-    "jitter_p": 0.0,
-    "grey_p": 0.0,
-    "blur_p": 0.0,
-    "sharpness_p": 0.0,
-    "autocontrast_p": 0.0,
-    "noise_std": 0.0,
-    "erasing_p": 0.0,
-}
+NO_AUGMENTATION: dict[str, Any] = dict.fromkeys(
+    (
+        "flip_p", "rotation_degrees", "translate", "scale", "perspective", "jitter_p", "grey_p",
+        "blur_p", "sharpness_p", "autocontrast_p", "noise_std", "erasing_p",
+    ),
+    0.0,
+)  # fmt: skip
 
 #: The four settings that the reference published results of, for ``--config reference:…``.
 REFERENCE_SETTINGS: dict[str, dict[str, Any]] = {
@@ -93,10 +86,3 @@ def suggest_optimizer(trial: BaseTrial) -> None:
     """Suggest the learning rate and the weight decay, around both starting configurations."""
     trial.suggest_float("max_lr", 5e-4, 3e-2, log=True)
     trial.suggest_float("weight_decay", 1e-4, 1e-1, log=True)
-
-
-def suggest_one_cycle(trial: BaseTrial) -> None:
-    """Suggest the warm-up's share and the first and last rates of the one-cycle schedule."""
-    trial.suggest_float("pct_start", 0.1, 0.5)
-    trial.suggest_float("div_factor", 5.0, 100.0, log=True)
-    trial.suggest_float("final_div_factor", 1e2, 1e5, log=True)

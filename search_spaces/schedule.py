@@ -8,7 +8,7 @@ from typing import Any
 
 from optuna.trial import BaseTrial
 
-from search_spaces.common import BEST_GUESS, REFERENCE, suggest_one_cycle, suggest_optimizer
+from search_spaces.common import BEST_GUESS, REFERENCE, suggest_optimizer
 
 # A rate that does not warm up starts lower than the peak of a cycle.
 _STEADY = {"max_lr": 1e-3, "weight_decay": BEST_GUESS["weight_decay"]}
@@ -33,7 +33,9 @@ def suggest(trial: BaseTrial) -> dict[str, Any]:
     trial.suggest_int("freeze_epochs", 0, 2)
     schedule = trial.suggest_categorical("schedule", ["one_cycle", "plateau", "step"])
     if schedule == "one_cycle":
-        suggest_one_cycle(trial)
+        trial.suggest_float("pct_start", 0.1, 0.5)
+        trial.suggest_float("div_factor", 5.0, 100.0, log=True)
+        trial.suggest_float("final_div_factor", 1e2, 1e5, log=True)
     elif schedule == "plateau":
         trial.suggest_float("plateau_factor", 0.1, 0.7)
         trial.suggest_int("plateau_patience_epochs", 0, 3)

@@ -9,7 +9,7 @@ import dataclasses
 import difflib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self, get_type_hints
 
@@ -60,31 +60,10 @@ def _between(default: float, low: float, high: float, meaning: str) -> Any:
     return field(default=default, metadata={"low": low, "high": high, "meaning": meaning})
 
 
-def _one_of(default: str, options: str, meaning: str) -> Any:
-    """Declare a choice between names, separated by spaces."""
-    return field(default=default, metadata={"options": options.split(), "meaning": meaning})
-
-
-def _backbone(default: str) -> Any:
-    """Declare the network: one of torchvision's that are named here, or any of timm's."""
-    metadata = {
-        "options": BACKBONES.split(),
-        "pattern": TIMM + r"[a-z0-9_.]+",
-        "allowed": f"{TIMM}NAME",
-        "meaning": "the network without its classifier, torchvision's or with the extra timm's",
-    }
+def _text(default: str, options: str, meaning: str, pattern: str = "(?!)", other: str = "") -> Any:
+    """Declare a text: one of some names, or ``other``, which a regular expression describes."""
+    metadata = {"options": options.split(), "pattern": pattern, "other": other, "meaning": meaning}
     return field(default=default, metadata=metadata)
-
-
-def _text(default: str, pattern: str, allowed: str, meaning: str) -> Any:
-    """Declare a text that a regular expression describes, and how to say so to a person."""
-    metadata = {"pattern": pattern, "allowed": allowed, "meaning": meaning}
-    return field(default=default, metadata=metadata)
-
-
-def _whether(default: bool, meaning: str) -> Any:
-    """Declare a switch."""
-    return field(default=default, metadata={"meaning": meaning})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,11 +82,19 @@ class TrainConfig:
     )
     seed: int = _between(0, 0, 2**31 - 1, "of weights, order and augmentation")
 
-    backbone: str = _backbone("mobilenet_v3_small")
-    pretrained: bool = _whether(True, "False: train from scratch, whatever --weights says")
+    backbone: str = _text(
+        "mobilenet_v3_small",
+        BACKBONES,
+        "the network without its classifier, torchvision's or with the extra timm's",
+        TIMM + r"[a-z0-9_.]+",
+        f"{TIMM}NAME",
+    )
+    pretrained: bool = field(
+        default=True, metadata={"meaning": "False: train from scratch, whatever --weights says"}
+    )
     dropout: float = _between(0.2, 0.0, 0.9, "before the two heads")
 
-    age_loss: str = _one_of(
+    age_loss: str = _text(
         "dldl", "l1 huber dldl", "dldl: a distribution over ages; else years directly"
     )
     huber_delta_years: float = _between(5.0, 0.1, 50.0, "huber: where it turns linear")
@@ -129,11 +116,11 @@ class TrainConfig:
         0.998, 0.0, 0.99999, "of the averaged weights that are validated; 0: the raw weights"
     )
     freeze_epochs: int = _between(0, 0, 1000, "at first, in which the heads alone are trained")
-    amp: str = _one_of(
+    amp: str = _text(
         "auto", "auto off fp16 bf16", "mixed precision on CUDA, auto: bf16 if the card has it"
     )
 
-    schedule: str = _one_of("one_cycle", "one_cycle plateau step constant", "of the learning rate")
+    schedule: str = _text("one_cycle", "one_cycle plateau step constant", "of the learning rate")
     pct_start: float = _between(0.3, 0.0, 1.0, "one_cycle: share of the steps spent warming up")
     div_factor: float = _between(25.0, 1.0, 1e6, "one_cycle: max_lr / first rate")
     final_div_factor: float = _between(1e4, 1.0, 1e9, "one_cycle: first rate / last rate")
@@ -164,7 +151,7 @@ class TrainConfig:
     # Beside one draw of every face, a group with n faces gets (largest - n) * balance
     # + largest * extra more, all of them through the intensive augmentation. By weights, it is
     # drawn weight ** power times. An epoch stays as long as there are faces (`utkface.sampling`).
-    oversample_by: str = _one_of(
+    oversample_by: str = _text(
         "none", "none age age_gender age_race weights", "whose rare groups are drawn more often"
     )
     oversample_balance: float = _between(
@@ -175,24 +162,20 @@ class TrainConfig:
     )
     group_weights: str = _text(
         "",
+        "",
+        "weights: as `python -m utkface.evaluation.weak_groups` finds them",
         rf"(?:{_GROUP_WEIGHT}(?:, {_GROUP_WEIGHT})*)?",
         "ages, perhaps gender and race, and a weight from 1 to 99.999 for each group, "
         "as in '80+ female=1.62, 0-3=1.5, all black=1.2'",
-        "weights: as `python -m utkface.evaluation.weak_groups` finds them",
     )
     group_weights_power: float = _between(1.0, 0.0, 4.0, "weights: exponent; 0: every face once")
     oversample_max_repeats: float = _between(
         20.0, 1.0, 1000.0, "draws of a face at most, for one of the others"
     )
-    intensive_pipeline: str = _one_of(
+    intensive_pipeline: str = _text(
         "own", "own reference", "reference: its code's, and then the basic augmentation"
     )
-    intensive_strength: float = _between(
-        1.0,
-        0.0,
-        2.0,
-        "own: of the extra draws' augmentation",
-    )
+    intensive_strength: float = _between(1.0, 0.0, 2.0, "own: of the extra draws' augmentation")
 
     def __post_init__(self) -> None:
         """Check every field, then what must hold between them."""
@@ -255,10 +238,8 @@ def describe_parameters() -> list[str]:
         if spec.name in SECTIONS:
             lines += ["", SECTIONS[spec.name]]
         about = spec.metadata
-        if "low" in about:
-            allowed = f"{_short(about['low'])} to {_short(about['high'])}"
-        else:
-            allowed = ", ".join([*about.get("options", ()), *_also(spec)])
+        # What a text without names may be takes a sentence, which its error says.
+        allowed = "" if about.get("options") == [] else _allowed(spec, _short)
         meaning = f"{about['meaning']} ({allowed})" if allowed else about["meaning"]
         if spec.name in SET_BY_COMMAND:
             meaning += f"; set by {SET_BY_COMMAND[spec.name]}, never suggested"
@@ -266,10 +247,12 @@ def describe_parameters() -> list[str]:
     return lines[1:]
 
 
-def _also(spec: dataclasses.Field) -> list[str]:
-    """Return what a choice may be beyond its options."""
-    both = "options" in spec.metadata and "pattern" in spec.metadata
-    return [spec.metadata["allowed"]] if both else []
+def _allowed(spec: dataclasses.Field, show: Callable[[float], str] = str) -> str:
+    """Return what a field may be, in words; nothing of a switch."""
+    about = spec.metadata
+    if "low" in about:
+        return f"{show(about['low'])} to {show(about['high'])}"
+    return ", ".join(filter(None, [*about.get("options", ()), about.get("other")]))
 
 
 def _short(value: object) -> str:
@@ -284,15 +267,12 @@ def _checked(spec: dataclasses.Field, kind: Any, value: Any) -> Any:
         raise UserError(
             f"{spec.name}={value!r} is {type(value).__name__}; allowed: {kind.__name__}"
         )
-    options, pattern = (spec.metadata.get(name) for name in ("options", "pattern"))
-    fits = pattern is not None and re.fullmatch(pattern, value) is not None
-    if options and value not in options and not fits:
-        allowed = ", ".join([*options, *_also(spec)])
-        raise UserError(f"{spec.name}={value!r} is unknown; allowed: {allowed}")
-    if pattern is not None and not options and not fits:
-        raise UserError(f"{spec.name}={value!r} is malformed; allowed: {spec.metadata['allowed']}")
-    if "low" in spec.metadata:
-        low, high = spec.metadata["low"], spec.metadata["high"]
-        if not (math.isfinite(value) and low <= value <= high):
-            raise UserError(f"{spec.name}={value!r} is out of range; allowed: {low} to {high}")
+    about, wrong = spec.metadata, None
+    if "low" in about and not (math.isfinite(value) and about["low"] <= value <= about["high"]):
+        wrong = "out of range"
+    names = about.get("options")
+    if names is not None and value not in names and not re.fullmatch(about["pattern"], value):
+        wrong = "unknown" if names else "malformed"
+    if wrong:
+        raise UserError(f"{spec.name}={value!r} is {wrong}; allowed: {_allowed(spec)}")
     return value

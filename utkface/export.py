@@ -33,7 +33,7 @@ _OUTPUTS = ("age_years", "female_probability")
 _RANDOM_BATCHES = (1, 2, 7)  # faces; other numbers than the exporter saw
 
 
-class Difference(NamedTuple):
+class MaxError(NamedTuple):
     """The largest absolute differences between two runtimes' answers."""
 
     age_years: float
@@ -41,7 +41,7 @@ class Difference(NamedTuple):
 
 
 #: Float32 sums in another order differ by 1e-4 years or so; more is another network.
-TOLERANCE = Difference(0.01, 0.001)
+TOLERANCE = MaxError(0.01, 0.001)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
 
 
-def export_onnx(trained: TrainedModel, path: Path) -> Difference:
+def export_onnx(trained: TrainedModel, path: Path) -> MaxError:
     """Write a model to an ONNX file and return how far its answers are from PyTorch's.
 
     The file appears only once its answers agree within `TOLERANCE`. Raises `UserError` where they
@@ -128,7 +128,7 @@ def _convert(model: PixelModel, size: int, trained: TrainedModel, path: Path) ->
     program.save(path, external_data=False)
 
 
-def _compare(model: PixelModel, size: int, path: Path) -> Difference:
+def _compare(model: PixelModel, size: int, path: Path) -> MaxError:
     """Run the file and the model on the same pixels and return the largest differences."""
     import onnxruntime
 
@@ -140,7 +140,7 @@ def _compare(model: PixelModel, size: int, path: Path) -> Difference:
             assert answer.shape == (len(pixels),), answer.shape
             # np.maximum, unlike max(), keeps what is not a number
             largest[i] = np.maximum(largest[i], abs(answer - expected[i].numpy()).max())
-    return Difference(*largest.tolist())
+    return MaxError(*largest.tolist())
 
 
 def _random_batches(size: int) -> list[NDArray[np.uint8]]:

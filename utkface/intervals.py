@@ -6,9 +6,11 @@ validation part, which the model has not been trained on, are put into bins by t
 for them; in each bin two order statistics of the signed residuals, true minus predicted age, cut
 off the same share of faces below and above. The ranks have the finite-sample correction, so that a
 new face of the same kind lies in its interval with at least the level's probability, whatever the
-model. Two things it does not promise: the same for faces of another kind (other cameras, crops or
-people), and the same for each *true* age, as a face of 85 that is taken for 60 gets the interval of
-60 (on the test part 90 % of all faces were covered, but 77 % of those above 80).
+model. That is of the model that the residuals are from: the one that gets the intervals has trained
+on more faces, and what holds for it is the coverage that the page of its evaluation measures. Two
+things are not promised either: the same for faces of another kind (other cameras, crops or people),
+and the same for each *true* age, as a face of 85 that is taken for 60 gets the interval of 60 (on
+the test part 90 % of all faces were covered, but 77 % of those above 80).
 
 Bins with too few faces join a neighbour. Where even all faces together are too few for the level,
 the interval is the whole range of ages, which is the truth about what is known.
@@ -25,7 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 from utkface.data.labels import AGE_BINS, MAX_AGE_YEARS, age_bin
 from utkface.io import UserError
 
-LEVEL = 0.9
+COVERAGE_LEVEL = 0.9
 SOURCE = "validation residuals (split conformal, by predicted age)"
 _MIN_FACES = 100  # of a bin: at 90 % its two ends then rest on the fifth face from either side
 
@@ -57,7 +59,9 @@ class AgeIntervals:
         return intervals
 
 
-def fit_intervals(age: ArrayLike, age_years: ArrayLike, level: float = LEVEL) -> AgeIntervals:
+def fit_intervals(
+    age: ArrayLike, age_years: ArrayLike, level: float = COVERAGE_LEVEL
+) -> AgeIntervals:
     """Return the intervals that validation residuals give.
 
     age: (N,) true ages of faces that the model was not trained on; age_years: (N,) the ages it

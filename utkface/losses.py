@@ -4,6 +4,7 @@ Age as a label distribution: "Learning Expectation of Label Distribution for Fac
 Attractiveness Estimation" (DLDL-v2, https://arxiv.org/abs/2007.01771).
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -102,47 +103,18 @@ def age_distributions(sigma_years: float, sigma_per_year: float) -> Tensor:
     return (-(distance**2) / (2 * sigma[:, None] ** 2)).softmax(dim=1).float()
 
 
-class LossLog:
-    """Collects the losses of an epoch and reads them from the device now and then.
+def mean_losses(steps: Sequence[Tensor], lrs: Sequence[float], epoch: int) -> dict[str, float]:
+    """Return the mean of each loss over an epoch's steps, `FaceLosses` as tensors (3,) each.
 
-    Reading a number from a GPU waits for all work queued before it, so a loss that is not finite
-    is noticed up to `CHECK_EVERY` steps late, and still reported with its own step.
+    Read from the device all at once: reading a number waits for all work queued before it. Raises
+    FloatingPointError, with its step and learning rate, for the first loss that is not finite.
     """
-
-    CHECK_EVERY = 50
-
-    def __init__(self, epoch: int) -> None:
-        self.epoch = epoch
-        self.lrs: list[float] = []
-        self._unread: list[Tensor] = []
-        self._read: list[Tensor] = []
-
-    def add(self, losses: Tensor, lr: float) -> None:
-        """Note a step's `FaceLosses` as one tensor (3,); it was taken with learning rate ``lr``."""
-        self.lrs.append(lr)
-        self._unread.append(losses)
-        if len(self._unread) == self.CHECK_EVERY:
-            self._check()
-
-    def means(self) -> dict[str, float]:
-        """Return the mean of each loss over the steps.
-
-        Raises FloatingPointError, as may `add`, for the first loss that is not finite.
-        """
-        if self._unread:
-            self._check()
-        total, age, gender = torch.cat(self._read).mean(dim=0).tolist()
-        return {"train_loss": total, "train_age_loss": age, "train_gender_loss": gender}
-
-    def _check(self) -> None:
-        values = torch.stack(self._unread).cpu().double()
-        first_step = len(self.lrs) - len(values)
-        bad = (~values[:, 0].isfinite()).nonzero().flatten().tolist()
-        if bad:
-            step = first_step + bad[0]
-            raise FloatingPointError(
-                f"the loss is {values[bad[0], 0].item()} in epoch {self.epoch}, step {step + 1}, "
-                f"with learning rate {self.lrs[step]:.3g}"
-            )
-        self._read.append(values)
-        self._unread = []
+    values = torch.stack(list(steps)).cpu().double()
+    bad = (~values[:, 0].isfinite()).nonzero().flatten().tolist()
+    if bad:
+        raise FloatingPointError(
+            f"the loss is {values[bad[0], 0].item()} in epoch {epoch}, step {bad[0] + 1}, "
+            f"with learning rate {lrs[bad[0]]:.3g}"
+        )
+    total, age, gender = values.mean(dim=0).tolist()
+    return {"train_loss": total, "train_age_loss": age, "train_gender_loss": gender}

@@ -21,21 +21,6 @@ IntArray = NDArray[np.integer]
 Value = TypeVar("Value", float, FloatArray)
 
 
-def age_mae(age: IntArray, age_years: FloatArray) -> float:
-    """Return the mean absolute error in years of predictions ``age_years`` (N,)."""
-    return float(np.abs(age_years - age).mean())
-
-
-def gender_error(gender: IntArray, gender_probability: FloatArray) -> float:
-    """Return the share of faces whose more probable gender is wrong."""
-    return float(((gender_probability > 0.5) != (gender == 1)).mean())
-
-
-def gender_log_loss(gender: IntArray, gender_probability: FloatArray) -> float:
-    """Return the mean negative log-likelihood of the true gender, in nats."""
-    return float(gender_log_losses(gender, gender_probability).mean())
-
-
 def gender_log_losses(gender: IntArray, gender_probability: FloatArray) -> FloatArray:
     """Return each face's negative log-likelihood, of the probabilities' shape (..., N), in nats.
 
@@ -67,26 +52,15 @@ def calibrated_gender_log_losses(gender: IntArray, gender_probability: FloatArra
     return np.logaddexp(0, -margins * 10**low)
 
 
-def calibrated_gender_log_loss(gender: IntArray, gender_probability: FloatArray) -> float:
-    """Return the mean of `calibrated_gender_log_losses`, in nats."""
-    return float(calibrated_gender_log_losses(gender, gender_probability).mean())
-
-
-def worst_group_mae(
-    age: IntArray, age_years: FloatArray, min_faces: int = MIN_GROUP_FACES
-) -> float:
-    """Return the largest age MAE of any age group with at least ``min_faces`` faces.
+def worst_group_mae(age: IntArray, age_years: FloatArray) -> float:
+    """Return the largest age MAE of any age group with at least `MIN_GROUP_FACES` faces.
 
     Where no group has that many, it is the MAE of all faces together.
     """
-    groups = age_bin(age)
-    errors = np.abs(age_years - age)
-    group_maes = [
-        float(errors[groups == group].mean())
-        for group in np.unique(groups)
-        if (groups == group).sum() >= min_faces
-    ]
-    return max(group_maes, default=age_mae(age, age_years))
+    groups, errors = age_bin(age), np.abs(age_years - age)
+    of_groups = (errors[groups == group] for group in np.unique(groups))
+    maes = [float(of_group.mean()) for of_group in of_groups if len(of_group) >= MIN_GROUP_FACES]
+    return max(maes, default=float(errors.mean()))
 
 
 def score(mae_years: Value, error: Value) -> Value:
@@ -110,22 +84,21 @@ def face_metrics(
     age: IntArray, gender: IntArray, age_years: FloatArray, gender_probability: FloatArray
 ) -> dict[str, float]:
     """Return all metrics of a set of faces by name, from labels and predictions (N,)."""
-    mae_years = age_mae(age, age_years)
-    error = gender_error(gender, gender_probability)
-    calibrated_log_loss = calibrated_gender_log_loss(gender, gender_probability)
-    return {
-        "score": score(mae_years, error),
-        "smooth_score": smooth_score(mae_years, calibrated_log_loss),
-        "age_mae": mae_years,
-        "gender_accuracy": 1 - error,
-        "gender_error": error,
-        "gender_log_loss": gender_log_loss(gender, gender_probability),
-        "calibrated_gender_log_loss": calibrated_log_loss,
-        "worst_group_mae": worst_group_mae(age, age_years),
-    }
+    metrics = {}
+    for name, of_faces in per_face_metrics(age, gender, age_years, gender_probability).items():
+        mean = float(of_faces.mean())
+        if name == "gender_error":
+            metrics["gender_accuracy"] = 1 - mean
+        metrics[name] = mean
+    # Of the means, so that they equal what is said of the errors beside them to the last digit.
+    metrics["score"] = score(metrics["age_mae"], metrics["gender_error"])
+    metrics["smooth_score"] = smooth_score(
+        metrics["age_mae"], metrics["calibrated_gender_log_loss"]
+    )
+    return {**metrics, "worst_group_mae": worst_group_mae(age, age_years)}
 
 
-def face_losses(
+def per_face_metrics(
     age: IntArray, gender: IntArray, age_years: FloatArray, gender_probability: FloatArray
 ) -> dict[str, FloatArray]:
     """Return those metrics of `face_metrics` that are means over faces, as a number per face.

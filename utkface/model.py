@@ -152,7 +152,7 @@ class PixelModel(nn.Module):
         return self.model.ages(outputs), self.model.gender_probability(outputs)
 
 
-def faces_together(image_size: int, device: torch.device) -> int:
+def prediction_batch_size(image_size: int, device: torch.device) -> int:
     """Return how many faces to predict in one pass; it changes no more than an answer's last digit.
 
     On a CPU about a megapixel. With more, the network's first activations are larger than what
@@ -179,7 +179,7 @@ def predict(
 ) -> Predictions:
     """Return predictions for some rows of the images; ``amp_dtype`` is as in `PixelModel`."""
     pixel_model = PixelModel(model, amp_dtype=amp_dtype)
-    size = faces_together(images.images.shape[1], images.device)
+    size = prediction_batch_size(images.images.shape[1], images.device)
     parts = []
     for start in range(0, len(rows), size):
         outputs = pixel_model.outputs(images.gather(rows[start : start + size]))

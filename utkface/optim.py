@@ -55,23 +55,23 @@ class Schedule:
         self, optimiser: AdamW, config: TrainConfig, num_steps_per_epoch: int, num_epochs: int
     ) -> None:
         self.optimiser = optimiser
-        self.per_step: OneCycleLR | None = None
-        self.per_epoch: StepLR | None = None
-        self.on_score: ReduceLROnPlateau | None = None
+        self.scheduler: OneCycleLR | StepLR | ReduceLROnPlateau | None = None
         if config.schedule == "one_cycle":
-            num_steps = num_steps_per_epoch * num_epochs
-            self.per_step = OneCycleLR(
+            num_steps, pct_start = num_steps_per_epoch * num_epochs, config.pct_start
+            if pct_start * num_steps == 1:  # the warm-up's division by zero (torch 2.15)
+                pct_start = math.nextafter(pct_start, 0)
+            self.scheduler = OneCycleLR(
                 optimiser,
                 max_lr=config.max_lr,
                 total_steps=num_steps,
-                pct_start=_safe_pct_start(config.pct_start, num_steps),
+                pct_start=pct_start,
                 div_factor=config.div_factor,
                 final_div_factor=config.final_div_factor,
             )
         elif config.schedule == "step":
-            self.per_epoch = StepLR(optimiser, config.step_epochs, gamma=config.step_factor)
+            self.scheduler = StepLR(optimiser, config.step_epochs, gamma=config.step_factor)
         elif config.schedule == "plateau":
-            self.on_score = ReduceLROnPlateau(
+            self.scheduler = ReduceLROnPlateau(
                 optimiser, factor=config.plateau_factor, patience=config.plateau_patience_epochs
             )
 
@@ -81,36 +81,26 @@ class Schedule:
         return float(self.optimiser.param_groups[0]["lr"])
 
     def after_step(self) -> None:
-        """Move on by one optimiser step."""
-        # The last rate stays for whoever trains beyond the cycle's end.
-        if self.per_step is not None and self.per_step.last_epoch < self.per_step.total_steps - 1:
-            self.per_step.step()
+        """Move on by one optimiser step; the last rate stays beyond the cycle's end."""
+        cycle = self.scheduler
+        if isinstance(cycle, OneCycleLR) and cycle.last_epoch < cycle.total_steps - 1:
+            cycle.step()
 
     def after_epoch(self, score: float) -> None:
         """Move on by one epoch, whose validation ended with ``score`` (lower is better)."""
-        if self.per_epoch is not None:
-            self.per_epoch.step()
-        if self.on_score is not None:
-            self.on_score.step(score)
+        if isinstance(self.scheduler, StepLR):
+            self.scheduler.step()
+        elif isinstance(self.scheduler, ReduceLROnPlateau):
+            self.scheduler.step(score)
 
     def state_dict(self) -> dict[str, Any]:
         """Return how far the schedule has come."""
-        active = self.per_step or self.per_epoch or self.on_score
-        return {} if active is None else active.state_dict()
+        return {} if self.scheduler is None else self.scheduler.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from where another schedule of the same configuration was."""
-        active = self.per_step or self.per_epoch or self.on_score
-        if active is not None:
-            active.load_state_dict(state)
-
-
-def _safe_pct_start(pct_start: float, num_steps: int) -> float:
-    """Return ``pct_start``, moved by a hair where OneCycleLR would divide by zero.
-
-    With a warm-up of exactly one step, its first phase has no length (torch 2.15).
-    """
-    return math.nextafter(pct_start, 0) if pct_start * num_steps == 1 else pct_start
+        if self.scheduler is not None:
+            self.scheduler.load_state_dict(state)
 
 
 class WeightAverage:

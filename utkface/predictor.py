@@ -6,12 +6,13 @@ and resized by the code that makes training images.
 """
 
 import contextlib
+import copy
 import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -35,6 +36,7 @@ _MAX_FILE_BYTES = 200_000_000
 Picture = Path | Image.Image | NDArray[np.uint8]
 #: What can be asked for: a picture, or a name of many, see `find_images`.
 Input = str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
+_Decoded = NDArray[np.uint8] | str  # the pixels of a picture, or why there are none
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ class Predictor:
         self.batch_size = batch_size
         self.interval, self.warning = trained.interval, trained.warning
         self.flip = trained.flip if flip is None else flip
-        self._model = PixelModel(trained.model, flip=self.flip).to(self.device)
+        model = copy.deepcopy(trained.model)  # the caller's stays where it is
+        self._model = PixelModel(model, flip=self.flip).to(self.device)
 
     @classmethod
     def load(
@@ -111,19 +114,19 @@ class Predictor:
             size = min(size, max(1, math.ceil(len(pictures) / num_workers)))
         starts = range(0, len(pictures), size)
 
-        def decoded(start: int) -> _Batch:
-            return _decode(pictures[start : start + size], self.image_size)
+        def decoded(start: int) -> list[_Decoded]:
+            return [_decode(one, self.image_size) for one in pictures[start : start + size]]
 
         if self.device.type == "cpu":
             yield from map_on_cores(
-                lambda start: self._rows(decoded(start), start), starts, self.device
+                lambda start: self._rows(pictures, decoded(start), start), starts, self.device
             )
             return
         # One batch more than there are threads: the next is ready when the network is.
         batches = map_ahead(decoded, starts, num_workers, num_ahead=num_workers)
         with contextlib.closing(batches):  # whoever stops reading stops the work
             for start, batch in zip(starts, batches, strict=True):
-                yield self._rows(batch, start)
+                yield self._rows(pictures, batch, start)
 
     def predict_pixels(
         self, pixels: NDArray[np.uint8]
@@ -136,16 +139,18 @@ class Predictor:
         age_years, female_probability = self._model.predict(to_device(pixels, self.device))
         return age_years.cpu().numpy(), female_probability.cpu().numpy()
 
-    def _rows(self, batch: "_Batch", start: int) -> list[FacePrediction]:
-        """Predict the batch from a place on, those that could not be decoded in their places."""
-        answers = iter(self._answers(batch.pixels) if len(batch.pixels) else ())
+    def _rows(
+        self, pictures: Sequence[Picture], decoded: Sequence[_Decoded], start: int
+    ) -> list[FacePrediction]:
+        """Predict the pictures from a place on, those that could not be decoded in their places."""
+        pixels = [one for one in decoded if not isinstance(one, str)]
+        answers = iter(self._answers(np.stack(pixels)) if pixels else ())
         rows = []
-        for place, (picture, reason) in enumerate(
-            zip(batch.pictures, batch.reasons, strict=True), start
-        ):
+        for place, one in enumerate(decoded, start):
+            picture = pictures[place]
             name = str(picture) if isinstance(picture, Path) else f"image[{place}]"
-            if reason is not None:
-                rows.append(FacePrediction(name, error=reason))
+            if isinstance(one, str):
+                rows.append(FacePrediction(name, error=one))
                 continue
             age, low, high, female = next(answers)
             if not (math.isfinite(age) and math.isfinite(female)):
@@ -161,13 +166,10 @@ class Predictor:
     ) -> Iterator[tuple[float, float | None, float | None, float]]:
         """Give age, its interval and the probability of being female of each face."""
         age_years, female_probability = self.predict_pixels(pixels)
-        low: list[float] | list[None]
-        high: list[float] | list[None]
-        if self.interval is None:
-            low = high = [None] * len(pixels)
-        else:
-            low, high = (ends.tolist() for ends in apply_intervals(self.interval, age_years))
-        return zip(age_years.tolist(), low, high, female_probability.tolist(), strict=True)
+        ends: Sequence[Sequence[float | None]] = [[None] * len(pixels)] * 2
+        if self.interval is not None:
+            ends = [end.tolist() for end in apply_intervals(self.interval, age_years)]
+        return zip(age_years.tolist(), *ends, female_probability.tolist(), strict=True)
 
 
 def find_device(name: str) -> torch.device:
@@ -208,34 +210,15 @@ def _pictures_of(given: object, which: str) -> list[Picture]:
     )
 
 
-class _Batch(NamedTuple):
-    """Some pictures, decoded."""
-
-    pictures: Sequence[Picture]
-    reasons: list[str | None]  # None for each picture that could be decoded
-    pixels: NDArray[np.uint8]  # (B, S, S, 3), of those pictures only
-
-
-def _decode(pictures: Sequence[Picture], image_size: int) -> _Batch:
-    """Read and decode pictures, noting why some cannot be."""
-    reasons: list[str | None] = []
-    pixels = []
-    for picture in pictures:
-        try:
-            pixels.append(_square_pixels(picture, image_size))
-            reasons.append(None)
-        except ImageRejected as rejection:
-            reasons.append(str(rejection))
-    empty = np.empty((0, image_size, image_size, 3), np.uint8)
-    return _Batch(pictures, reasons, np.stack(pixels) if pixels else empty)
-
-
-def _square_pixels(picture: Picture, image_size: int) -> NDArray[np.uint8]:
-    """Return (S, S, 3) uint8 of a picture of any kind; raises `ImageRejected` with the reason."""
-    if isinstance(picture, Path):
-        return decode_face(_read_image_file(picture), image_size)
-    image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
-    return square_pixels(upright_rgb(image), image_size)
+def _decode(picture: Picture, image_size: int) -> _Decoded:
+    """Return a picture of any kind as pixels (S, S, 3), or why there are none."""
+    try:
+        if isinstance(picture, Path):
+            return decode_face(_read_image_file(picture), image_size)
+        image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
+        return square_pixels(upright_rgb(image), image_size)
+    except ImageRejected as rejection:
+        return str(rejection)
 
 
 def _read_image_file(path: Path) -> bytes:

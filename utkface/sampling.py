@@ -50,9 +50,6 @@ class GroupWeight:
         race = next((_RACES.index(word) for word in words if word in _RACES), None)
         return cls(first, last, gender, race, float(weight))
 
-    def __str__(self) -> str:
-        return f"{self.name}={self.weight:.3f}".rstrip("0").rstrip(".")
-
     @property
     def name(self) -> str:
         """The group without its weight: ``80+ female``."""
@@ -76,11 +73,6 @@ class GroupWeight:
 def parse_weights(text: str) -> list[GroupWeight]:
     """Read a `TrainConfig.group_weights`."""
     return [GroupWeight.parse(part) for part in text.split(", ") if part]
-
-
-def format_weights(weights: Sequence[GroupWeight]) -> str:
-    """Return the line that `parse_weights` reads."""
-    return ", ".join(map(str, weights))
 
 
 def face_weights(

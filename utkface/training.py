@@ -31,7 +31,7 @@ from utkface.batches import (
 from utkface.config import TrainConfig
 from utkface.cuda_graphs import GraphedStep
 from utkface.io import UserError
-from utkface.losses import FaceLoss, LossLog
+from utkface.losses import FaceLoss, mean_losses
 from utkface.metrics import face_metrics
 from utkface.model import Predictions, build_model, predict
 from utkface.optim import (
@@ -93,8 +93,12 @@ class Training:
         self.batchnorm_rows = train[self.sampling.epoch(0)[0][:NUM_BATCHNORM_FACES]]
         num_steps = num_batches(len(train), config.batch_size)
         self.schedule = Schedule(self.optimiser, config, num_steps, config.epochs)
+        self._set_up_device()
+
+    def _set_up_device(self) -> None:
+        """Choose the precision, and what else depends on what kind of device it is."""
         on_gpu = self.device.type == "cuda"
-        self.amp_dtype = half_precision(config.amp) if on_gpu else None
+        self.amp_dtype = half_precision(self.config.amp) if on_gpu else None
         # Nothing is recorded on the stream that all share; and several trainings on one card, each
         # on a stream of its own, do not wait for each other.
         self._stream = torch.cuda.Stream(self.device) if on_gpu else None
@@ -192,12 +196,11 @@ class Training:
         rows = self.data.train[indices]
         on_device, is_intensive = (to_device(values, self.device) for values in (rows, intensive))
         self._generator.manual_seed(torch_seed(rng))
-        log = LossLog(self.epoch + 1)
+        losses, lrs = [], []
         for batch in batch_slices(len(rows), self.config.batch_size):
-            lr = self.schedule.lr
-            losses = self._train_step(rows[batch], on_device[batch], is_intensive[batch])
-            log.add(losses, lr)
-        return {**log.means(), "lr": lr}
+            lrs.append(self.schedule.lr)
+            losses.append(self._train_step(rows[batch], on_device[batch], is_intensive[batch]))
+        return {**mean_losses(losses, lrs, self.epoch + 1), "lr": lrs[-1]}
 
     def _train_step(
         self, rows: NDArray[np.integer], on_device: Tensor, intensive: Tensor

@@ -16,7 +16,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata, spearmanr
 
-from tune.study.past_runs import read_run
+from tune.records.run_folder import SearchFolder
+from tune.records.trials import TrialRecord
+from tune.study.past_runs import read_run, read_study
+from tune.study.store import CONFIRM_STUDY
 from utkface.config import TrainConfig
 from utkface.io import UserError, replacing, run_command
 
@@ -55,7 +58,7 @@ def make_table(runs: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
         if any(record.state == "PRUNED" for record in run.records):
             raise UserError(f"{run.name} stopped trials early; give one of --scheduler none")
         search, data = run.search, run.search.data
-        again = [record for record in run.trained_again if record.state == "COMPLETE"]
+        again = [record for record in trained_again(name) if record.state == "COMPLETE"]
         options = search.options
         abouts.append(
             {
@@ -78,6 +81,12 @@ def make_table(runs: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
     if not rows:
         raise UserError("no trial has finished yet; wait for the first")
     return pd.DataFrame(rows), pd.DataFrame(abouts)
+
+
+def trained_again(name: str) -> list[TrialRecord]:
+    """Return a search's trials with fresh seeds, which have numbers of their own."""
+    journal = SearchFolder.find(FOLDER.parent, name).journal
+    return read_study(journal, CONFIRM_STUDY) if journal.is_file() else []
 
 
 def by_epoch(table: pd.DataFrame, metric: str) -> pd.DataFrame:

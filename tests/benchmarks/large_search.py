@@ -104,10 +104,10 @@ def made_up_record(search: Search, num_trials: int) -> SearchRecord:
     return SearchRecord.model_construct(
         name="everything-1", space="everything", question="?", command="", status="running",
         created="2026-01-01T00:00:00", ended=None, wall_s=0.0, commit=None, versions={},
-        points=[], options=options, grace=None, rungs=[2, 6], data=data, concurrency=1,
-        cpus_per_trial=1.0, gpus_per_trial=0.0, memory_per_trial=0,
+        points=[], options=options, rungs=[2, 6], data=data, concurrency=1,
+        cpus_per_trial=1.0, gpus_per_trial=0.0,
         hardware=Hardware(nodes=1, cpus=1, gpus=0, memory_gib=1),
-        space_signature=search.space.signature(), wandb=None, checkpoints=None, confirmation=None,
+        space_signature=search.space.signature(), wandb=None, confirmation=None,
     )  # fmt: skip
 
 

@@ -47,7 +47,6 @@ def finished_search() -> dict[str, Any]:
         "ended": "2026-01-01T12:00:00",
         "wall_s": 7200.0,
         "status": "finished",
-        "grace": 1,
         "rungs": [1, 3],
         "data": {
             "source": "UTKFace",
@@ -96,8 +95,10 @@ def search_record(changed_search: Callable[..., dict[str, Any]]) -> Callable[...
 @pytest.fixture
 def retrain_record(search_json: dict[str, Any]) -> Callable[..., RetrainRecord]:
     """Return the record of a retraining, with some fields changed."""
-    own = {"name": "retrain-1", "search": "oversampling-1", "finalists": [], "options": {}}
-    own["hardware"] = {}
+    own = {
+        "name": "retrain-1", "search": "oversampling-1", "finalists": [], "options": {},
+        "hardware": None,
+    }  # fmt: skip
     return lambda **changes: RetrainRecord.parse({**search_json, **own, **changes}, "retrain.json")
 
 

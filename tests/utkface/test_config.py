@@ -14,12 +14,12 @@ from utkface.io import UserError
 
 SPECS = {spec.name: spec for spec in dataclasses.fields(TrainConfig)}
 RANGED = [name for name, spec in SPECS.items() if "low" in spec.metadata]
-CHOICES = [name for name, spec in SPECS.items() if "options" in spec.metadata]
+CHOICES = [name for name, spec in SPECS.items() if spec.metadata.get("options")]
 
 
 def values_of(spec):
     """Return a strategy over what a field allows, its ends included."""
-    if "options" in spec.metadata:
+    if spec.metadata.get("options"):
         return st.sampled_from(spec.metadata["options"])
     if "pattern" in spec.metadata:
         return st.from_regex(spec.metadata["pattern"], fullmatch=True).map(forwards)
@@ -188,5 +188,7 @@ def test_every_hyperparameter_is_listed_with_default_meaning_and_range():
     assert listed == [spec.name for spec in dataclasses.fields(TrainConfig)]
     dropout = next(line for line in lines if line.startswith("  dropout "))
     assert dropout.split(maxsplit=2) == ["dropout", "0.2", "before the two heads (0 to 0.9)"]
+    weights = next(line for line in lines if line.startswith("  group_weights "))
+    assert weights.endswith("finds them"), "what they may be is a sentence, for errors"
     assert "Model" in lines
     assert any(line.endswith("set by --seed, never suggested") for line in lines)

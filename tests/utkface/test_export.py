@@ -37,7 +37,7 @@ def tiny_model() -> TrainedModel:
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory) -> tuple[TrainedModel, Path, export.Difference]:
+def exported(tmp_path_factory) -> tuple[TrainedModel, Path, export.MaxError]:
     ops._imagenet.cache_clear()  # as in a process that has predicted nothing yet
     trained, path = tiny_model(), tmp_path_factory.mktemp("onnx") / "deeper" / "model.onnx"
     return trained, path, export.export_onnx(trained, path)
@@ -116,7 +116,7 @@ def test_a_file_that_disagrees_is_not_left_and_the_old_one_stays(
 
 def test_answers_that_are_no_numbers_are_no_agreement(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(export, "_convert", lambda *args: args[-1].touch())
-    monkeypatch.setattr(export, "_compare", lambda *_: export.Difference(float("nan"), 0.0))
+    monkeypatch.setattr(export, "_compare", lambda *_: export.MaxError(float("nan"), 0.0))
     with pytest.raises(UserError, match="differ by nan years"):
         export.export_onnx(tiny_model(), tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())

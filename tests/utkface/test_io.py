@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 import torch
@@ -188,6 +189,21 @@ def test_results_come_in_order_and_a_caller_that_stops_stops_the_work() -> None:
     assert list(io.map_ahead(work, range(7), num_workers=2, num_ahead=100)) == [
         *(0, 1, 4, 9, 16, 25, 36),
     ]
+
+
+@pytest.mark.parametrize("num_tasks", [0, 1, 32, 101])
+def test_many_small_tasks_are_all_done_in_order_by_as_many_threads_as_cores(
+    num_tasks: int, monkeypatch
+) -> None:
+    monkeypatch.setattr(io, "num_cores", lambda: 3)
+    found = io.map_files(lambda number: (number, threading.get_ident()), range(num_tasks), "Doing")
+    numbers, threads = [], set()
+    for number, thread in found:
+        numbers.append(number)
+        threads.add(thread)
+    assert numbers == list(range(num_tasks))
+    assert len(threads) <= 3
+    assert threading.get_ident() not in threads
 
 
 def test_a_reader_that_has_seen_enough_is_no_traceback():

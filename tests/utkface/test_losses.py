@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from utkface.config import TrainConfig
-from utkface.losses import FaceLoss, FaceLosses, LossLog, age_distributions
+from utkface.losses import FaceLoss, FaceLosses, age_distributions, mean_losses
 from utkface.model import NUM_AGES, FaceOutputs, build_model
 
 AGE = torch.tensor([30, 50])
@@ -106,22 +106,17 @@ def step(total: float) -> torch.Tensor:
     return torch.tensor([total, 2.0, 3.0])
 
 
-@pytest.mark.parametrize("num_steps", [1, LossLog.CHECK_EVERY, LossLog.CHECK_EVERY + 1])
-def test_the_log_averages_all_steps_however_many(num_steps: int) -> None:
-    log = LossLog(epoch=1)
-    for index in range(num_steps):
-        log.add(step(float(index)), lr=0.1)
-    means = log.means()
+@pytest.mark.parametrize("num_steps", [1, 51])
+def test_the_mean_is_over_all_steps_however_many(num_steps: int) -> None:
+    means = mean_losses([step(float(index)) for index in range(num_steps)], [0.1] * num_steps, 1)
     assert means["train_loss"] == pytest.approx((num_steps - 1) / 2)
     assert means["train_age_loss"] == 2.0
     assert means["train_gender_loss"] == 3.0
 
 
-@pytest.mark.parametrize("bad_step", [3, LossLog.CHECK_EVERY + 3])
+@pytest.mark.parametrize("bad_step", [3, 53])
 def test_the_first_loss_that_is_not_finite_is_named(bad_step: int) -> None:
-    log = LossLog(epoch=7)
-    with pytest.raises(FloatingPointError) as caught:  # noqa: PT012 either call may find it
-        for index in range(2 * LossLog.CHECK_EVERY):
-            log.add(step(math.inf if index + 1 >= bad_step else 1.0), lr=index + 1)
-        log.means()
+    steps = [step(math.inf if number >= bad_step else 1.0) for number in range(1, 101)]
+    with pytest.raises(FloatingPointError) as caught:
+        mean_losses(steps, [float(number) for number in range(1, 101)], epoch=7)
     assert f"epoch 7, step {bad_step}, with learning rate {bad_step}" in str(caught.value)

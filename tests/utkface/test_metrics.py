@@ -8,47 +8,52 @@ import pytest
 from utkface import metrics
 
 
+def means(age, gender, age_years, gender_probability) -> dict[str, float]:
+    arrays = map(np.asarray, (age, gender, age_years, gender_probability))
+    return metrics.face_metrics(*arrays)
+
+
 def test_age_mae_is_the_mean_distance_in_years() -> None:
-    assert metrics.age_mae(np.array([10, 20, 30]), np.array([12.0, 20.0, 26.0])) == 2.0
+    found = means([10, 20, 30], [0, 0, 0], [12.0, 20.0, 26.0], [0.5] * 3)
+    assert found["age_mae"] == 2.0
 
 
 def test_gender_error_counts_the_wrong_ones() -> None:
-    gender = np.array([0, 0, 1, 1])
-    assert metrics.gender_error(gender, np.array([0.1, 0.9, 0.9, 0.51])) == 0.25
+    found = means([30] * 4, [0, 0, 1, 1], [30.0] * 4, [0.1, 0.9, 0.9, 0.51])
+    assert (found["gender_error"], found["gender_accuracy"]) == (0.25, 0.75)
 
 
 def test_gender_log_loss_is_the_mean_surprise_and_never_infinite() -> None:
-    gender = np.array([1, 0])
-    assert metrics.gender_log_loss(gender, np.array([0.5, 0.75])) == pytest.approx(
-        (math.log(2) + math.log(4)) / 2
-    )
-    assert metrics.gender_log_loss(gender, np.array([0.0, 1.0])) == pytest.approx(-math.log(1e-7))
+    def log_loss(*probabilities: float) -> float:
+        return means([30, 30], [1, 0], [30.0, 30.0], probabilities)["gender_log_loss"]
+
+    assert log_loss(0.5, 0.75) == pytest.approx((math.log(2) + math.log(4)) / 2)
+    assert log_loss(0.0, 1.0) == pytest.approx(-math.log(1e-7))
 
 
 def test_the_calibrated_log_loss_does_not_depend_on_how_sure_a_model_is() -> None:
     rng = np.random.default_rng(0)
-    gender = rng.integers(0, 2, 4000)
+    age, gender = np.full(4000, 30), rng.integers(0, 2, 4000)
     logits = rng.normal(0, 2, 4000) + np.where(gender == 1, 2, -2)
-
-    def probability(temperature: float) -> np.ndarray:
-        return 1 / (1 + np.exp(-logits / temperature))
-
-    losses = [
-        metrics.calibrated_gender_log_loss(gender, probability(t)) for t in (0.8, 1.0, 2.0, 4.0)
+    found = [
+        means(age, gender, age, 1 / (1 + np.exp(-logits / temperature)))
+        for temperature in (0.8, 1.0, 2.0, 4.0)
     ]
+    losses = [of_one["calibrated_gender_log_loss"] for of_one in found]
     assert losses == pytest.approx([losses[0]] * 4, rel=1e-3)
-    raw = [metrics.gender_log_loss(gender, probability(t)) for t in (1.0, 2.0, 4.0)]
-    assert losses[0] <= min(raw) + 1e-6
-    assert metrics.calibrated_gender_log_loss(gender, np.full(4000, 0.5)) == pytest.approx(
-        math.log(2)
-    )
+    assert losses[0] <= min(of_one["gender_log_loss"] for of_one in found) + 1e-6
+    unsure = means(age, gender, age, np.full(4000, 0.5))
+    assert unsure["calibrated_gender_log_loss"] == pytest.approx(math.log(2))
 
 
 def test_the_worst_group_is_found_and_small_groups_are_ignored() -> None:
-    age = np.array([25] * 12 + [85] * 10 + [2] * 9)
-    predicted = age + np.array([1.0] * 12 + [6.0] * 10 + [40.0] * 9)
-    assert metrics.worst_group_mae(age, predicted) == 6.0
-    assert metrics.worst_group_mae(age, predicted, min_faces=9) == 40.0
+    def worst(num_babies: int) -> float:
+        numbers = [12, 10, num_babies]
+        age = np.repeat([25, 85, 2], numbers)
+        return metrics.worst_group_mae(age, age + np.repeat([1.0, 6.0, 40.0], numbers))
+
+    assert worst(metrics.MIN_GROUP_FACES - 1) == 6.0
+    assert worst(metrics.MIN_GROUP_FACES) == 40.0
 
 
 def test_without_a_large_enough_group_the_worst_is_the_mean_of_all() -> None:
@@ -77,7 +82,8 @@ def test_all_metrics_are_plain_numbers_and_agree_with_each_other() -> None:
     assert all(type(value) is float for value in result.values())
     assert result["gender_accuracy"] + result["gender_error"] == pytest.approx(1.0)
     assert result["worst_group_mae"] >= result["age_mae"]
-    assert result["score"] == metrics.score(result["age_mae"], result["gender_error"])
+    of_means = metrics.score(result["age_mae"], result["gender_error"])
+    assert result["score"] == pytest.approx(of_means)
 
 
 def test_what_is_a_mean_over_faces_is_known_face_by_face() -> None:
@@ -85,7 +91,7 @@ def test_what_is_a_mean_over_faces_is_known_face_by_face() -> None:
     age, gender = rng.integers(0, 100, 40), rng.integers(0, 2, 40)
     years, probability = age + rng.normal(0, 5, 40), rng.uniform(0, 1, 40)
     of_all = metrics.face_metrics(age, gender, years, probability)
-    losses = metrics.face_losses(age, gender, years, probability)
+    losses = metrics.per_face_metrics(age, gender, years, probability)
     assert set(of_all) - set(losses) == {"gender_accuracy", "worst_group_mae"}
     for name, of_faces in losses.items():
         assert of_faces.shape == (40,)

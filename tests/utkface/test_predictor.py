@@ -47,6 +47,12 @@ def picture(seed: int, width: int = 40, height: int = 40) -> Image.Image:
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
 
 
+def test_the_caller_s_model_stays_on_its_device(trained, monkeypatch) -> None:
+    monkeypatch.setattr("utkface.predictor.find_device", lambda name: torch.device("meta"))
+    Predictor(trained)
+    assert {parameter.device.type for parameter in trained.model.parameters()} == {"cpu"}
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Seven pictures, in order of their names, and four files that are none."""

@@ -1,6 +1,6 @@
 """Ray on one machine or on a cluster: joining it, and fitting the trials to it.
 
-Nothing here imports another part of `tune`.
+Nothing here imports another part of `tune` but the options that say where trials run.
 """
 
 from tune.cluster.join import Joined, connect, join, staged_here

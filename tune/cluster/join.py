@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import ray
 
 from tune.cluster.nodes import Weights, prepare_nodes
 from tune.cluster.resources import Resources, largest, plan_resources
 from tune.cluster.storage import check_storage
+from tune.options import REPOSITORY, Options
 from utkface.config import TrainConfig
 from utkface.data import Faces
 from utkface.io import UserError
@@ -34,27 +35,9 @@ _NO_CLIENT_SERVER = "Initialization failure from server"
 #: What Ray's errors say where a cluster asks for a token and ours is missing or another one.
 _TOKEN_WORDS = ("AuthToken", "authentication token")
 
-_REPOSITORY = Path(__file__).resolve().parents[2]
 _PACKAGES = ("tune", "utkface", "search_spaces")
 #: Nothing but Python's own files: no faces, caches, results or environment lie in a package.
 _EXCLUDES = ["__pycache__", "*.pyc", "*.npy", "*.pt", "*.pth"]
-
-
-class Placement(Protocol):
-    """The options of a command that say where its trials run."""
-
-    @property
-    def address(self) -> str | None: ...  # noqa: D102
-    @property
-    def storage(self) -> str | None: ...  # noqa: D102
-    @property
-    def results(self) -> Path: ...  # noqa: D102
-    @property
-    def cpus_per_trial(self) -> float | None: ...  # noqa: D102
-    @property
-    def gpus_per_trial(self) -> float | None: ...  # noqa: D102
-    @property
-    def concurrency(self) -> int | None: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -68,7 +51,7 @@ class Joined:
 
 def join(
     stack: ExitStack,
-    options: Placement,
+    options: Options,
     faces: Faces,
     weights: Weights,
     configs: Sequence[TrainConfig],
@@ -123,7 +106,7 @@ def connect(address: str | None) -> str | None:
     return f"http://{url}" if url else None
 
 
-def job_code(root: Path = _REPOSITORY) -> dict[str, Any]:
+def job_code(root: Path = REPOSITORY) -> dict[str, Any]:
     """Return Ray's runtime environment that takes the project's packages to every worker.
 
     A user's own space stays behind: configurations are made by the driver, and travel as numbers.
@@ -134,7 +117,7 @@ def job_code(root: Path = _REPOSITORY) -> dict[str, Any]:
     return {"py_modules": [str(root / name) for name in _PACKAGES], "excludes": _EXCLUDES}
 
 
-def check_results(results: Path, root: Path = _REPOSITORY) -> None:
+def check_results(results: Path, root: Path = REPOSITORY) -> None:
     """Refuse to keep results in the copy of the project that `ray job submit` unpacks for a job.
 
     Ray deletes that copy when it needs the room, and it is hard to find until then.

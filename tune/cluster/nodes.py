@@ -8,10 +8,10 @@ from typing import Any, Self
 
 import numpy as np
 import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from tune.cluster.resources import last_line, may_grow
+from tune.cluster.resources import may_grow
 from tune.cluster.storage import Probe
+from tune.cluster.tasks import last_line, start_on, title_of
 from utkface.config import TrainConfig
 from utkface.data import Faces
 from utkface.data.pack import open_packed
@@ -126,7 +126,7 @@ def prepare_nodes(
     for title, report in seen.items():
         if report.weights_problem:
             raise UserError(f"node {title}: {report.weights_problem}")
-    without = [node for node in nodes if not seen[_title(node)].has_faces]
+    without = [node for node in nodes if not seen[title_of(node)].has_faces]
     return share_faces(faces, without) if without or may_grow() else []
 
 
@@ -139,7 +139,7 @@ def share_faces(faces: Faces, nodes: list[dict[str, Any]]) -> list[ray.ObjectRef
         if needed > room:
             raise UserError(
                 f"the faces ({_size(needed)} at {faces.images.shape[1]} px) do not fit into the "
-                f"object store of node {_title(node)} ({_size(room)}), and not every node has "
+                f"object store of node {title_of(node)} ({_size(room)}), and not every node has "
                 f"them on its disk; start nodes with --object-store-memory {int(needed * 1.2)}, or "
                 "set UTKFACE_CACHE to a folder that all nodes share, or lower --image-size"
             )
@@ -148,12 +148,7 @@ def share_faces(faces: Faces, nodes: list[dict[str, Any]]) -> list[ray.ObjectRef
 
 def _look_everywhere(nodes: list[dict[str, Any]], wanted: Wanted) -> dict[str, Seen]:
     """Let every node look at the same time; return what each saw, by its title."""
-    tasks = {}
-    remote_look = ray.remote(num_cpus=0, max_retries=0)(look)
-    for node in nodes:
-        here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        title = _title(node)
-        tasks[title] = remote_look.options(scheduling_strategy=here).remote(wanted, title)
+    tasks = start_on(nodes, look, lambda title: (wanted, title))
     ray.wait(list(tasks.values()), num_returns=len(tasks), timeout=LOOK_TIMEOUT_S)
     seen = {}
     for title, task in tasks.items():
@@ -175,10 +170,6 @@ def _no_storage(storage: str | None, results: Path, nodes: list[str]) -> UserErr
             f"checkpoints in {results.resolve()} are out of reach for {names}; {advice}"
         )
     return UserError(f"--storage {storage} is out of reach for {names}; {advice}")
-
-
-def _title(node: dict[str, Any]) -> str:
-    return f"{node['NodeManagerAddress']}-{node['NodeID'][:8]}"
 
 
 def _size(num_bytes: float) -> str:

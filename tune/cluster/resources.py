@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from tune.cluster.tasks import last_line, start_on
 from utkface.backbones import training_bytes
 from utkface.config import TrainConfig
 from utkface.evaluation.facts import Hardware
@@ -206,22 +206,15 @@ def measure_cards(config: TrainConfig, images_shape: Sequence[int]) -> list[Usag
 
     Raises `UserError` where a node cannot: its PyTorch sees no card, or others keep it busy.
     """
-    tasks = {}
-    remote_measure = ray.remote(num_gpus=1, num_cpus=0, max_retries=0)(measure_here)
-    for node in ray.nodes():
-        if node["Alive"] and node["Resources"].get("GPU"):
-            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            measuring = remote_measure.options(scheduling_strategy=there)
-            address = f"{node['NodeManagerAddress']}-{node['NodeID'][:8]}"
-            tasks[address] = measuring.remote(config, tuple(images_shape))
+    nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("GPU")]
+    tasks = start_on(nodes, measure_here, lambda _: (config, tuple(images_shape)), num_gpus=1)
     uses = []
-    for address, task in tasks.items():
+    for title, task in tasks.items():
         try:
             uses.append(ray.get(task, timeout=MEASURE_TIMEOUT_S))
         except (ray.exceptions.RayError, TimeoutError) as error:
-            reason = last_line(error)
             raise UserError(
-                f"no trial could be measured on a GPU of node {address} ({reason}); "
+                f"no trial could be measured on a GPU of node {title} ({last_line(error)}); "
                 "say with --gpus-per-trial what one needs, 0 for none"
             ) from error
     return uses
@@ -271,12 +264,6 @@ def private_bytes() -> int:
 def may_grow() -> bool:
     """Tell whether the cluster starts nodes while trials wait, or in place of those it lost."""
     return AUTOSCALER_CONFIG.expanduser().exists()
-
-
-def last_line(error: BaseException) -> str:
-    """Return the last line of what Ray says of a task's error: the error itself."""
-    lines = str(error).strip().splitlines()
-    return lines[-1] if lines else type(error).__name__
 
 
 def hardware() -> Hardware:

@@ -4,7 +4,7 @@ import json
 import math
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from tune.console import labelled
@@ -12,7 +12,7 @@ from tune.console.progress import Progress
 from tune.execution.reporting import RunStart
 from tune.records.confirmation import Confirmation, confirmed_first
 from tune.records.run_folder import retrain_command, sync_command
-from tune.records.search import CheckpointsRecord, SearchRecord
+from tune.records.search import SearchRecord
 from tune.records.trials import (
     STATES,
     TrialRecord,
@@ -23,6 +23,7 @@ from tune.records.trials import (
 )
 from tune.spaces.objectives import SCORE, Metrics, Settings, describe_objectives
 from utkface.config import SET_BY_COMMAND, TrainConfig
+from utkface.evaluation.records import Estimate
 from utkface.evaluation.report.text import show_duration, show_fixed
 from utkface.io import UV_RUN
 
@@ -44,7 +45,7 @@ def metric_headings(objectives: Sequence[str] = SCORE) -> list[str]:
     return [heading for heading, _ in _columns(objectives).values()]
 
 
-def metric_cells(metrics: Metrics, objectives: Sequence[str] = SCORE) -> list[str]:
+def metric_cells(metrics: Metrics, objectives: Sequence[str]) -> list[str]:
     """Return score, age MAE (years), gender accuracy and what else a search minimises as texts."""
     columns = _columns(objectives).items()
     return [show_fixed(metrics.get(name), digits) for name, (_, digits) in columns]
@@ -56,6 +57,14 @@ def metrics_line(metrics: Metrics, objectives: Sequence[str] = SCORE) -> str:
     line = f"score {score}, age MAE {age_mae} years, gender accuracy {gender}"
     headings = metric_headings(objectives)[len(_COLUMNS) :]
     return ", ".join([line, *map(" ".join, zip(headings, more, strict=True))])
+
+
+def estimates_line(mae: Estimate, accuracy: Estimate) -> str:
+    """Return age MAE (years) and gender accuracy with their intervals as half a sentence."""
+    return (
+        f"age MAE {mae.value:.2f} ({mae.low:.2f} to {mae.high:.2f}) years, "
+        f"gender accuracy {accuracy.value:.4f} ({accuracy.low:.4f} to {accuracy.high:.4f})"
+    )
 
 
 def _columns(objectives: Sequence[str]) -> dict[str, tuple[str, int]]:
@@ -78,9 +87,9 @@ def ended_of(progress: Progress) -> str:
 def ending_line(record: TrialRecord, progress: Progress) -> str:
     """Return one line that says how a trial ended."""
     if record.state == "FAIL":
-        return f"trial {record.number} failed: {_first_line(record.reason) or 'no reason given'}"
+        return f"trial {record.number} failed: {record.reason or 'no reason given'}"
     if record.diverged:
-        return f"trial {record.number} diverged: {_first_line(record.reason)}"
+        return f"trial {record.number} diverged: {record.reason}"
     num_epochs = f"{len(record.epochs)} of {progress.max_epochs} epochs"
     ending = f"{STATES[record.state]} after {num_epochs}"
     metrics = metrics_line(last_metrics(record), progress.objectives)
@@ -178,10 +187,10 @@ def summary(
     return lines
 
 
-def disk_line(checkpoints: CheckpointsRecord) -> str:
-    """Return what a search's checkpoints take on the disk, and how many there can ever be."""
-    num, mb = checkpoints.num, checkpoints.bytes / 1e6
-    bound = f"never more than {checkpoints.at_most}: those of running trials and the best"
+def disk_line(sizes: Collection[int], at_most: int) -> str:
+    """Return what checkpoints of so many bytes take on the disk; there are ``at_most`` ever."""
+    num, mb = len(sizes), sum(sizes) / 1e6
+    bound = f"never more than {at_most}: those of running trials and the best"
     return labelled("disk", f"{num} checkpoint{'s' * (num != 1)}, {mb:.1f} MB ({bound})")
 
 
@@ -233,9 +242,3 @@ def _settings(record: TrialRecord) -> Settings:
         if name not in record.params and name not in SET_BY_COMMAND and value != defaults.get(name)
     }
     return {**record.params, **rest}
-
-
-def _first_line(text: str | None) -> str:
-    """Return the first line of a text that says something."""
-    lines = (line.strip() for line in (text or "").splitlines())
-    return next((line for line in lines if line), "")

@@ -8,9 +8,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -41,7 +41,7 @@ def _harmless(method: Callable[..., None]) -> Callable[..., None]:
     return guarded
 
 
-class Screen(Callback):
+class Screen(Callback, AbstractContextManager["Screen", None]):
     """Shows a search while it runs and sums it up at the end; use it as a context manager.
 
     ``start`` is what the search begins with; ``earlier`` are the trials that ended before a resumed
@@ -78,16 +78,7 @@ class Screen(Callback):
         self._last_line_s = clock()
         self._gave_up = False
 
-    def __enter__(self) -> Self:
-        """Return the screen; the table appears when the search starts."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Leave the terminal sane, the last table standing, whatever happened."""
         self._stop_table()
 

@@ -99,9 +99,6 @@ class StudySearcher(_OfSession, Searcher):
     ) -> None:
         """Take note of the end: those that are results, and failures, the scheduler records."""
 
-    def save(self, checkpoint_path: str) -> None:
-        """Write nothing: the study is on disk already."""
-
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Write nothing: the study is on disk already."""
 

@@ -55,7 +55,7 @@ class Declared:
 
 def option(
     section: str,
-    help: str = "",
+    help: str,
     default: Any = dataclasses.MISSING,
     *,
     same: bool = False,

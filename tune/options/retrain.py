@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from tune.options import PROTOCOLS, WANDB_HELP, WANDB_MODES, Options, add_options, option
 from utkface.io import UserError
 
-PARTS = ("test", "validation")
 #: Pixels and epochs that a final model is worth; a search makes do with fewer (`docs/results.md`).
 FINAL_SIZE, FINAL_EPOCHS = 160, 16
 FINAL_TOP_K = 3
@@ -102,7 +101,7 @@ class RetrainOptions(Options):
         "to see where a model is weak without a look at the test part",
         "test",
         same=True,
-        choices=PARTS,
+        choices=("test", "validation"),
     )
     evaluate: bool = option("evaluation", "or train only; --resume evaluates (default: on)", True)
     flip: bool = option(

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from pydantic import AliasChoices, Field
-
 from tune.records.files import Record
 from tune.records.trials import TrialRecord
 
@@ -13,7 +11,7 @@ class Lead(Record):
 
     over: int  # the other trial's number
     metric: str = "score"
-    value: float = Field(validation_alias=AliasChoices("value", "score"))  # older: only the score
+    value: float
     low: float
     high: float
 

@@ -7,9 +7,11 @@ import subprocess
 import sys
 from datetime import datetime
 from importlib import metadata
+from typing import Any
 
 from tune.options import REPOSITORY
 from tune.records.files import RunRecord
+from tune.records.run_folder import RUNNING, RunFolder
 from utkface.config import TRAINING_VERSION
 from utkface.data import Faces
 from utkface.evaluation.facts import DataFacts
@@ -34,6 +36,19 @@ def describe_faces(faces: Faces) -> DataFacts:
         num_faces=len(faces.table),
         num_rejected=len(faces.rejected),
     )
+
+
+def about_run(folder: RunFolder) -> dict[str, Any]:
+    """Return what the record of any run says when it is about to begin."""
+    return {
+        "name": folder.path.name,
+        "command": command_line(),
+        "created": now(),
+        "status": RUNNING,
+        "versions": versions(),
+        "commit": commit(),
+        "training_version": TRAINING_VERSION,
+    }
 
 
 def command_line() -> str:

@@ -1,11 +1,8 @@
 """The content of ``retrain.json``, and of ``best.json``, from which a retraining begins."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from pydantic import field_validator
 
 from tune.options.retrain import RetrainOptions
 from tune.records.confirmation import Confirmed
@@ -72,8 +69,14 @@ class ModelRecord(Record):
     """A job and how far it has come: each finished epoch's metrics, and why it failed if it did."""
 
     job: Job
-    epochs: Sequence[Measured]
+    epochs: Sequence[Mapping[str, int | float]]
+    state: str = "RUNNING"  # COMPLETE, FAIL or RUNNING; older files do not say
     reason: str | None = None
+
+    @property
+    def train_seconds(self) -> float:
+        """What its epochs took, in all sessions."""
+        return sum(epoch["time_s"] for epoch in self.epochs)
 
 
 class ChosenConfig(Record):
@@ -95,11 +98,6 @@ class RetrainRecord(RunRecord):
     data: DataFacts
     teachers: dict[str, str] = {}  # a digest of what they say, by protocol
     models: list[ModelRecord] = []
-
-    @field_validator("hardware", mode="before")
-    @classmethod
-    def _nothing_is_none(cls, hardware: Any) -> Any:
-        return hardware or None  # a retraining that has not begun to train
 
 
 class Best(Record):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import AliasChoices, Field, field_validator
+from pydantic import field_validator
 
 from tune.options.search import SearchOptions
 from tune.records.confirmation import Confirmation
@@ -51,21 +51,12 @@ class WarmStart(Record):
     runs: list[str] = []
     known: list[KnownTrial] = []
     points: list[TriedFirst] = []
-    #: What was taken, what was not, and why; older searches call it their account.
-    notes: list[str] = Field(default=[], validation_alias=AliasChoices("notes", "account"))
+    notes: list[str] = []  # what was taken, what was not, and why
 
     @property
     def first_points(self) -> list[Settings]:
         """The parameters to try first."""
         return [point.params for point in self.points]
-
-
-class CheckpointsRecord(Record):
-    """What checkpoints are on the disk, and how many there can ever be."""
-
-    num: int
-    bytes: int
-    at_most: int
 
 
 class SearchRecord(RunRecord):
@@ -75,18 +66,15 @@ class SearchRecord(RunRecord):
     space_signature: Signature
     points: list[Settings]  # the space's own, tried first
     options: SearchOptions  # with the objectives that the space declares, if it was told none
-    grace: int | None
     rungs: list[int]
     weights_hash: str | None = None  # of the file's content, if it is a file
     data: DataRecord
     concurrency: int
     cpus_per_trial: float
     gpus_per_trial: float
-    memory_per_trial: int = 0  # bytes; 0: not planned
     hardware: Hardware
     wandb: str | None = None
     warm_start: WarmStart = WarmStart()
-    checkpoints: CheckpointsRecord | None = None
     confirmation: Confirmation | None = None  # what training the best again showed
 
     @field_validator("options", mode="before")

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from tune.records.confirmation import Lead
 from tune.records.trials import TrialRecord, last_metrics, rank_complete, seconds_between
 from tune.spaces.objectives import OBJECTIVES, SCORE, Settings, judged_metric
 from utkface.evaluation.report.text import number
@@ -45,7 +46,7 @@ def curve(record: TrialRecord, metric: str = "score") -> tuple[list[int], list[f
     return epochs, [number(row.get(metric)) for row in record.epochs]
 
 
-def value_at(record: TrialRecord, epoch: int, metric: str = "score") -> float:
+def value_at(record: TrialRecord, epoch: int, metric: str) -> float:
     """Return a metric after ``epoch`` epochs, NaN for a trial that has none."""
     return dict(zip(*curve(record, metric), strict=True)).get(epoch, math.nan)
 
@@ -137,35 +138,19 @@ def find_margins(record: TrialRecord, num_faces: int) -> Margins:
     return Margins(age, gender, score)
 
 
-@dataclass(frozen=True)
-class Lead:
-    """By how much the best trial is ahead of another in the score, with half its 95 % interval.
-
-    The interval is of two trials that err on different faces. They are the same ones, on which the
-    errors of two models mostly agree, so it is too wide rather than too narrow.
-    """
-
-    number: int  # of the other trial
-    score: float
-    margin: float
-
-    @property
-    def is_clear(self) -> bool:
-        """Whether the two can be told apart."""
-        return self.score > self.margin
-
-
 def find_leads(best: TrialRecord, others: Iterable[TrialRecord], num_faces: int) -> list[Lead]:
-    """Return the best trial's lead over each other one, in their order."""
+    """Return the best trial's lead in the score over each other one, in their order.
+
+    The intervals are of two trials that err on different faces. They are the same ones, on which
+    the errors of two models mostly agree, so these are too wide rather than too narrow.
+    """
     mine = find_margins(best, num_faces).score
-    return [
-        Lead(
-            other.number,
-            last_value(other, "score") - last_value(best, "score"),
-            math.hypot(mine, find_margins(other, num_faces).score),
-        )
-        for other in others
-    ]
+    leads = []
+    for other in others:
+        value = last_value(other, "score") - last_value(best, "score")
+        margin = math.hypot(mine, find_margins(other, num_faces).score)
+        leads.append(Lead(over=other.number, value=value, low=value - margin, high=value + margin))
+    return leads
 
 
 def find_point(point: Settings, records: Sequence[TrialRecord]) -> TrialRecord | None:
@@ -220,7 +205,7 @@ def judge_rungs(
 
 
 def compare_epochs(
-    records: Sequence[TrialRecord], earlier: int, later: int, metric: str = "score"
+    records: Sequence[TrialRecord], earlier: int, later: int, metric: str
 ) -> Agreement:
     """Return how the ranking after one epoch agrees with a later one's, over trials with both."""
     scores = [(value_at(r, earlier, metric), value_at(r, later, metric)) for r in records]

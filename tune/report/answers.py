@@ -7,19 +7,22 @@ out.
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote
 
 from tune.records.confirmation import Confirmation
 from tune.records.retrain import BestRecord
 from tune.records.search import SearchRecord
 from utkface.config import TrainConfig
+from utkface.evaluation.records import Evaluation
 from utkface.evaluation.report.text import escape, show, show_fixed, table
 from utkface.io import UserError
 
 #: A search's folder, its record, and what training its best again showed.
 Answer = tuple[Path, SearchRecord, Confirmation]
+R = TypeVar("R", SearchRecord, Evaluation)
 
 _HEAD = [
     "question", "answer", "what won", "score", "age MAE, years", "gender accuracy, %", "pixels",
@@ -53,29 +56,41 @@ def describe_commands(answers: Sequence[Answer]) -> list[str]:
     for path, search, _ in sorted(answers, key=lambda answer: answer[1].name):
         facts = {
             "command": within_reach(search.command),
-            "commit": search.commit,
+            "commit": str(search.commit),
             "begun": search.created,
         }
-        lines = [f"- {what}: {escape(str(value))}" for what, value in facts.items()]
-        paragraphs.append("\n".join([f"### {escape(path.name)}", "", *lines]))
+        paragraphs.append(describe_run(path.name, facts))
     return paragraphs
 
 
 def read_answers(results: Path) -> list[Answer]:
-    """Return the confirmed searches of a folder on real faces.
+    """Return the confirmed searches of a folder on real faces."""
+    return [
+        (folder, search, search.confirmation)
+        for folder, search in read_runs(results, "search.json", SearchRecord.read)
+        if search.confirmation is not None
+    ]
 
-    A record that cannot be read is left out with one line on standard error.
+
+def read_runs(results: Path, file: str, read: Callable[[Path], R]) -> Iterator[tuple[Path, R]]:
+    """Yield the folders that have a file, and what it says, of runs on real faces.
+
+    What cannot be read is left out with one line on standard error.
     """
-    answers = []
-    for path in results.glob("*/search.json"):
+    for path in results.glob(f"*/{file}"):
         try:
-            search = SearchRecord.read(path)
+            record = read(path)
         except UserError as error:
             print(f"league: left out: {error}", file=sys.stderr)
             continue
-        if search.confirmation is not None and not search.data.is_demo:
-            answers.append((path.parent, search, search.confirmation))
-    return answers
+        if not record.data.is_demo:
+            yield path.parent, record
+
+
+def describe_run(name: str, facts: Mapping[str, object]) -> str:
+    """Return the paragraph about a run: a line for each fact."""
+    lines = [f"- {what}: {escape(value)}" for what, value in facts.items()]
+    return "\n".join([f"### {escape(name)}", "", *lines])
 
 
 def within_reach(command: str) -> str:

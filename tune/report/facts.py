@@ -20,7 +20,6 @@ from utkface.io import UV_RUN
 
 #: What the page says on top about a search that is not finished, by its status.
 NOTICES = {
-    "running": "The search is still running: this is how it stood when the page was written.",
     "interrupted": "The search was interrupted before all its trials were done; --resume goes on "
     "with it (last section).",
     "failed": "The search gave up, as its trials kept failing: see Failed trials.",

@@ -57,11 +57,8 @@ def draw_progress(
     axes.step(x, steps, where="post", color=COLOUR["best"], lw=2.2)
     winner = scores.index(min(scores))
     axes.plot(x[winner], scores[winner], "o", color=COLOUR["best"], ms=8)
-    _label_course(axes, unit, f"{by.words} (lower is better)")
-    if by_time:
-        axes.set_xlim(0, 1.04 * max(x) or 1)
-    low, high = _set_score_axis(axes, scores)
-    _mark_reference(axes, low, high, show_reference)
+    what = f"{by.words} (lower is better)"
+    _finish_course(axes, what, scores, unit, max(x), show_reference)
     kind = "time" if by_time else "trials"
     label = f"Best {by.words} so far over {kind}, ending at {show_fixed(steps[-1], 4)}"
     return to_svg(figure, f"progress-{kind}", label)
@@ -97,11 +94,9 @@ def draw_searches(
         )  # fmt: skip
         axes.plot(x[0] / unit_s, best[0], "o", color=colour, ms=5)
         axes.plot(end / unit_s, best[-1], "|", color=colour, ms=11, mew=2.2)
-    _label_course(axes, unit, "best score so far (lower is better)")
-    if by_time:
-        axes.set_xlim(0, 1.04 * longest / unit_s or 1)
-    low, high = _set_score_axis(axes, [score for *_, best, _ in drawn for score in best])
-    _mark_reference(axes, low, high, show_reference)
+    scores = [score for *_, best, _ in drawn for score in best]
+    what = "best score so far (lower is better)"
+    _finish_course(axes, what, scores, unit, longest / unit_s, show_reference)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=6, borderpad=0)
     kind = "time" if by_time else "trials"
     ends = ", ".join(f"{letter} {show_fixed(best[-1], 4)}" for _, letter, _, best, _ in drawn)
@@ -169,9 +164,7 @@ def draw_rung(rung: Rung, last_epoch: int, by: Metric) -> Markup | None:
     axes.plot(*best, "o", color=COLOUR["best"], ms=8)
     axes.set_xlabel(f"{by.words} after epoch {rung.epoch}")
     axes.set_ylabel(f"after epoch {last_epoch}")
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
-    axes.margins(0.1)
+    _space_out(axes)
     axes.set_title(f"ρ = {show_fixed(rung.end.correlation, 2)}, {len(pairs)} trials")
     label = f"{by.title} after epoch {rung.epoch} against the end"
     return to_svg(figure, f"rung-{rung.epoch}", label)
@@ -211,18 +204,14 @@ def _relative(values: Sequence[float]) -> list[float]:
 
 
 def draw_front(
-    records: Sequence[TrialRecord], front: Sequence[TrialRecord], objectives: Sequence[str]
+    complete: Sequence[TrialRecord], front: Sequence[TrialRecord], objectives: Sequence[str]
 ) -> list[Markup]:
-    """Draw the complete trials by each two objectives; those of the front bear their numbers.
+    """Draw trials with finite values by each two objectives; those of the front have numbers.
 
     A trial whose place is in the front for the sake of a third objective may lie behind others.
     """
     in_front = {record.number for record in front}
-    complete = [record for record in records if record.state == "COMPLETE"]
     places = {record.number: objective_values(record, objectives) for record in complete}
-    places = {number: place for number, place in places.items() if all(map(math.isfinite, place))}
-    if not places:
-        return []
     return [
         _draw_pair({n: (place[i], place[j]) for n, place in places.items()}, in_front, names)
         for (i, j), names in zip(
@@ -246,13 +235,18 @@ def _draw_pair(
         tooltips[gid] = f"trial {number}: {names[0]} {x:.4g}, {names[1]} {y:.4g}"
     axes.set_xlabel(OBJECTIVES[names[0]])
     axes.set_ylabel(OBJECTIVES[names[1]])
+    _space_out(axes)
+    _leave_out_worst(axes, places, in_front)
+    _write_numbers(figure, axes, {n: places[n] for n in sorted(in_front)})
+    label = f"{len(places)} complete trials by {names[0]} and {names[1]}, and the front"
+    return to_svg(figure, f"front-{names[0]}-{names[1]}", label, tooltips)
+
+
+def _space_out(axes: Axes) -> None:
+    """Leave a small figure's dots room to the edges, and its ticks to each other."""
     axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
     axes.margins(0.1)
-    _leave_out_worst(axes, places, in_front)
-    _write_numbers(figure, axes, {n: places[n] for n in sorted(in_front & places.keys())})
-    label = f"{len(places)} complete trials by {names[0]} and {names[1]}, and the front"
-    return to_svg(figure, f"front-{names[0]}-{names[1]}", label, tooltips)
 
 
 def _write_numbers(figure: Figure, axes: Axes, places: dict[int, tuple[float, float]]) -> None:
@@ -274,7 +268,7 @@ def _leave_out_worst(
     setters: list[Callable[[float, float], Any]] = [axes.set_xlim, axes.set_ylim]
     for index, set_limits in enumerate(setters):
         values = [place[index] for place in places.values()]
-        needed = max(places[n][index] for n in in_front & places.keys())
+        needed = max(places[n][index] for n in in_front)
         if limits := limits_without_worst(values, needed, margin=0.1):
             set_limits(*limits)
 
@@ -302,10 +296,17 @@ def _by_time_or_number(done: Sequence[Finish], by_time: bool) -> list[tuple[floa
     return sorted(point for point in points if math.isfinite(point[0]))
 
 
-def _label_course(axes: Axes, unit: str, what: str) -> None:
+def _finish_course(
+    axes: Axes, what: str, scores: Sequence[float], unit: str, end: float, show_reference: bool
+) -> None:
+    """Set up the axes of scores over time up to ``end``, or over trial numbers: without a unit."""
     axes.set_xlabel(f"{unit} since the search began" if unit else "trial number")
     axes.set_ylabel(what)
     axes.xaxis.set_major_locator(MaxNLocator(integer=not unit, nbins=7, min_n_ticks=1))
+    if unit:
+        axes.set_xlim(0, 1.04 * end or 1)
+    low, high = _set_score_axis(axes, scores)
+    _mark_reference(axes, low, high, show_reference)
 
 
 def _time_unit(seconds: float) -> tuple[str, float]:

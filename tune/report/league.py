@@ -6,7 +6,6 @@ faces do not enter.
 """
 
 import math
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,9 @@ from urllib.parse import quote
 from tune.report.answers import (
     describe_answers,
     describe_commands,
+    describe_run,
     read_answers,
+    read_runs,
     within_reach,
 )
 from utkface.evaluation.facts import SharedHardware
@@ -42,7 +43,7 @@ from utkface.evaluation.report.text import (
     show_hardware,
     table,
 )
-from utkface.io import UserError, replacing
+from utkface.io import replacing
 from utkface.metrics import score
 
 #: What retraining writes into the folder of its runs.
@@ -101,8 +102,8 @@ def write_league(results: Path, path: Path) -> Path:
     An evaluation that cannot be read is left out with one line on standard error. Raises
     `UserError` where the table cannot be written.
     """
-    read = dict(sorted(_read_runs(results)))
-    runs = {n: run for n, run in read.items() if any(row.part == "test" for row in run.rows)}
+    read = sorted(read_runs(results, "evaluation.json", read_evaluation), key=lambda run: run[0])
+    runs = {f.name: run for f, run in read if any(row.part == "test" for row in run.rows)}
     lines = [line for name, run in runs.items() for line in _measured_lines(name, run)]
     leaks = dict.fromkeys(filter(None, map(leak_sentence, runs.values())))
     answers = read_answers(results)
@@ -121,18 +122,6 @@ def write_league(results: Path, path: Path) -> Path:
     with replacing(path) as temporary:
         temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return path
-
-
-def _read_runs(results: Path) -> Iterator[tuple[str, Evaluation]]:
-    """Yield name and evaluation of the runs on real faces, and say which cannot be read."""
-    for path in results.glob("*/evaluation.json"):
-        try:
-            evaluation = read_evaluation(path)
-        except UserError as error:
-            print(f"league: left out: {error}", file=sys.stderr)
-            continue
-        if not evaluation.data.is_demo:
-            yield path.parent.name, evaluation
 
 
 def _section(protocol: str, lines: Sequence[Line], *sentences: str) -> list[str]:
@@ -243,5 +232,4 @@ def _describe(name: str, evaluation: Evaluation) -> str:
         "hardware": show_hardware(evaluation.hardware),
         "faces": f"{data.num_faces}, fingerprint {data.fingerprint[:12]}",
     }
-    lines = [f"- {what}: {escape(value)}" for what, value in facts.items()]
-    return "\n".join([f"### {escape(name)}", "", *lines])
+    return describe_run(name, facts)

@@ -97,12 +97,12 @@ def _context(
         "best": best,
         "marked": "the front" if front else "the best",
         "retrain": retrain_command(from_here(folder)),
-        **(_winner(best, [r for r in complete if r is not best], search) if best else {}),
+        **(_winner(best, [r for r in complete if r is not best], search, by) if best else {}),
         "confirmation": search.confirmation,
         "metrics": [Metric(name) for name in dict.fromkeys([by.name, "score"])],
         "points": list_points(search, records, best, by.name),
-        **_course(search, records, complete, front, marked, best or next(iter(front), None)),
-        **_comparison(search, records, study, marked),
+        **_course(search, records, complete, front, marked, best or next(iter(front), None), by),
+        **_comparison(search, records, study, marked, by),
         "top": _top(front[:_MAX_FRONT] or ranking[:NUM_TOP]),
         "failed": [record for record in records if record.state == "FAIL"],
         "columns": columns,
@@ -113,7 +113,7 @@ def _context(
 
 
 def _winner(
-    best: TrialRecord, others: Sequence[TrialRecord], search: SearchRecord
+    best: TrialRecord, others: Sequence[TrialRecord], search: SearchRecord, by: Metric
 ) -> dict[str, Any]:
     """Return what to use and how sure that is."""
     # Those of single seeds say nothing of a trial that was confirmed, or even stopped early.
@@ -121,10 +121,10 @@ def _winner(
     defaults = TrainConfig().to_dict()
     return {
         "best_metrics": last_metrics(best),
-        "best_value": last_value(best, Metric.judging(search.options.objectives).name),
+        "best_value": last_value(best, by.name),
         "margins": find_margins(best, search.data.num_val),
         "leads": leads,
-        "not_told_apart": [lead.number for lead in leads if not lead.is_clear],
+        "not_told_apart": [lead.over for lead in leads if not lead.is_clear],
         "settings": [(name, best.params[name], defaults.get(name)) for name in best.params],
         "config_json": json.dumps(best.config, indent=2),
     }
@@ -137,11 +137,11 @@ def _course(
     front: Sequence[TrialRecord],
     marked: Collection[int],
     best: TrialRecord | None,
+    by: Metric,
 ) -> dict[str, Any]:
     """Return the figures of how the search and its trials went."""
     from tune.report import figures
 
-    by = Metric.judging(search.options.objectives)
     done = finishes(records, search.created, by.name)
     # Drawn faces are easier or harder than photographs: the reference's score says nothing there.
     show_reference = by.name == "score" and not search.data.is_demo
@@ -173,11 +173,11 @@ def _comparison(
     records: Sequence[TrialRecord],
     study: optuna.Study,
     marked: Collection[int],
+    by: Metric,
 ) -> dict[str, Any]:
     """Return the figures of the parameters, the most important first, and what they are about."""
     from tune.report import parameter_figures as figures
 
-    by = Metric.judging(search.options.objectives)
     epochs = [*_epochs_to_judge(search), search.options.max_epochs]
     comparable = find_comparable(records, epochs, by.name)
     importances = judge_parameters(comparable, study)

@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 
 from tune.console import labelled
+from tune.console.lines import estimates_line
 from tune.execution.checkpoints import CheckpointStore
 from tune.records.provenance import command_line, commit, versions
-from tune.records.retrain import INTERVAL, Job, RetrainRecord
+from tune.records.retrain import INTERVAL, Job, ModelRecord, RetrainRecord
 from tune.records.run_folder import RetrainFolder
 from tune.report.league import LEAGUE_PAGE, write_league
-from tune.retrain.models import JobRecord, judged_rows, training_rows
+from tune.retrain.models import judged_rows, training_rows
 from tune.retrain.plan import Plan
 from tune.retrain.predictions import JudgedModel, interval_of, judge_models, prediction_table
 from utkface.config import TrainConfig
@@ -26,7 +27,7 @@ from utkface.evaluation.baselines import (
     frozen_model,
 )
 from utkface.evaluation.brisque import NOT_INSTALLED, load_regressor
-from utkface.evaluation.evaluate import judge, paired_difference
+from utkface.evaluation.evaluate import evaluate_model, paired_difference
 from utkface.evaluation.explain import write_explanations
 from utkface.evaluation.facts import SharedHardware
 from utkface.evaluation.quality import measure_quality
@@ -51,7 +52,7 @@ def evaluate(
     plan: Plan,
     folder: RetrainFolder,
     record: RetrainRecord,
-    trained: Sequence[JobRecord],
+    trained: Sequence[ModelRecord],
     checkpoints: CheckpointStore,
 ) -> list[str]:
     """Evaluate what was trained, write everything into the folder; return lines to print."""
@@ -126,17 +127,12 @@ def describe_model(plan: Plan, shown: Row, path: Path) -> list[str]:
         first = plan.finalists[0].label
         why = (
             f"{first} has no trained model"
-            if _was_chosen(plan)
+            if plan.was_chosen
             else "configurations were compared, none was chosen beforehand"
         )
         note = f"{why}: {path.name} and the page are of {shown.label}, the best on these faces"
         lines.append(labelled("note", note))
     return lines
-
-
-def _was_chosen(plan: Plan) -> bool:
-    """Whether the first configuration is what a search chose, or the only one given."""
-    return plan.options.search is not None or len(plan.finalists) == 1
 
 
 def _by_row(judged: Sequence[JudgedModel]) -> list[list[JudgedModel]]:
@@ -174,7 +170,7 @@ def _row(plan: Plan, faces: pd.DataFrame, models: Sequence[JudgedModel]) -> Row:
     train, _ = training_rows(plan.splits[job.protocol], job.part)
     return Row(
         label=job.label,
-        headline=job.label == plan.finalists[0].label and _was_chosen(plan),
+        headline=job.label == plan.finalists[0].label and plan.was_chosen,
         protocol=job.protocol,
         part=job.part,
         seeds=[model.job.seed for model in models],
@@ -183,7 +179,7 @@ def _row(plan: Plan, faces: pd.DataFrame, models: Sequence[JudgedModel]) -> Row:
         train_seconds=[round(model.record.train_seconds, 1) for model in models],
         train_losses=[[e["train_loss"] for e in model.record.epochs] for model in models],
         model_files=[f"models/{model.path.name}" for model in models],
-        **dict(judge(faces.iloc[models[0].rows], *_stacked(models), interval=intervals)),
+        **dict(evaluate_model(faces.iloc[models[0].rows], *_stacked(models), interval=intervals)),
     )
 
 
@@ -211,7 +207,7 @@ def _baselines(
                 trained = backbone_features(models[0].trained.model, plan.faces.images)
                 found += baseline_predictions(trained, faces, train, test, models=TRAINED_MODELS)
         for label, ages, genders, seconds in found:
-            judged = judge(faces.iloc[test], ages[None], genders[None])
+            judged = evaluate_model(faces.iloc[test], ages[None], genders[None])
             row = BaselineRow(
                 label=label,
                 protocol=protocol,
@@ -263,7 +259,8 @@ def _explain(
     rows = models[0].rows
     return write_explanations(
         models[0].trained,
-        np.asarray(plan.faces.images[rows]),
+        plan.faces.images,
+        rows,
         faces.iloc[rows].reset_index(drop=True),
         *_stacked(models),
         folder.path / "sheets",
@@ -283,10 +280,6 @@ def _summary(rows: Sequence[Row], baselines: Sequence[tuple[BaselineRow, Predict
     lines = []
     every: list[Row | BaselineRow] = [*rows, *(row for row, _ in baselines)]
     for row in every:
-        mae, accuracy = row.metric("age_mae"), row.metric("gender_accuracy")
-        lines.append(
-            f"{row.label}, {row.protocol} split, {row.part}: "
-            f"age MAE {mae.value:.2f} ({mae.low:.2f} to {mae.high:.2f}) years, "
-            f"gender accuracy {accuracy.value:.4f} ({accuracy.low:.4f} to {accuracy.high:.4f})"
-        )
+        found = estimates_line(row.metric("age_mae"), row.metric("gender_accuracy"))
+        lines.append(f"{row.label}, {row.protocol} split, {row.part}: {found}")
     return lines

@@ -54,7 +54,7 @@ def find_search(options: RetrainOptions) -> SearchFolder | None:
     )
 
 
-def describe_search(folder: SearchFolder) -> str:
+def describe_progress(folder: SearchFolder) -> str:
     """Return in one line which search is retrained, and how far it came."""
     record = folder.record
     try:

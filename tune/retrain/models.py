@@ -5,16 +5,13 @@ holds the same for people.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from tune.records.retrain import Job, ModelRecord
 from tune.records.trials import TrialRecord
-from tune.spaces.objectives import Metrics
-from tune.study.store import enqueued_points
-from tune.study.study import GivenTrial, GivenTrials, SearchStudy
+from tune.study.study import GivenStudy, GivenTrial
 from utkface.data import Split
 
 
@@ -36,9 +33,6 @@ def judged_rows(split: Split, part: str) -> np.ndarray:
 
 STUDY = "retrain"
 
-#: What ends a training that diverged. Trials are not compared by it.
-OBJECTIVES = ("train_loss",)
-
 
 class GivenJob(GivenTrial):
     """A job as its study keeps it."""
@@ -46,40 +40,19 @@ class GivenJob(GivenTrial):
     job: Job
 
 
-@dataclass(frozen=True)
-class JobRecord:
-    """A job and how far it has come: each finished epoch's metrics, and why it failed if it did."""
-
-    job: Job
-    epochs: list[Metrics]
-    state: str  # COMPLETE, FAIL or RUNNING
-    reason: str | None
-
-    @property
-    def train_seconds(self) -> float:
-        """What its epochs took, in all sessions."""
-        return sum(epoch["time_s"] for epoch in self.epochs)
-
-    def to_record(self) -> ModelRecord:
-        """Return what ``retrain.json`` says of it."""
-        return ModelRecord(job=self.job, epochs=self.epochs, reason=self.reason)
-
-
 class RetrainStudy:
     """The models of a retraining; opened anew, it holds what it held."""
 
     def __init__(self, journal: Path) -> None:
-        points = enqueued_points(journal, STUDY)
-        self._given = [GivenJob.parse(point, str(journal)) for point in points]
-        self.study = SearchStudy(
-            journal, GivenTrials(self._given), {"seed": 0, "epochs": 1}, kind=STUDY,
-            objectives=OBJECTIVES, sampler="random", scheduler="none",
-        )  # fmt: skip
+        # What ends a training that diverged. Trials are not compared by it.
+        objectives = ("train_loss",)
+        fixed = {"seed": 0, "epochs": 1}
+        self.study = GivenStudy(journal, GivenJob, fixed, kind=STUDY, objectives=objectives)
 
     @property
     def jobs(self) -> list[Job]:
         """All jobs in the order of their numbers; one that was tried again is there twice."""
-        return [given.job for given in self._given]
+        return [given.job for given in self.study.given]
 
     def plan(self, jobs: Sequence[Job]) -> None:
         """Have these jobs done and no others: those that are not there yet, begun, or failed.
@@ -94,19 +67,17 @@ class RetrainStudy:
         self.study.withdraw({job.number for job in unfinished if job.identity not in planned})
         for job in jobs:
             if job.identity not in there:
-                job = job.model_copy(update={"number": len(self._given)})
-                given = GivenJob(config=job.config, rows=job.rows, job=job)
-                self._given.append(given)
-                self.study.add_point(given.model_dump())
+                job = job.model_copy(update={"number": len(self.study.given)})
+                self.study.give(GivenJob(config=job.config, rows=job.rows, job=job))
 
-    def records(self) -> list[JobRecord]:
+    def records(self) -> list[ModelRecord]:
         """Return how far each job has come; of one that was tried again, the last attempt."""
         trials = {record.number: record for record in self.study.records()}
         by_identity = {}
         for job in self.jobs:
             trial = trials.get(job.number)
             state = "RUNNING" if trial is None else trial.state
-            by_identity[job.identity] = JobRecord(
+            by_identity[job.identity] = ModelRecord(
                 job=job,
                 epochs=trial.epochs if trial else [],
                 state="FAIL" if trial and _is_lost(trial) else state,

@@ -8,19 +8,19 @@ import pandas as pd
 import torch
 
 from tune.console import labelled
+from tune.console.lines import estimates_line
 from tune.execution.checkpoints import CheckpointStore
 from tune.records.out_of_fold import OUT_OF_FOLD, OutOfFold
-from tune.records.retrain import RetrainRecord
+from tune.records.retrain import ModelRecord, RetrainRecord
 from tune.records.run_folder import RetrainFolder
 from tune.report.facts import from_here
-from tune.retrain.models import JobRecord
 from tune.retrain.plan import Plan
 from tune.retrain.predictions import load_trained
 from utkface.batches import map_on_cores, to_device
 from utkface.evaluation.bootstrap import Bootstrap, estimate
 from utkface.evaluation.metrics import MEAN_METRICS, per_face_terms
 from utkface.io import UV_RUN, progress_bar
-from utkface.model import NUM_AGES, FaceModel, PixelModel, faces_together
+from utkface.model import NUM_AGES, FaceModel, PixelModel, prediction_batch_size
 from utkface.predictor import find_device
 
 
@@ -28,7 +28,7 @@ def teach(
     plan: Plan,
     folder: RetrainFolder,
     record: RetrainRecord,
-    trained: Sequence[JobRecord],
+    trained: Sequence[ModelRecord],
     checkpoints: CheckpointStore,
 ) -> list[str]:
     """Write what the models say of the faces they left out; return lines to print.
@@ -64,7 +64,7 @@ def predict_distributions(
     flip: the mean of those for each face and for its mirror image.
     """
     pixel_model = PixelModel(model).to(device)
-    size = faces_together(images.shape[1], device)
+    size = prediction_batch_size(images.shape[1], device)
 
     @torch.inference_mode()
     def answers(start: int) -> tuple[np.ndarray, np.ndarray]:
@@ -92,7 +92,7 @@ class _Sums:
         self._num_models = np.zeros(num_rows, dtype=np.int64)
         self._fold = np.full(num_rows, -1)
 
-    def add(self, record: JobRecord, model: FaceModel) -> None:
+    def add(self, record: ModelRecord, model: FaceModel) -> None:
         """Add what a model says of the fold that it left out."""
         fold = record.job.fold
         assert fold is not None
@@ -122,7 +122,7 @@ class _Sums:
         return OutOfFold(table, distribution.astype(np.float32))
 
 
-def _of(records: Sequence[JobRecord], protocol: str) -> list[JobRecord]:
+def _of(records: Sequence[ModelRecord], protocol: str) -> list[ModelRecord]:
     return [record for record in records if record.job.protocol == protocol]
 
 
@@ -135,13 +135,11 @@ def _summary(table: pd.DataFrame) -> str:
     names = ("age_mae", "gender_accuracy")
     terms = per_face_terms(age, gender, years, female)[[MEAN_METRICS.index(name) for name in names]]
     samples = Bootstrap(group).sample_means(terms)
-    mae, accuracy = (estimate(*pair) for pair in zip(terms.mean(axis=1), samples, strict=True))
+    found = (estimate(*pair) for pair in zip(terms.mean(axis=1), samples, strict=True))
     first = table.iloc[0]
     return (
         f"{first['protocol']} split, before {first['part']}: {len(table):,} training faces out of "
-        f"fold, {_models(table['num_models'])}: "
-        f"age MAE {mae.value:.2f} ({mae.low:.2f} to {mae.high:.2f}) years, "
-        f"gender accuracy {accuracy.value:.4f} ({accuracy.low:.4f} to {accuracy.high:.4f})"
+        f"fold, {_models(table['num_models'])}: {estimates_line(*found)}"
     )
 
 

@@ -11,8 +11,8 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from tune.options import PROTOCOLS
 from tune.options.retrain import RetrainOptions
-from tune.records.retrain import FOLD, INTERVAL, RETRAIN, Finalist, Job
-from tune.retrain.models import JobRecord, training_rows
+from tune.records.retrain import FOLD, INTERVAL, RETRAIN, Finalist, Job, ModelRecord
+from tune.retrain.models import training_rows
 from utkface.batches import Teacher
 from utkface.data import Faces, Split
 from utkface.io import UserError
@@ -28,7 +28,6 @@ class Plan:
     finalists: list[Finalist]
     faces: Faces
     splits: dict[str, Split]  # by protocol
-    weights: str
     search_split: str | None = None  # the protocol by which the search split its faces
     teachers: dict[str, Teacher] | None = None  # by protocol; None where they are yet to be read
 
@@ -56,6 +55,20 @@ class Plan:
             parts.append(f"teacher: {names} (weight {first.teacher_weight:g})")
         return ", ".join(parts)
 
+    @property
+    def weights(self) -> str:
+        """The name or path of what backbones begin with."""
+        assert self.options.weights is not None, "that is decided"
+        return self.options.weights
+
+    @property
+    def was_chosen(self) -> bool:
+        """Whether the first configuration is what a search chose, or the only one given.
+
+        Else several of the user's are compared, and none of them is the result.
+        """
+        return self.options.search is not None or len(self.finalists) == 1
+
     @cached_property
     def folds(self) -> dict[str, np.ndarray]:
         """By protocol, the fold that each training face belongs to."""
@@ -80,7 +93,7 @@ class Plan:
         train, _ = training_rows(self.splits[protocol], self.options.part)
         return train[self.folds[protocol] == fold]
 
-    def select(self, records: Sequence[JobRecord]) -> list[JobRecord]:
+    def select(self, records: Sequence[ModelRecord]) -> list[ModelRecord]:
         """Return the records of planned jobs, in the plan's order.
 
         A session before may have asked for more seeds, or for intervals; and a job that was tried
@@ -103,9 +116,7 @@ class Plan:
                 for fold in range(options.folds)
             ]
         jobs = self._jobs(self.finalists, RETRAIN, protocols, options.part, range(options.seeds))
-        # Several configurations of the user's are compared: none of them is the result.
-        is_comparison = options.search is None and len(self.finalists) > 1
-        if options.intervals and options.part == "test" and not is_comparison:
+        if options.intervals and options.part == "test" and self.was_chosen:
             first = self.finalists[0]
             # It is to say how far predictions of faces stray that nobody has seen. The teacher's
             # models have seen those of the validation part, so it learns from labels alone.

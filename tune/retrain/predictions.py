@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from tune.execution.checkpoints import CheckpointStore
-from tune.records.retrain import INTERVAL, Job
-from tune.retrain.models import JobRecord, judged_rows
+from tune.records.retrain import INTERVAL, Job, ModelRecord
+from tune.retrain.models import judged_rows
 from tune.retrain.plan import Plan
 from utkface.batches import map_on_cores
 from utkface.config import TrainConfig
 from utkface.intervals import AgeIntervals, apply_intervals, fit_intervals
 from utkface.io import UserError, progress_bar
-from utkface.model import FaceModel, TrainedModel, averaged_model, faces_together, save_model
+from utkface.model import FaceModel, TrainedModel, averaged_model, prediction_batch_size, save_model
 from utkface.predictor import Predictor
 
 
@@ -23,7 +23,7 @@ from utkface.predictor import Predictor
 class JudgedModel:
     """A model, its file, and its predictions for the N faces of its part."""
 
-    record: JobRecord
+    record: ModelRecord
     path: Path
     trained: TrainedModel
     rows: np.ndarray  # (N,) of the faces' table
@@ -38,7 +38,7 @@ class JudgedModel:
 
 def judge_models(
     plan: Plan,
-    records: Sequence[JobRecord],
+    records: Sequence[ModelRecord],
     checkpoints: CheckpointStore,
     about: Mapping[str, object],
     models: Path,
@@ -113,7 +113,7 @@ def load_trained(job: Job, checkpoints: CheckpointStore) -> FaceModel:
 
 def _predict(
     plan: Plan,
-    record: JobRecord,
+    record: ModelRecord,
     checkpoints: CheckpointStore,
     about: Mapping[str, object],
     models: Path,
@@ -136,7 +136,7 @@ def _predict(
     )
     rows = judged_rows(plan.splits[job.protocol], job.part)
     predictor = Predictor(trained, flip=plan.options.flip)
-    size = faces_together(predictor.image_size, predictor.device)
+    size = prediction_batch_size(predictor.image_size, predictor.device)
     batches = map_on_cores(
         lambda start: predictor.predict_pixels(
             np.take(plan.faces.images, rows[start : start + size], 0)

@@ -10,7 +10,7 @@ from tune.options.retrain import FINAL_EPOCHS, FINAL_SIZE, RetrainOptions
 from tune.records.retrain import Finalist, RetrainRecord, file_stem
 from tune.records.run_folder import SearchFolder
 from tune.records.search import SearchRecord
-from tune.retrain.finalists import describe_search, find_finalists
+from tune.retrain.finalists import describe_progress, find_finalists
 from tune.retrain.plan import Plan
 from tune.retrain.teachers import load_teachers
 from utkface.config import TrainConfig
@@ -43,7 +43,7 @@ def prepare(options: RetrainOptions, search: SearchFolder | None) -> Plan:
         data=options.data or _data_here(then.data if then else None),
     )
     if search is not None:
-        print(labelled("search", describe_search(search)))
+        print(labelled("search", describe_progress(search)))
     _refuse_without_teacher(decided, finalists)
     check_weights(finalists, decided.weights)
     plan = _load(decided, finalists)
@@ -106,17 +106,16 @@ def _refuse_shared_files(finalists: Sequence[Finalist]) -> None:
 
 
 def _load(options: RetrainOptions, finalists: list[Finalist]) -> Plan:
-    """Load the faces and split them; ``options`` name the weights."""
+    """Load the faces and split them."""
     sizes = {finalist.config.image_size for finalist in finalists}
     if len(sizes) > 1:
         raise UserError(
             f"the configurations are for images of {' and '.join(map(str, sorted(sizes)))} px; "
             "give one size for all with --image-size"
         )
-    assert options.weights is not None
     faces = load_faces(options.data or find_source(), sizes.pop())
     splits = {protocol: make_split(faces.table, protocol) for protocol in options.splits}
-    return Plan(options, finalists, faces, splits, options.weights)
+    return Plan(options, finalists, faces, splits)
 
 
 def check_weights(finalists: Sequence[Finalist], weights: str | None) -> None:
@@ -177,14 +176,12 @@ def _weights_here(search: SearchRecord | None, config: TrainConfig) -> str:
 
 def _data_here(recorded: list[str] | None) -> list[str] | None:
     """Return where a search had its faces from, or None, for this machine's, if that is gone."""
-    if recorded is None or recorded in (["demo"], ["kaggle"]) or all(map(_exists, recorded)):
+    if recorded is None or recorded in (["demo"], ["kaggle"]):
+        return recorded
+    if all(Path(path).exists() for path in recorded):
         return recorded
     print(labelled("data", f"{' '.join(recorded)} of the search is not here; this machine's then"))
     return None
-
-
-def _exists(path: str) -> bool:
-    return Path(path).exists()
 
 
 def final_config(config: TrainConfig, options: RetrainOptions, *, enlarge: bool) -> TrainConfig:

@@ -16,14 +16,12 @@ from tune.execution.trainable import face_trainable, trial_job
 from tune.options.retrain import RetrainOptions
 from tune.records.files import BACKUP
 from tune.records.provenance import (
-    command_line,
-    commit,
+    about_run,
     describe_faces,
     list_code_changes,
     now,
     refuse_another_device,
     refuse_other_training,
-    versions,
 )
 from tune.records.retrain import (
     FOLD,
@@ -51,7 +49,7 @@ from tune.retrain.screen import RetrainScreen
 from tune.retrain.teachers import load_teachers, refuse_other_teachers
 from tune.spaces.objectives import Metrics
 from tune.tracking.wandb_logger import WandbLogger, resolve_mode
-from utkface.config import TRAINING_VERSION, TrainConfig
+from utkface.config import TrainConfig
 from utkface.data.faces import write_data_tables
 from utkface.evaluation.facts import SharedHardware
 from utkface.evaluation.records import read_evaluation
@@ -209,7 +207,7 @@ class Retraining(Callback):
 
     def _save(self) -> None:
         """Write ``retrain.json``."""
-        self.record.models = [record.to_record() for record in self.trained.records()]
+        self.record.models = self.trained.records()
         self.record.wall_s = round(self._wall_s + time.monotonic(), 1)
         self.folder.write_record(self.record)
 
@@ -278,20 +276,14 @@ def _untaught(config: TrainConfig) -> TrainConfig:
 def _describe(plan: Plan, folder: RetrainFolder) -> RetrainRecord:
     """Return what ``retrain.json`` says of a retraining that is about to begin."""
     return RetrainRecord(
-        name=folder.path.name,
+        **about_run(folder),
         question=plan.question,
         search=plan.options.search,
         search_split=plan.search_split,
-        command=command_line(),
-        commit=commit(),
-        versions=versions(),
-        training_version=TRAINING_VERSION,
         options=plan.options,
         finalists=[
             ChosenConfig(label=finalist.label, config=finalist.config.to_dict())
             for finalist in plan.finalists
         ],
         data=describe_faces(plan.faces),
-        created=now(),
-        status=RUNNING,
     )

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console
@@ -20,10 +19,10 @@ from utkface.evaluation.report.text import show_duration
 class RetrainScreen(Callback):
     """Says what is trained; use as a context manager."""
 
-    def __init__(self, titles: Sequence[str], console: Console | None = None) -> None:
+    def __init__(self, titles: Sequence[str]) -> None:
         self._titles = titles  # of the models, by number
         self._num_epochs: dict[int, int] = {}
-        self._console = console or Console(highlight=False, soft_wrap=True)
+        self._console = Console(highlight=False, soft_wrap=True)
         columns = (
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -39,12 +38,7 @@ class RetrainScreen(Callback):
         self._bars.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._bars.stop()
 
     def say(self, line: str) -> None:

@@ -13,7 +13,6 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 
@@ -28,10 +27,10 @@ from tune.execution.trainable import TrialJob, face_trainable
 from tune.records.confirmation import Confirmation, Confirmed, Lead
 from tune.records.trials import TrialRecord, objective_values, pareto_front, rank_complete
 from tune.spaces.objectives import Metrics, judged_metric
-from tune.study.store import CONFIRM_STUDY, enqueued_points
-from tune.study.study import GivenTrial, GivenTrials, SearchStudy
+from tune.study.store import CONFIRM_STUDY
+from tune.study.study import GivenStudy, GivenTrial
 from utkface.evaluation.bootstrap import Bootstrap, percentile_interval
-from utkface.metrics import face_losses
+from utkface.metrics import per_face_metrics
 
 NUM_SEEDS = 2
 
@@ -106,17 +105,14 @@ def open_confirmation(
     chosen: Sequence[TrialRecord],
     fixed: Mapping[str, int],
     objectives: tuple[str, ...],
-) -> SearchStudy:
+) -> GivenStudy[FreshSeed]:
     """Open the study of the trials that are trained again; it may hold some of them already.
 
     One that failed is tried once more, one that diverged would do so again. What was begun goes on,
     also of a trial that an extended search no longer chooses; nothing more of it is begun.
     """
-    points = [FreshSeed.parse(p, str(journal)) for p in enqueued_points(journal, CONFIRM_STUDY)]
-    confirmation = SearchStudy(
-        journal, GivenTrials(points), fixed, kind=CONFIRM_STUDY, objectives=objectives,
-        sampler="random", scheduler="none",
-    )  # fmt: skip
+    confirmation = GivenStudy(journal, FreshSeed, fixed, kind=CONFIRM_STUDY, objectives=objectives)
+    points = confirmation.given
     begun = {record.number for record in confirmation.records()}
     wanted = {record.number for record in chosen}
     confirmation.withdraw(
@@ -128,15 +124,8 @@ def open_confirmation(
         for seed in fresh_seeds(fixed["seed"]):
             if (record.number, seed) not in known:
                 config = {**record.config, "seed": seed}
-                points.append(FreshSeed(trial=record.number, seed=seed, config=config))
-                confirmation.add_point(points[-1].model_dump())
+                confirmation.give(FreshSeed(trial=record.number, seed=seed, config=config))
     return confirmation
-
-
-def fresh_trials(confirmation: SearchStudy) -> Sequence[FreshSeed]:
-    """Return which trial of the search, with which seed, each of a confirmation's is."""
-    assert isinstance(confirmation.space, GivenTrials)
-    return cast(Sequence[FreshSeed], confirmation.space.trials)
 
 
 def fresh_seeds(seed: int) -> list[int]:
@@ -149,7 +138,7 @@ def confirmation_store(checkpoints: CheckpointStore) -> CheckpointStore:
     return CheckpointStore(join_uri(checkpoints.uri, CONFIRM_STUDY))
 
 
-#: A number per face (N,) of each metric that is a mean over faces; see `face_losses`.
+#: A number per face (N,) of each metric that is a mean over faces; see `per_face_metrics`.
 _FaceLosses = Mapping[str, np.ndarray]
 
 
@@ -164,7 +153,7 @@ class _Run:
 
 def compare(
     chosen: Sequence[TrialRecord],
-    confirmation: SearchStudy,
+    confirmation: GivenStudy[FreshSeed],
     checkpoints: CheckpointStore,
     labels: tuple[np.ndarray, np.ndarray, np.ndarray],
 ) -> Confirmation | None:
@@ -200,9 +189,11 @@ def compare(
     return Confirmation(trials=trials, leads=leads)
 
 
-def _fresh_runs(confirmation: SearchStudy, checkpoints: CheckpointStore) -> dict[int, list[_Run]]:
+def _fresh_runs(
+    confirmation: GivenStudy[FreshSeed], checkpoints: CheckpointStore
+) -> dict[int, list[_Run]]:
     """Return the complete trainings with fresh seeds, by the trial that was trained again."""
-    store, points = confirmation_store(checkpoints), fresh_trials(confirmation)
+    store, points = confirmation_store(checkpoints), confirmation.given
     fresh: dict[int, list[_Run]] = {}
     for record in confirmation.records():
         if record.state == "COMPLETE":
@@ -217,7 +208,7 @@ def _losses(
     """Return the losses of each face, by seed, of those trainings whose predictions are here."""
     age, gender, _ = labels
     return {
-        run.seed: face_losses(age, gender, *run.predictions)
+        run.seed: per_face_metrics(age, gender, *run.predictions)
         for run in runs
         if run.predictions is not None
     }
@@ -243,7 +234,6 @@ def _paired_lead(
     other: Mapping[int, _FaceLosses],
     metric: str,
     groups: np.ndarray,
-    num_resamples: int = 2000,
 ) -> tuple[float, float, float] | None:
     """Return by how much lower the winner's metric is, and the ends of the interval.
 
@@ -260,7 +250,7 @@ def _paired_lead(
     )  # (seeds, N)
     if not len(differences):
         return None
-    means = Bootstrap(groups, num_resamples).sample_means(differences)  # (seeds, resamples)
+    means = Bootstrap(groups).sample_means(differences)  # (seeds, resamples)
     rng = np.random.default_rng(0)
     drawn = rng.integers(len(differences), size=means.shape)
     low, high = percentile_interval(np.take_along_axis(means, drawn, axis=0).mean(axis=0))
@@ -268,7 +258,7 @@ def _paired_lead(
 
 
 def train_again(
-    confirmation: SearchStudy,
+    confirmation: GivenStudy[FreshSeed],
     folder: Path,
     job: TrialJob,
     resources: cluster.Resources,
@@ -276,7 +266,7 @@ def train_again(
     time_budget_s: float | None = None,
 ) -> SearchSession:
     """Train what is not trained yet, in the search's run folder; return the session that did."""
-    points, store = fresh_trials(confirmation), confirmation_store(job.checkpoints)
+    points, store = confirmation.given, confirmation_store(job.checkpoints)
     told = ConfirmationLines(say, points, confirmation.objectives)
     session = SearchSession(confirmation, len(points), [told], store, replace_failed=False)
     if session.has_more:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from tune import cluster
 from tune.cluster.resources import Resources
 from tune.options.search import SearchOptions
-from tune.records.provenance import command_line, commit, describe_faces, now, versions
-from tune.records.run_folder import RUNNING, SearchFolder
+from tune.records.provenance import about_run, describe_faces
+from tune.records.run_folder import SearchFolder
 from tune.records.search import Conditions, DataRecord, SearchRecord
 from tune.spaces.space import Space, describe_change, load_space
 from tune.study.stopping import make_rule
@@ -80,27 +80,19 @@ def describe_search(prepared: Prepared, folder: SearchFolder, resources: Resourc
         options.scheduler, options.max_epochs, options.grace_epochs, options.reduction_factor
     )
     return SearchRecord(
-        name=folder.path.name,
+        **about_run(folder),
         space=space.name,
         question=space.question,
         space_signature=space.signature(),
         points=space.points,
-        command=command_line(),
         options=options,
-        created=now(),
-        status=RUNNING,
-        grace=options.grace_epochs,
         rungs=list(rule.epochs),
         weights_hash=prepared.weights.fingerprint,
         data=prepared.describe_data(),
         concurrency=resources.concurrency,
         cpus_per_trial=resources.cpus_per_trial,
         gpus_per_trial=resources.gpus_per_trial,
-        memory_per_trial=resources.memory_per_trial,
         hardware=cluster.hardware(),
-        versions=versions(),
-        commit=commit(),
-        training_version=TRAINING_VERSION,
     )
 
 

@@ -30,7 +30,7 @@ from tune.records.provenance import (
     refuse_other_training,
 )
 from tune.records.run_folder import FAILED, FINISHED, INTERRUPTED, RUNNING, SearchFolder
-from tune.records.search import CheckpointsRecord, SearchRecord
+from tune.records.search import SearchRecord
 from tune.records.trials import rank_complete
 from tune.report.page import write_report
 from tune.search import confirm
@@ -162,13 +162,13 @@ class SearchRun:
             run_trials(face_trainable(self.job), self.folder.path, session, self.resources)
         session.tidy(self.study.records())  # a driver killed at a trial's end left that for now
         at_most = max(self.resources.concurrency, num_unfinished) + num_best
-        self.record.checkpoints = _checkpoints(self.checkpoints, at_most)
+        disk = _disk_lines(self.checkpoints, at_most)
         last_session, status = self._conclude(session, screen.say)
         report = self.writer.finish(status)
         for callback in callbacks:
             callback.search_ended(self.study.records(), report)
-        if self.record.checkpoints is not None:
-            screen.say(disk_line(self.record.checkpoints))
+        for line in disk:
+            screen.say(line)
         return _exit_status(self.study, last_session, status)
 
     def _watch(self, stack: ExitStack) -> tuple[Screen, list[Callback]]:
@@ -233,7 +233,7 @@ class SearchRun:
 
 def write_inputs(prepared: Prepared, folder: SearchFolder) -> None:
     """Write what is searched; again when the search goes on, should a file have been damaged."""
-    folder.write_text("space.py", prepared.space.source)
+    folder.write_text("space.py", prepared.space.file.text)
     print(labelled("data", write_data_tables(prepared.faces, folder.path / "data")))
     prepared.split.save(folder.path / "data" / "split.json", prepared.faces.table)
 
@@ -260,7 +260,8 @@ def open_study(prepared: Prepared, folder: SearchFolder, record: SearchRecord) -
         objectives=options.objectives,
         sampler=options.sampler,
         scheduler=options.scheduler,
-        grace_epochs=record.grace or options.grace_epochs,  # the default has been another one
+        # As when it began: the default has been another one.
+        grace_epochs=next(iter(record.rungs), options.grace_epochs),
         reduction_factor=options.reduction_factor,
         # Few trials leave no room for Optuna's usual ten random ones.
         num_startup_trials=max(5, min(10, options.num_trials // 4)),
@@ -269,13 +270,12 @@ def open_study(prepared: Prepared, folder: SearchFolder, record: SearchRecord) -
     )
 
 
-def _checkpoints(store: CheckpointStore, at_most: int) -> CheckpointsRecord | None:
-    """Return what checkpoints are there, or None where their storage does not answer."""
+def _disk_lines(store: CheckpointStore, at_most: int) -> list[str]:
+    """Return what to say of the checkpoints, nothing where their storage does not answer."""
     try:
-        sizes = store.sizes()
+        return [disk_line(store.sizes().values(), at_most)]
     except OSError:
-        return None
-    return CheckpointsRecord(num=len(sizes), bytes=sum(sizes.values()), at_most=at_most)
+        return []
 
 
 def is_over(session: SearchSession) -> bool:

@@ -51,20 +51,20 @@ def read_runs(results: Path, names: str | None) -> list[PastRun]:
 def plan_warm_start(runs: Sequence[PastRun], prepared: Prepared) -> WarmStart:
     """Return what the trials of ``runs`` are good for in a new search."""
     options, space = prepared.options, prepared.space
-    sorted_runs = []
+    earlier = []
     for run in runs:
         differences = run.search.conditions.differences(prepared.conditions)
         if options.sampler == "random":
             differences.append(f"the {options.sampler} sampler learns from no other search")
-        sorted_runs.append(_Sorted(run, prepared, differences))
-    known = [entry for each in sorted_runs for entry in each.known]
-    points = _choose_points(sorted_runs, space, [trial.params for trial in known])
-    notes = [line for each in sorted_runs for line in each.notes(points)]
+        earlier.append(_EarlierRun(run, prepared, differences))
+    known = [entry for each in earlier for entry in each.known]
+    points = _choose_points(earlier, space, [trial.params for trial in known])
+    notes = [line for each in earlier for line in each.notes(points)]
     names = [run.name for run in runs]
     return WarmStart(runs=names, known=known, points=points, notes=notes)
 
 
-class _Sorted:
+class _EarlierRun:
     """The trials of one earlier search, by what they are good for."""
 
     def __init__(self, run: PastRun, prepared: Prepared, differences: list[str]) -> None:
@@ -160,14 +160,14 @@ class _Sorted:
 
 
 def _choose_points(
-    sorted_runs: Sequence[_Sorted], space: Space, known: list[Settings]
+    earlier: Sequence[_EarlierRun], space: Space, known: list[Settings]
 ) -> list[TriedFirst]:
     """Return the best few distinct candidates, in turn from each run: scores may not compare."""
     seen = [*known, *(space.split_point(point)[0] for point in space.points)]
     chosen: list[TriedFirst] = []
-    longest = max((len(each.candidates) for each in sorted_runs), default=0)
+    longest = max((len(each.candidates) for each in earlier), default=0)
     for rank in range(longest):
-        for each in sorted_runs:
+        for each in earlier:
             if rank < len(each.candidates) and len(chosen) < NUM_POINTS:
                 candidate = each.candidates[rank]
                 if candidate.params not in seen:

@@ -57,7 +57,7 @@ class RecordingTrial(FixedTrial):
     def __init__(
         self,
         number: int,
-        forced: Mapping[str, Setting] | None = None,
+        forced: Mapping[str, Setting] | None,
         *,
         complete: bool = False,
         path: str = "",

@@ -9,7 +9,6 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -70,22 +69,12 @@ class Space:
     @property
     def name(self) -> str:
         """The file's name without its ending."""
-        return self.path.stem
+        return self.file.path.stem
 
     @property
     def question(self) -> str:
         """The first line of the docstring."""
         return self.file.question
-
-    @property
-    def path(self) -> Path:
-        """Where the space was read from."""
-        return self.file.path
-
-    @property
-    def source(self) -> str:
-        """The text that was run, for the run folder."""
-        return self.file.text
 
     @property
     def suggested(self) -> list[str]:

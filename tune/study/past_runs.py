@@ -12,7 +12,6 @@ from typing import Any
 
 import optuna
 import pandas as pd
-from optuna.storages import BaseStorage
 
 from tune.records.files import Measured
 from tune.records.retrain import Best, BestRecord
@@ -21,7 +20,7 @@ from tune.records.search import SearchRecord
 from tune.records.trials import METRIC_COLUMNS, TrialRecord
 from tune.spaces.objectives import Metrics
 from tune.study.journal import read_storage
-from tune.study.store import CONFIRM_STUDY, SEARCH_STUDY, study_name, study_records
+from tune.study.store import SEARCH_STUDY, study_name, study_records
 from utkface.io import UserError
 
 
@@ -36,7 +35,6 @@ class PastRun:
     name: str
     search: SearchRecord
     records: list[TrialRecord]
-    trained_again: list[TrialRecord]  # with fresh seeds, to confirm; numbers of their own
 
 
 def read_run(results: Path, name: str) -> PastRun:
@@ -47,20 +45,19 @@ def read_run(results: Path, name: str) -> PastRun:
     folder = SearchFolder.find(results, name)
     search = folder.record
     try:
-        if folder.journal.is_file():
-            storage = read_storage(folder.journal)
-            records, again = (_read_study(storage, kind) for kind in (SEARCH_STUDY, CONFIRM_STUDY))
-        else:
-            records, again = _read_tables(folder.path), []
+        has_journal = folder.journal.is_file()
+        records = read_study(folder.journal) if has_journal else _read_tables(folder.path)
     except Exception as error:  # a damaged file surfaces as whatever its parser trips over
         raise UserError(
             f"the search {folder.path} cannot be read ({type(error).__name__}: {error}); "
             "was it copied whole?"
         ) from error
-    return PastRun(folder.path.name, search, records, again)
+    return PastRun(folder.path.name, search, records)
 
 
-def _read_study(storage: BaseStorage, kind: str) -> list[TrialRecord]:
+def read_study(journal: Path, kind: str = SEARCH_STUDY) -> list[TrialRecord]:
+    """Read the trials of one of a journal's studies, which may be being written."""
+    storage = read_storage(journal)
     name = study_name(storage, kind)
     if name is None:  # killed before the study was on disk
         return []

@@ -51,7 +51,7 @@ class InformedSampler(BaseSampler):
     def __init__(
         self,
         sampler: BaseSampler,
-        known: Sequence[FrozenTrial] = (),
+        known: Sequence[FrozenTrial],
         diverged: Container[int] = (),
     ) -> None:
         self._sampler, self._known, self._diverged = sampler, known, diverged

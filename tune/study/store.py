@@ -28,7 +28,7 @@ CONFIG = "config"  # user attribute: the whole TrainConfig
 REASON = "reason"  # user attribute: why a trial failed
 
 #: User attribute: how a trial diverged: ``reason``, the ``epoch`` it did not finish, `ARRIVAL`.
-DIVERGED = "diverged"
+DIVERGENCE = "diverged"
 
 #: In an epoch's attribute, beside the metrics: its place in the order of all reports.
 ARRIVAL = "arrival"
@@ -65,7 +65,7 @@ def curves_until(
             for e, row in recorded_epochs(trial).items()
             if row[ARRIVAL] <= last
         }
-        diverged = trial.user_attrs.get(DIVERGED)
+        diverged = trial.user_attrs.get(DIVERGENCE)
         if diverged and diverged[ARRIVAL] <= last:
             worst = (math.inf,) * len(metrics)
             curve.update({rung: worst for rung in rungs if rung >= diverged["epoch"]})
@@ -93,7 +93,7 @@ def to_record(trial: FrozenTrial) -> TrialRecord:
         config=dict(trial.user_attrs.get(CONFIG, {})),
         epochs=epochs,
         is_starting_point=bool(trial.user_attrs.get(OWN_POINT)),
-        reason=trial.user_attrs.get(REASON) or trial.user_attrs.get(DIVERGED, {}).get("reason"),
+        reason=trial.user_attrs.get(REASON) or trial.user_attrs.get(DIVERGENCE, {}).get("reason"),
         started=start.isoformat(timespec="seconds") if start else None,
         ended=end.isoformat(timespec="seconds") if end else None,
     )

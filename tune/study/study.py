@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -24,12 +24,13 @@ from tune.study.stopping import make_rule, to_places
 from tune.study.store import (
     ARRIVAL,
     CONFIG,
-    DIVERGED,
+    DIVERGENCE,
     OVERRIDES,
     OWN_POINT,
     REASON,
     SEARCH_STUDY,
     curves_until,
+    enqueued_points,
     epoch_key,
     open_study,
     recorded_epochs,
@@ -155,12 +156,12 @@ class SearchStudy:
         self._live: dict[int, Trial] = {}
         self._unfinished: list[int] = []
         for trial in self._trials(TrialState.RUNNING):
-            if DIVERGED in trial.user_attrs:  # the driver was killed before it could tell
+            if DIVERGENCE in trial.user_attrs:  # the driver was killed before it could tell
                 self.study.tell(trial.number, state=TrialState.PRUNED)
             else:
                 self._unfinished.append(trial.number)
         self._num_reports = sum(
-            len(recorded_epochs(t)) + (DIVERGED in t.user_attrs) for t in self._trials()
+            len(recorded_epochs(t)) + (DIVERGENCE in t.user_attrs) for t in self._trials()
         )
         # Points carry the attribute, so that a start cut short in mid-loop adds none twice.
         num_enqueued = sum(OVERRIDES in trial.user_attrs for trial in self._trials())
@@ -229,7 +230,7 @@ class SearchStudy:
         epoch = 1 + max(recorded_epochs(self._frozen(number)), default=0)
         ending = {"reason": reason, "epoch": epoch, ARRIVAL: self._num_reports}
         self._num_reports += 1
-        self._live.pop(number).set_user_attr(DIVERGED, ending)
+        self._live.pop(number).set_user_attr(DIVERGENCE, ending)
         self.study.tell(number, state=TrialState.PRUNED)
         return TrialState.PRUNED
 
@@ -305,7 +306,7 @@ class SearchStudy:
         num_known = len(self._known) + self.num_results()
         if self._sampler_name == "tpe" and num_known < self._num_startup_trials:
             sampler = NearPoints(self._centres, seed)
-        diverged = {t.number for t in self._trials() if DIVERGED in t.user_attrs}
+        diverged = {t.number for t in self._trials() if DIVERGENCE in t.user_attrs}
         if self._known or diverged:
             return InformedSampler(sampler, self._known, diverged)
         return sampler
@@ -320,3 +321,33 @@ class SearchStudy:
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False, states=states or None)
+
+
+T = TypeVar("T", bound=GivenTrial)
+
+
+class GivenStudy(SearchStudy, Generic[T]):
+    """A study of given trials, each an ``of``; opened anew, it holds those that it was given.
+
+    Other parameters as of `SearchStudy`.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        of: type[T],
+        fixed: Mapping[str, int],
+        *,
+        kind: str,
+        objectives: tuple[str, ...],
+    ) -> None:
+        self.given = [of.parse(point, str(path)) for point in enqueued_points(path, kind)]
+        super().__init__(
+            path, GivenTrials(self.given), fixed, kind=kind, objectives=objectives,
+            sampler="random", scheduler="none",
+        )  # fmt: skip
+
+    def give(self, trial: T) -> None:
+        """Have one more trial handed out, after those that wait."""
+        self.given.append(trial)
+        self.add_point(trial.model_dump())

@@ -20,7 +20,7 @@ from tune.records.run_folder import sync_command
 from tune.records.search import SearchRecord
 from tune.records.trials import TrialRecord
 from tune.spaces.objectives import Metrics, Settings
-from tune.tracking.wandb_runs import RunGroup, RunOpener, log_evaluation, log_search, one_line
+from tune.tracking.wandb_runs import RunOpener, log_evaluation, log_search, one_line
 from utkface.io import UserError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ _PATIENCE_S = 3.0  # of a user who is not told what is waited for
 
 
 class BackgroundTasks:
-    """Does the tasks that it is given, from `start` to `close`.
+    """Does the tasks that it is given in a thread of its own, until `close`.
 
     ``say`` prints a line for the user, ``warn`` is told of each task that fails; both may be
     called from the thread. The thread never keeps the process from ending.
@@ -77,9 +77,6 @@ class BackgroundTasks:
         self._say, self._warn = say, warn
         self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self.thread = threading.Thread(target=self._work, name="wandb", daemon=True)
-
-    def start(self) -> None:
-        """Begin with the first task."""
         self.thread.start()
 
     def put(self, task: Task) -> None:
@@ -145,13 +142,11 @@ class WandbLogger(Callback):
     # Called by the search: each leaves a task to the background thread and returns.
 
     def search_started(self, start: RunStart) -> None:
-        """Start the background thread; the runs of a retraining join those of its search."""
+        """Take note of whose trials are logged; a retraining's runs join those of its search."""
         self._record = start.record
-        group = RunGroup.of(start.record)
         self._opener = RunOpener(
-            self._mode, self._folder, group, say=self._say, warn=self._warn
-        )  # fmt: skip
-        self._background.start()
+            self._mode, self._folder, start.record, say=self._say, warn=self._warn
+        )
 
     def trial_started(self, number: int, config: Settings, epochs_done: int) -> None:
         """Open the trial's run, or go on with it."""
@@ -205,7 +200,8 @@ class WandbLogger(Callback):
         trial = self._runs.pop(record.number, None)
         if trial is None:
             return
-        ending = ending_of(record, self._opener.group.rungs)
+        rungs = self._record.rungs if isinstance(self._record, SearchRecord) else ()
+        ending = ending_of(record, rungs)
         trial.run.tags = (*self._opener.tags, *ending.split(": ")[:1])
         trial.run.summary.update({"state": record.state, "ending": ending, "score": record.score})
         trial.run.finish(exit_code=1 if record.state == "FAIL" else 0)

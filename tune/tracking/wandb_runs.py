@@ -10,9 +10,8 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import quote
 
 import pandas as pd
@@ -44,53 +43,38 @@ _OF_EVALUATION = (
 _COLUMNS = ("label", "protocol", "part", "headline", "num_seeds", "num_faces")
 
 
-@dataclass(frozen=True)
-class RunGroup:
-    """What runs of one search or retraining have in common."""
-
-    name: str
-    group: str  # W&B's: a retraining joins that of its search
-    identity: str  # the same in all sessions, and no other search's
-    rungs: tuple[int, ...]
-    is_demo: bool
-
-    @classmethod
-    def of(cls, record: SearchRecord | RetrainRecord) -> Self:
-        """Return the group of a search's runs, or of a retraining's."""
-        seed: int | None = None
-        group, rungs = record.name, tuple[int, ...]()
-        if isinstance(record, SearchRecord):
-            seed, rungs = record.options.seed, tuple(record.rungs)
-        elif record.search:
-            group = record.search
-        # Names repeat between users and machines of one project; run ids must not.
-        identity = f"{record.name} {record.created} {seed}"
-        return cls(record.name, group, identity, rungs, record.data.is_demo)
-
-
 class RunOpener:
     """Opens W&B runs under ids that a resumed search finds again.
 
-    Parameters: ``mode``, online or offline; the ``folder`` where wandb/ is made; the ``group`` of
-    the runs; ``say`` prints a line, ``warn`` is told of what goes wrong.
+    Parameters: ``mode``, online or offline; the ``folder`` where wandb/ is made; the ``record`` of
+    the search or retraining; ``say`` prints a line, ``warn`` is told of what goes wrong.
     """
 
     def __init__(
         self,
         mode: str,
         folder: Path,
-        group: RunGroup,
+        record: SearchRecord | RetrainRecord,
         *,
         say: Callable[[str], None],
         warn: Callable[[str], None],
     ) -> None:
         assert mode in ("online", "offline"), mode
-        self.folder, self.group = folder, group
+        self.folder, self._name = folder, record.name
         self._mode, self._say, self._warn = mode, say, warn
-        digest = hashlib.sha256(group.identity.encode()).hexdigest()[:8]
+        seed: int | None = None
+        self._group = record.name
+        if isinstance(record, SearchRecord):
+            seed = record.options.seed
+        elif record.search:  # whose group a retraining joins
+            self._group = record.search
+        # The same in all sessions. Names repeat between users and machines of one project; ids of
+        # runs must not.
+        identity = f"{record.name} {record.created} {seed}"
+        digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
         #: The search's name as W&B allows it in ids, and no other search's.
-        self.id_prefix = f"{re.sub(r'[^A-Za-z0-9_-]', '-', group.name)[:64]}-{digest}"
-        self.tags: tuple[str, ...] = ("demo faces",) if group.is_demo else ()
+        self.id_prefix = f"{re.sub(r'[^A-Za-z0-9_-]', '-', record.name)[:64]}-{digest}"
+        self.tags: tuple[str, ...] = ("demo faces",) if record.data.is_demo else ()
         self._project = os.environ.get("WANDB_PROJECT") or _DEFAULT_PROJECT
         self._url_said = False
 
@@ -110,7 +94,7 @@ class RunOpener:
             run = self._init(f"{key}-offline", name, job_type, config)
         if self._mode == "online" and not self._url_said:
             self._url_said = True
-            self._say(f"W&B: {run.project_url}/groups/{quote(self.group.group, safe='')}")
+            self._say(f"W&B: {run.project_url}/groups/{quote(self._group, safe='')}")
         return run
 
     @contextlib.contextmanager
@@ -119,7 +103,7 @@ class RunOpener:
 
         W&B would leave the copies in the user's home, where those of offline runs pile up for ever.
         """
-        run = self.open(key, f"{self.group.name}-{key}", job_type, config)
+        run = self.open(key, f"{self._name}-{key}", job_type, config)
         is_set = _DATA_DIR in os.environ
         if not is_set:
             os.environ[_DATA_DIR] = str(self.folder / "wandb")
@@ -158,7 +142,7 @@ class RunOpener:
         )
         return wandb.init(
             project=self._project,
-            group=self.group.group,
+            group=self._group,
             job_type=job_type,
             name=name,
             id=f"{self.id_prefix}-{key}",

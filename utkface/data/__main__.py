@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from utkface.data.faces import Faces, load_faces, summary, write_data_tables
+from utkface.data.faces import Faces, group_rejected, load_faces, summary, write_data_tables
 from utkface.data.labels import DECADE_BINS, GENDERS, RACES, age_bin, bin_labels
 from utkface.data.sources import find_source
-from utkface.data.splits import PARTS, PROTOCOLS, make_split
+from utkface.data.splits import PARTS, PROTOCOLS, Split, make_split
 from utkface.io import UserError, run_command
 
 REPORT, REPORT_TO_SHARE = Path("data/faces.html"), Path("results/faces.html")
@@ -30,13 +30,14 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"fingerprint {faces.fingerprint}\npixels      {faces.path}")
     _print_rejected(faces)
     _print_labels(faces)
-    split = make_split(faces.table, options.split)
-    sizes = ", ".join(f"{part} {len(getattr(split, part)):,}" for part in PARTS)
-    print(f"\nsplit {split.protocol}: {sizes}")
+    split = _print_split(faces, options.split)
     if options.out:
         write_data_tables(faces, options.out)
-        split.save(options.out / "split.json", faces.table)
-        print(f"written to {options.out}: rejected.csv, conflicts.csv, split.json")
+        names = "rejected.csv, conflicts.csv"
+        if split:
+            split.save(options.out / "split.json", faces.table)
+            names += ", split.json"
+        print(f"written to {options.out}: {names}")
     if report:
         # Here, as measuring photographs and drawing need what nothing else about data does.
         from utkface.evaluation.faces_report.page import write_faces_report
@@ -92,9 +93,8 @@ def _report_path(options: argparse.Namespace) -> Path | None:
 
 def _print_rejected(faces: Faces) -> None:
     """Print how many files were refused for each kind of reason, with the first of them."""
-    kinds = faces.rejected["reason"].str.split(":").str[0]
-    for kind, files in faces.rejected["file"].groupby(kinds):
-        print(f"refused {len(files):,}: {kind} (the first: {files.iloc[0]})")
+    for kind, files in group_rejected(faces.rejected).items():
+        print(f"refused {len(files):,}: {kind} (the first: {files[0][0]})")
 
 
 def _print_labels(faces: Faces) -> None:
@@ -108,6 +108,18 @@ def _print_labels(faces: Faces) -> None:
     for label, count in zip(labels, counts, strict=True):
         bar = "█" * round(_BAR_WIDTH * count / counts.max())
         print(f"age {label:6} {count:6,} {bar}")
+
+
+def _print_split(faces: Faces, protocol: str) -> Split | None:
+    """Print how many faces are in each part; None where there are too few for parts."""
+    try:
+        split = make_split(faces.table, protocol)
+    except UserError as error:
+        print(f"\nno split: {error}")
+        return None
+    sizes = ", ".join(f"{part} {len(getattr(split, part)):,}" for part in PARTS)
+    print(f"\nsplit {split.protocol}: {sizes}")
+    return split
 
 
 if __name__ == "__main__":

@@ -45,27 +45,19 @@ class Faces:
     is_demo: bool
 
 
-def load_faces(
-    source: SourceName,
-    image_size: int,
-    cache_dir: str | Path | None = None,
-    num_workers: int | None = None,
-) -> Faces:
+def load_faces(source: SourceName, image_size: int) -> Faces:
     """Read, check and decode the faces of a source, or open the cache of an earlier call.
 
-    source: a folder, one or several archives, "kaggle" or "demo"; image_size: pixels; cache_dir:
-    by default UTKFACE_CACHE or ~/.cache/utkface; num_workers: threads, by default one per core.
-    Raises `UserError` when there are no faces there or the cache cannot be written.
+    source: a folder, one or several archives, "kaggle" or "demo"; image_size: pixels. Raises
+    `UserError` when there are no faces there or the cache cannot be written.
     """
     if not 1 <= image_size <= MAX_IMAGE_SIZE:
         raise UserError(f"image_size={image_size} is out of range; allowed: 1 to {MAX_IMAGE_SIZE}")
-    cache_dir = Path(cache_dir).expanduser() if cache_dir else cache_folder()
-    num_workers = num_workers or num_cores()
-    opened = open_source(source, cache_dir)
+    opened = open_source(source)
     labels, files, bad_names = _read_names(list_images(opened.roots), opened.label)
-    digests = hash_files([file.path for file in files], num_workers)
+    digests = hash_files([file.path for file in files])
     kept, same_names = _one_per_name(files, digests)
-    packed = load_packed(kept, image_size, cache_dir / "packed", num_workers)
+    packed = load_packed(kept, image_size, cache_folder() / "packed")
     rejected = [*bad_names, *same_names, *packed.rejected.itertuples(index=False, name=None)]
     # A name is bytes, and those of another alphabet's disk may be no text.
     rejected = [tuple(_as_text(text) for text in row) for row in rejected]
@@ -112,11 +104,13 @@ def summary(faces: Faces) -> str:
     )
 
 
-def num_cores() -> int:
-    """Return how many cores this process may use: in a container, fewer than there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def group_rejected(rejected: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
+    """Return name and full reason of the rejected files, by the kind of their reason."""
+    kinds = rejected["reason"].str.split(":").str[0]
+    return {
+        str(kind): list(files.itertuples(index=False, name=None))
+        for kind, files in rejected.groupby(kinds)
+    }
 
 
 def _as_text(name: str) -> str:

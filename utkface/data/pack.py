@@ -13,7 +13,6 @@ import hashlib
 import importlib.metadata
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -21,13 +20,12 @@ import numpy as np
 import pandas as pd
 
 from utkface.data import duplicates, images
-from utkface.io import UserError, map_ahead, progress_bar, replacing
+from utkface.io import UserError, map_files, replacing
 
 #: Raised when the same files come to give other pixels, hashes or groups (images.py,
 #: duplicates.py); a test knows today's.
 VERSION = 1
 
-_FILES_PER_TASK = 64
 _COLUMNS = ["file", "sha256", "phash", "group", "reason"]
 
 
@@ -52,18 +50,9 @@ class PackedFaces(NamedTuple):
     path: Path
 
 
-def hash_files(paths: Sequence[Path], num_workers: int) -> list[str]:
+def hash_files(paths: Sequence[Path]) -> list[str]:
     """Return the sha256 of each file, as hex; raises `UserError` if one cannot be read."""
-    tasks = [paths[i : i + _FILES_PER_TASK] for i in range(0, len(paths), _FILES_PER_TASK)]
-    digests: list[str] = []
-    with (
-        progress_bar("Reading face files", len(paths)) as advance,
-        ThreadPoolExecutor(num_workers) as pool,
-    ):
-        for task in pool.map(lambda task: [_sha256(_read_bytes(path)) for path in task], tasks):
-            digests += task
-            advance(len(task))
-    return digests
+    return list(map_files(lambda path: _sha256(_read_bytes(path)), paths, "Reading face files"))
 
 
 def _sha256(data: bytes) -> str:
@@ -78,9 +67,15 @@ def _read_bytes(path: Path) -> bytes:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def load_packed(
-    files: Sequence[FaceFile], image_size: int, folder: Path, num_workers: int
-) -> PackedFaces:
+def read_unchanged(file: FaceFile) -> bytes:
+    """Return a file's content, which must be what it was when the faces were read."""
+    data = _read_bytes(file.path)
+    if _sha256(data) != file.sha256:
+        raise UserError(f"{file.path} changed since the faces were read; run the command again")
+    return data
+
+
+def load_packed(files: Sequence[FaceFile], image_size: int, folder: Path) -> PackedFaces:
     """Open the cache of these files, in this order, in ``folder``; build it where there is none.
 
     Raises `UserError` when the disk is full or a file changes while it is read.
@@ -88,7 +83,7 @@ def load_packed(
     path = folder / f"{_cache_key(files, image_size)}.npy"
     packed = _open(path, files, image_size)
     if packed is None:
-        _build(path, files, image_size, num_workers)
+        _build(path, files, image_size)
         packed = _open(path, files, image_size)
         assert packed is not None, f"{path} cannot be read back"
     return packed
@@ -139,25 +134,17 @@ class _Decoded(NamedTuple):
     reason: str
 
 
-def _build(path: Path, files: Sequence[FaceFile], image_size: int, num_workers: int) -> None:
+def _build(path: Path, files: Sequence[FaceFile], image_size: int) -> None:
     """Decode all files into the array at ``path``, then write the table beside it."""
     faces: list[_Decoded] = []
     with replacing(path) as temporary, temporary.open("wb") as stream:
         # Written, not mapped: a full disk is then an error to report, where writing to a mapping
         # would kill the process. NumPy leaves room in the header for the number of rows to grow.
         _write_header(stream, 0, image_size)
-        with progress_bar("Decoding faces", len(files)) as advance:
-            tasks = (files[i : i + _FILES_PER_TASK] for i in range(0, len(files), _FILES_PER_TASK))
-            # In threads: Pillow lets go of the interpreter's lock.
-            for decoded in map_ahead(
-                lambda task: [_decode(file, image_size) for file in task],
-                tasks,
-                num_workers,
-                num_ahead=2 * num_workers,
-            ):
-                stream.writelines(face.pixels.data for face in decoded if face.pixels is not None)
-                faces += [face._replace(pixels=None) for face in decoded]
-                advance(len(decoded))
+        for face in map_files(lambda file: _decode(file, image_size), files, "Decoding faces"):
+            if face.pixels is not None:
+                stream.write(face.pixels.data)
+            faces.append(face._replace(pixels=None))
         stream.seek(0)
         _write_header(stream, sum(not face.reason for face in faces), image_size)
         _flush(stream)
@@ -191,9 +178,7 @@ def _flush(stream: BinaryIO) -> None:
 
 def _decode(file: FaceFile, image_size: int) -> _Decoded:
     """Decode one file."""
-    data = _read_bytes(file.path)
-    if _sha256(data) != file.sha256:
-        raise UserError(f"{file.path} changed while it was being read; run the command again")
+    data = read_unchanged(file)
     try:
         image = images.open_rgb(data)
     except images.ImageRejected as rejection:

@@ -67,7 +67,7 @@ def cache_folder() -> Path:
     return Path(base).expanduser() / "utkface"
 
 
-def open_source(source: SourceName, cache_dir: Path) -> Source:
+def open_source(source: SourceName) -> Source:
     """Find, fetch, unpack or draw the faces of a source.
 
     Raises `UserError` when it does not exist, is no archive that can be read safely, or a download
@@ -77,10 +77,10 @@ def open_source(source: SourceName, cache_dir: Path) -> Source:
     if not names:
         raise UserError(f"no faces: an empty list of sources; {HOW_TO_GET_FACES}")
     if names == ["demo"]:
-        return Source([_draw_demo(cache_dir)], "demo", is_demo=True)
+        return Source([_draw_demo()], "demo", is_demo=True)
     if names == ["kaggle"]:
         return Source([_download()], "kaggle", is_demo=False)
-    roots = [root for name in names for root in _open_path(Path(name).expanduser(), cache_dir)]
+    roots = [root for name in names for root in _open_path(Path(name).expanduser())]
     return Source(roots, ", ".join(map(str, names)), is_demo=False)
 
 
@@ -144,16 +144,16 @@ def _walk(folder: Path, inside: str, suffixes: tuple[str, ...]) -> Iterator[Imag
             yield ImageFile(Path(entry.path), inside + entry.name)
 
 
-def _open_path(path: Path, cache_dir: Path) -> list[Path]:
+def _open_path(path: Path) -> list[Path]:
     """Return the folders of images that a folder or an archive amounts to."""
     if path.is_file():
         if not is_archive(path):
             raise UserError(f"{path} is no archive; allowed: a folder, .tar, .tar.gz, .tgz, .zip")
-        return [_unpack_once(path, cache_dir)]
+        return [_unpack_once(path)]
     if not path.is_dir():
         raise UserError(f"no such data: {path}; {HOW_TO_GET_FACES}")
     if next(_walk(path, "", IMAGE_SUFFIXES), None) is None and (archives := _archives_in(path)):
-        return [_unpack_once(archive, cache_dir) for archive in archives]
+        return [_unpack_once(archive) for archive in archives]
     return [path]
 
 
@@ -162,24 +162,24 @@ def _archives_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*") if path.is_file() and is_archive(path))
 
 
-def _unpack_once(archive: Path, cache_dir: Path) -> Path:
+def _unpack_once(archive: Path) -> Path:
     """Unpack an archive into the cache, unless its content is there already."""
     try:
         with archive.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise UserError(f"cannot read {archive}: {error.strerror or error}") from error
-    target = cache_dir / "unpacked" / digest[:24]
+    target = cache_folder() / "unpacked" / digest[:24]
     with progress_bar(f"Unpacking {archive.name}"):
         return folder_once(target, lambda folder: unpack(archive, folder))
 
 
-def _draw_demo(cache_dir: Path) -> Path:
+def _draw_demo() -> Path:
     """Draw the demo faces into the cache, unless this version of them is there already."""
     from utkface.data import demo
 
     version = hashlib.sha256(Path(demo.__file__).read_bytes()).hexdigest()[:12]
-    return folder_once(cache_dir / f"demo-{version}", demo.write_demo_faces)
+    return folder_once(cache_folder() / f"demo-{version}", demo.write_demo_faces)
 
 
 def _download() -> Path:

@@ -33,9 +33,9 @@ from utkface.augment import normalise
 from utkface.backbones import fused
 from utkface.batches import ImageStore, map_on_cores
 from utkface.config import TrainConfig
-from utkface.evaluation.cache import Arrays, computed_once, content_digest
+from utkface.evaluation.cache import Arrays, cached, content_digest
 from utkface.io import progress_bar
-from utkface.model import FaceModel, build_model, faces_together
+from utkface.model import FaceModel, build_model, prediction_batch_size
 from utkface.predictor import find_device
 
 Features = NDArray[np.float32]
@@ -43,6 +43,7 @@ Models = tuple[RegressorMixin, ClassifierMixin]
 
 #: Kept of the features' variance: 189 of 576 components at 64 px. An SVM's time goes with them.
 SHARE_OF_VARIANCE = 0.9
+_MIN_FACES = 11  # the tenth of them that an SVC does not see is then a face of each gender
 
 _CODE = inspect.getsource(sys.modules[__name__])  # a change of it makes the cache another one
 
@@ -75,14 +76,13 @@ def backbone_features(model: FaceModel, images: np.ndarray) -> Features:
     parts = [tensor.cpu().numpy() for tensor in model.features.state_dict().values()]
     key = content_digest(_CODE, torch.__version__, str(device), images, *parts)
     compute = functools.partial(_features, model.eval(), images, device)
-    cached = computed_once("features", key, lambda: {"features": compute()})
-    return cached["features"]
+    return cached("features", key, lambda: {"features": compute()})["features"]
 
 
 def _features(model: FaceModel, images: np.ndarray, device: torch.device) -> Features:
     backbone = fused(model.features).to(device)
     store = ImageStore(images, device)
-    size = faces_together(images.shape[1], device)
+    size = prediction_batch_size(images.shape[1], device)
 
     @torch.inference_mode()
     def features_from(start: int) -> Features:
@@ -111,20 +111,22 @@ def baseline_predictions(
     """Train each baseline on some faces and predict others; the same for the same seed.
 
     features: (faces, C), row i being row i of ``table`` (age, gender are read); models: by default
-    `MODELS`. Predictions are
-    in the order of ``test_rows``. All training faces are used, none is drawn twice. Kept in the
+    `MODELS`. Predictions are in the order of ``test_rows``. All training faces are used, none is
+    drawn twice. There are no baselines where these are too few to learn genders from. Kept in the
     cache, with the seconds that it took: what did not change is not trained again.
     """
+    gender = table["gender"].to_numpy(np.int64)[train_rows]
+    if len(gender) < _MIN_FACES or np.bincount(gender, minlength=2).min() < 2:
+        return []
     train, test = features[train_rows], features[test_rows]
     age = table["age"].to_numpy(np.float64)[train_rows]
-    gender = table["gender"].to_numpy(np.int64)[train_rows]
     key = content_digest(_CODE, sklearn.__version__, str(seed), train, test, age, gender)
     baselines = []
     models = MODELS if models is None else models
     with progress_bar("Baselines", 2 * len(models)) as advance:
         for label, build in models.items():
             fit = functools.partial(_fit, build(seed), train, test, age, gender, advance)
-            found = computed_once(f"baseline{build.__name__.replace('_', '-')}", key, fit)
+            found = cached(f"baseline{build.__name__.replace('_', '-')}", key, fit)
             seconds = float(found["seconds"])
             baselines.append(
                 Baseline(label, found["age_years"], found["gender_probability"], seconds)

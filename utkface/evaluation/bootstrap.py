@@ -19,7 +19,7 @@ from utkface.evaluation.metrics import FloatArray, IntArray, weighted_mean
 from utkface.evaluation.records import Estimate
 from utkface.io import UserError
 
-LEVEL = 0.95
+CONFIDENCE_LEVEL = 0.95
 #: Resamples taken together: 5,000 faces x 100 are 4 MB, which a processor's cache can hold.
 CHUNK_RESAMPLES = 100
 
@@ -66,21 +66,17 @@ class Bootstrap:
             yield counts.reshape(num_groups, num_columns).astype(np.float64)[group_of_face]
 
 
-def percentile_interval(samples: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the ends of the central `LEVEL` of the resamples, samples (..., R) -> two of (...).
+def percentile_interval(samples: FloatArray) -> tuple[float, float]:
+    """Return the ends of the central `CONFIDENCE_LEVEL` of the resamples (R,).
 
     Resamples in which the statistic does not exist (NaN) are left out; where it exists in none,
     the ends are NaN.
     """
-    tail = (1 - LEVEL) / 2
-    flat = samples.reshape(-1, samples.shape[-1])
-    ends = np.full((2, len(flat)), np.nan)
-    for row, values in enumerate(flat):
-        known = values[np.isfinite(values)]
-        if len(known):
-            ends[:, row] = np.quantile(known, [tail, 1 - tail])
-    low, high = ends.reshape(2, *samples.shape[:-1])
-    return low, high
+    known = samples[np.isfinite(samples)]
+    if not len(known):
+        return np.nan, np.nan
+    low, high = np.quantile(known, [(1 - CONFIDENCE_LEVEL) / 2, (1 + CONFIDENCE_LEVEL) / 2])
+    return float(low), float(high)
 
 
 def estimate(value: float, samples: FloatArray) -> Estimate:

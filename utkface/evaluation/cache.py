@@ -33,22 +33,24 @@ def content_digest(*parts: str | np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def computed_once(name: str, key: str, compute: Callable[[], Arrays]) -> Arrays:
+def cached(name: str, key: str, compute: Callable[[], Arrays]) -> Arrays:
     """Return what ``compute`` gives, from an earlier call with the same name and key if possible.
 
     key: of `content_digest`, of everything that the arrays depend on. Raises `UserError` when the
     cache cannot be written.
     """
     path = cache_folder() / "evaluation" / f"{name}-{key[:24]}.npz"
-    arrays = read_arrays(path, key)
+    arrays = _read(path, key)
     if arrays is None:
         arrays = compute()
-        write_arrays(path, key, arrays)
+        parts: dict[str, Any] = {_KEY: np.array(key), **arrays}
+        with replacing(path) as temporary:
+            np.savez(temporary, **parts)
     return arrays
 
 
-def read_arrays(path: Path, key: str) -> Arrays | None:
-    """Return what `write_arrays` wrote; None where it is missing, damaged or of another key."""
+def _read(path: Path, key: str) -> Arrays | None:
+    """Return what is kept; None where it is missing, damaged or of another key."""
     try:
         # A damaged archive shows itself by one of these, according to where the damage is.
         with np.load(path, allow_pickle=False) as saved:
@@ -56,10 +58,3 @@ def read_arrays(path: Path, key: str) -> Arrays | None:
     except (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile):
         return None
     return arrays if str(arrays.pop(_KEY, "")) == key else None
-
-
-def write_arrays(path: Path, key: str, arrays: Arrays) -> None:
-    """Replace the file; raises `UserError` when the disk is full or cannot be written."""
-    with replacing(path) as temporary:
-        parts: dict[str, Any] = {_KEY: np.array(key), **arrays}
-        np.savez(temporary, **parts)

@@ -23,7 +23,7 @@ from utkface.evaluation.evaluate import paired_difference
 from utkface.evaluation.measures import compare
 from utkface.evaluation.predictions import StoredPredictions, read_predictions
 from utkface.evaluation.weak_groups import face_errors, read_weak_groups, weights_file
-from utkface.io import UserError, run_command
+from utkface.io import UserError, replacing, run_command
 from utkface.sampling import GroupWeight, parse_weights
 
 WEAK, REST, ALL = "all weak groups", "the rest", "all faces"
@@ -152,7 +152,8 @@ def _show_groups(
             "mean;\nretrain both with --part test and compare with --part test to be sure."
         )
     if output:
-        table.to_csv(output, index=False)
+        with replacing(output) as temporary:
+            table.to_csv(temporary, index=False)
 
 
 def gains_and_losses(table: pd.DataFrame) -> list[str]:

@@ -26,9 +26,15 @@ from utkface.evaluation.metrics import (
     per_face_terms,
     point_metrics,
 )
-from utkface.evaluation.records import Coverage, Difference, ExplainedFace, Judgement, SeedEstimate
+from utkface.evaluation.records import (
+    Coverage,
+    Difference,
+    ExplainedFace,
+    ModelEvaluation,
+    SeedEstimate,
+)
 from utkface.evaluation.subgroups import assign_subgroups, evaluate_subgroups
-from utkface.intervals import LEVEL
+from utkface.intervals import COVERAGE_LEVEL
 from utkface.io import UserError
 
 REQUIRED_COLUMNS = ("group", "age", "gender", "race")
@@ -36,7 +42,7 @@ REQUIRED_COLUMNS = ("group", "age", "gender", "race")
 AgeAndGender = tuple[ArrayLike, ArrayLike]
 
 
-def judge(
+def evaluate_model(
     faces: pd.DataFrame,
     age_years: ArrayLike,
     gender_probability: ArrayLike,
@@ -44,7 +50,7 @@ def judge(
     num_resamples: int = 2000,
     seed: int = 0,
     interval: AgeAndGender | None = None,
-) -> Judgement:
+) -> ModelEvaluation:
     """Return all numbers of one model on some faces.
 
     faces: group, age, gender, race, and quality measures where there are any, N rows.
@@ -58,7 +64,7 @@ def judge(
     overall = _overall(age, gender, years, probability, bootstrap)
     terms = per_face_terms(age, gender, years, probability).mean(axis=1)
     evaluated = evaluate_subgroups(assign_subgroups(faces), terms, bootstrap)
-    return Judgement(
+    return ModelEvaluation(
         num_faces=len(faces),
         num_groups=len(np.unique(groups)),
         num_seeds=len(years),
@@ -113,7 +119,7 @@ def interval_coverage(
         raise UserError("some predictions lack an interval: give one for every face, or none")
     is_covered = ((lowest <= age) & (age <= highest)).mean(axis=0, keepdims=True)
     return Coverage(
-        level=LEVEL,
+        level=COVERAGE_LEVEL,
         coverage=estimate(is_covered.mean(), bootstrap.sample_means(is_covered)[0]),
         mean_width_years=float((highest - lowest).mean()),
     )

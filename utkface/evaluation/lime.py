@@ -20,7 +20,8 @@ import importlib.metadata
 import inspect
 import sys
 import zlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,17 +29,17 @@ from lime.lime_image import LimeImageExplainer
 from numpy.typing import NDArray
 
 from utkface.batches import map_on_cores
-from utkface.evaluation.bootstrap import number_or_none
-from utkface.evaluation.cache import Arrays, computed_once, content_digest
+from utkface.evaluation.cache import Arrays, cached, content_digest
 from utkface.evaluation.records import RegionWeight
 from utkface.io import UserError, progress_bar
-from utkface.model import PixelModel, TrainedModel, faces_together
+from utkface.model import PixelModel, TrainedModel, prediction_batch_size
 from utkface.predictor import find_device
 
 GRID = 9  # superpixels along a side; odd, so that the nose has a column of its own
 NUM_SUPERPIXELS = GRID * GRID
 _CODE = inspect.getsource(sys.modules[__name__])  # a change of it makes the cache another one
-AGE, GENDER = 0, 1  # columns of the model's answers: years, probability of being female
+HEADS = ("age", "gender")  # columns of the model's answers: years, probability of being female
+_UNITS = ("age_years", "gender_probability")  # what `RegionWeight` calls sums of their weights
 
 #: The superpixels of UTKFace's aligned crop, named by looking at the mean of 3,000 faces: brows
 #: at 0.2 of the height, eyes at 0.28, nostrils at 0.56, lips from 0.67 to 0.8.
@@ -74,14 +75,12 @@ class Explanations:
     versions of the face the weights account for: below a half, read a map with caution.
     """
 
-    age_maps: NDArray[np.float32]  # (n, S, S) years
-    gender_maps: NDArray[np.float32]  # (n, S, S) probability of being female
-    age_r2: NDArray[np.float64]  # (n,)
-    gender_r2: NDArray[np.float64]  # (n,)
+    maps: NDArray[np.float32]  # (n, 2, S, S) of `HEADS`, in their units
+    r2: NDArray[np.float64]  # (n, 2)
 
     def take(self, positions: np.ndarray) -> "Explanations":
         """Return those of some of the faces."""
-        return Explanations(*(getattr(self, field.name)[positions] for field in fields(self)))
+        return Explanations(self.maps[positions], self.r2[positions])
 
 
 def explain_faces(
@@ -116,18 +115,16 @@ def explain_faces(
             shown = draw_shown(image, num_samples, seed)
             return _fit(shown, _answers(model, image, shown, device))
 
-        weights = np.empty((len(images), 2, NUM_SUPERPIXELS), dtype=np.float32)
-        r2 = np.empty((len(images), 2))
+        weights = np.empty((len(images), len(HEADS), NUM_SUPERPIXELS), dtype=np.float32)
+        r2 = np.empty((len(images), len(HEADS)))
         with progress_bar("Explaining faces", len(images)) as advance:
             for face, found in enumerate(map_on_cores(explain_face, images, device)):
                 weights[face], r2[face] = found
                 advance(1)
         return {"weights": weights, "r2": r2}
 
-    explained = computed_once("lime", key, explain)
-    maps = explained["weights"][:, :, superpixels(images.shape[1])]  # (n, 2, S, S)
-    r2 = explained["r2"]
-    return Explanations(maps[:, AGE], maps[:, GENDER], r2[:, AGE], r2[:, GENDER])
+    explained = cached("lime", key, explain)
+    return Explanations(explained["weights"][:, :, superpixels(images.shape[1])], explained["r2"])
 
 
 def superpixels(image_size: int) -> NDArray[np.int64]:
@@ -163,9 +160,9 @@ def region_of_pixels(image_size: int) -> NDArray[np.int64]:
 
 
 def mean_map(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean of the signed and of the absolute weights of many faces, (S, S) each.
+    """Return the mean of the signed and of the absolute weights of many faces.
 
-    maps: (n, S, S). Signed weights show what a region does to the prediction on average; where it
+    maps: (n, ...). Signed weights show what a region does to the prediction on average; where it
     raises some faces' and lowers others', only the absolute ones show that it matters.
     """
     return maps.mean(axis=0), np.abs(maps).mean(axis=0)
@@ -179,7 +176,7 @@ def region_table(explanations: Explanations) -> list[RegionWeight]:
     the mean sums of its signed weights. The shares of all regions sum to one. The ranges hold the
     shares of 80 of 100 faces, each face's own.
     """
-    image_size = explanations.age_maps.shape[-1]
+    image_size = explanations.maps.shape[-1]
     region = region_of_pixels(image_size).ravel()
     cells = superpixels(image_size).ravel()
     area = 1 / np.bincount(cells)[cells]  # of a pixel, in superpixels: their pixels differ
@@ -191,33 +188,21 @@ def region_table(explanations: Explanations) -> list[RegionWeight]:
         # Where a model looks at nothing there is nothing to share.
         return sums(values) / (sums(values).sum() or np.nan)
 
-    age, age_size = mean_map(explanations.age_maps)
-    gender, gender_size = mean_map(explanations.gender_maps)
-    columns = {
-        "area_share": shares(np.ones_like(age)),
-        "age_share": shares(age_size),
-        "gender_share": shares(gender_size),
-        "age_years": sums(age),
-        "gender_probability": sums(gender),
-    }
-    age_ranges, gender_ranges = (
-        np.quantile([shares(np.abs(one)) for one in maps], (0.1, 0.9), axis=0).T
-        for maps in (explanations.age_maps, explanations.gender_maps)
-    )
+    columns: dict[str, Any] = {"area_share": shares(np.ones((image_size, image_size)))}
+    means = zip(*mean_map(explanations.maps), strict=True)
+    for number, (head, unit, (mean, size)) in enumerate(zip(HEADS, _UNITS, means, strict=True)):
+        columns |= {f"{head}_share": shares(size), unit: sums(mean)}
+        of_faces = [shares(np.abs(one)) for one in explanations.maps[:, number]]
+        columns[f"{head}_range"] = np.quantile(of_faces, (0.1, 0.9), axis=0).T
     return [
-        RegionWeight(
-            region=name,
-            **{key: number_or_none(column[row]) for key, column in columns.items()},
-            age_range=_ends(age_ranges[row]),
-            gender_range=_ends(gender_ranges[row]),
-        )
+        RegionWeight(region=name, **{key: _known(column[row]) for key, column in columns.items()})
         for row, name in enumerate(REGIONS)
     ]
 
 
-def _ends(low_high: NDArray[np.float64]) -> tuple[float, float] | None:
-    low, high = low_high.tolist()
-    return (low, high) if np.isfinite(low_high).all() else None
+def _known(value: NDArray[np.float64]) -> Any:
+    """Return a number or the ends of a range as they are; None where they do not exist."""
+    return value.tolist() if np.isfinite(value).all() else None
 
 
 def _answers(
@@ -228,7 +213,8 @@ def _answers(
     # Copies, for the rows of a memory map are read-only.
     whole, hidden = (torch.from_numpy(np.array(p)).to(device) for p in (image, hide_all(image)))
     parts = []
-    for batch in torch.from_numpy(shown).to(device).split(faces_together(len(image), device)):
+    size = prediction_batch_size(len(image), device)
+    for batch in torch.from_numpy(shown).to(device).split(size):
         versions = torch.where(batch[:, cells, None], whole, hidden)  # (B, S, S, 3) uint8
         parts.append(torch.stack(model.predict(versions), dim=1))
     return torch.cat(parts).cpu().numpy()
@@ -244,9 +230,9 @@ def _fit(
     """
     regression = LimeImageExplainer(random_state=0).base
     distances = 1 - np.sqrt(shown.mean(axis=1))  # cosine distance to the whole face
-    weights = np.zeros((2, NUM_SUPERPIXELS), dtype=np.float32)
-    r2 = np.zeros(2)
-    for column in (AGE, GENDER):
+    weights = np.zeros((len(HEADS), NUM_SUPERPIXELS), dtype=np.float32)
+    r2 = np.zeros(len(HEADS))
+    for column in range(len(HEADS)):
         _, contributions, r2[column], _ = regression.explain_instance_with_data(
             shown.astype(float),
             answers,

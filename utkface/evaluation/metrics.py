@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from utkface.data.labels import AGE_BINS, age_bin
 from utkface.evaluation.records import CalibrationBin
-from utkface.metrics import face_losses
+from utkface.metrics import per_face_metrics
 
 #: Metrics that are a plain mean of one number per face, in the order of `per_face_terms`.
 MEAN_METRICS = (
@@ -59,15 +59,15 @@ def per_face_terms(
     age, gender: (N,); age_years, gender_probability: (..., N), one row per seed.
     The result is (len(MEAN_METRICS), ..., N).
     """
-    losses = face_losses(age, gender, age_years, gender_probability)
-    distance = losses["age_mae"]
+    metrics = per_face_metrics(age, gender, age_years, gender_probability)
+    distance = metrics["age_mae"]
     terms = {
-        **losses,
+        **metrics,
         "age_mape": distance / np.maximum(age, 1),  # of the youngest, as of one year
         "age_bias": age_years - age,
         "age_within_5": distance <= 5,
         "age_within_10": distance <= 10,
-        "gender_accuracy": 1 - losses["gender_error"],
+        "gender_accuracy": 1 - metrics["gender_error"],
         "gender_brier": (gender_probability - gender) ** 2,
     }
     return np.stack([terms[name].astype(np.float64) for name in MEAN_METRICS])

@@ -8,10 +8,7 @@ import functools
 import hashlib
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,18 +16,17 @@ import PIL
 from numpy.typing import NDArray
 
 from utkface.data import Faces, images
-from utkface.data.faces import num_cores
 from utkface.data.images import ImageRejected, decode_face
-from utkface.data.sources import SourceName, cache_folder, list_images, open_source
+from utkface.data.pack import FaceFile, read_unchanged
+from utkface.data.sources import SourceName, list_images, open_source
 from utkface.evaluation import brisque
-from utkface.evaluation.cache import read_arrays, write_arrays
-from utkface.io import UserError, progress_bar
+from utkface.evaluation.cache import Arrays, cached, content_digest
+from utkface.evaluation.photo_measures import PHOTO_MEASURES
+from utkface.io import UserError, map_files
 
 # UTKFace's own size, at which its files are measured as they are. Others are brought to it, as
 # sharpness and noise mean nothing across sizes.
 IMAGE_SIZE = 200
-_FILES_PER_TASK = 16
-_FILES_PER_SAVE = 2048  # a killed run loses some ten seconds of work
 _REC601 = (0.299, 0.587, 0.114)
 # Of UTKFace's aligned faces, the half from the brows to the mouth and from cheek to cheek. Hair and
 # background stay outside: it differs more between the labelled races than the whole picture does
@@ -42,63 +38,36 @@ _NO_ENERGY = 1e-6  # far below one grey level in one pixel, far above rounding
 
 Array = NDArray[np.float64]
 
-# In the order that `measure_image` gives them.
-QUALITY_COLUMNS = (
-    "luminance",
-    "brisque",
-    "laplacian_variance",
-    "high_frequency_energy",
-    "colour_variance",
-    "contrast",
-    "entropy",
-)
-
-
-class _Photograph(NamedTuple):
-    """An original image file, and the sha256 that its content must have."""
-
-    path: Path
-    sha256: str
+QUALITY_COLUMNS = tuple(PHOTO_MEASURES)
 
 
 def measure_quality(
-    faces: Faces,
-    source: SourceName,
-    cache_dir: str | Path | None = None,
-    num_workers: int | None = None,
-    rows: NDArray[np.integer] | None = None,
+    faces: Faces, source: SourceName, rows: NDArray[np.integer] | None = None
 ) -> pd.DataFrame:
     """Measure the original photographs of faces, or read what an earlier call measured.
 
-    faces: as `load_faces` gave them for ``source``, at any image size; cache_dir: by default
-    UTKFACE_CACHE or ~/.cache/utkface; num_workers: threads, by default one per core; rows: of the
-    faces to measure, by default all. Returns file and QUALITY_COLUMNS (float64; definitions and
-    units below), row i being row i of ``faces.table``, NaN where an image cannot be measured or
-    was not asked for. Raises `UserError` when a photograph is
-    no longer there or has changed, or the cache cannot be written.
+    faces: as `load_faces` gave them for ``source``, at any image size; rows: of the faces to
+    measure, by default all. Returns file and QUALITY_COLUMNS (float64; definitions and units
+    below), row i being row i of ``faces.table``, NaN where an image cannot be measured or was not
+    asked for. Raises `UserError` when a photograph is no longer there or has changed, or the cache
+    cannot be written.
     """
-    cache_dir = Path(cache_dir).expanduser() if cache_dir else cache_folder()
-    cache = _Cache(cache_dir / "quality", faces.fingerprint)
-    measured = cache.read()
     wanted = faces.table if rows is None else faces.table.iloc[rows]
-    unknown = wanted[~wanted.sha256.isin(measured.index)].drop_duplicates("sha256")
-    if len(unknown):
-        photographs = _find_photographs(unknown, source, cache_dir)
-        with progress_bar("Measuring image quality", len(unknown)) as advance:
-            for part in _measured_parts(photographs, num_workers or num_cores(), advance):
-                measured = pd.concat([measured, part])
-                cache.write(measured)
-    quality = measured.reindex(faces.table.sha256).reset_index(drop=True)
-    quality.loc[~faces.table.index.isin(wanted.index)] = np.nan  # even where it happens to be known
+
+    def measure() -> Arrays:
+        files = _find_photographs(wanted, source)
+        return {"values": np.stack([*map_files(_measure_file, files, "Measuring image quality")])}
+
+    key = content_digest(_measures_version(), *wanted.sha256)
+    quality = pd.DataFrame(np.nan, index=faces.table.index, columns=list(QUALITY_COLUMNS))
+    quality.loc[wanted.index] = cached("quality", key, measure)["values"]
     quality.insert(0, "file", faces.table.file.to_numpy())
     return quality
 
 
-def _find_photographs(
-    table: pd.DataFrame, source: SourceName, cache_dir: Path
-) -> list[_Photograph]:
+def _find_photographs(table: pd.DataFrame, source: SourceName) -> list[FaceFile]:
     """Return the original file of each row; the first of a name, as `load_faces` keeps it."""
-    opened = open_source(source, cache_dir)
+    opened = open_source(source)
     paths: dict[str, Path] = {}
     for image in list_images(opened.roots):
         paths.setdefault(image.path.name, image.path)
@@ -109,44 +78,14 @@ def _find_photographs(
             f"{lost[0]}; give the folder or archives that the faces were read from"
         )
     return [
-        _Photograph(paths[file], sha256)
-        for file, sha256 in zip(table.file, table.sha256, strict=True)
+        FaceFile(paths[file], sha256) for file, sha256 in zip(table.file, table.sha256, strict=True)
     ]
 
 
-def _measured_parts(
-    photographs: Sequence[_Photograph], num_workers: int, advance: Callable[[int], None]
-) -> Iterator[pd.DataFrame]:
-    """Measure in threads (Pillow, NumPy and SciPy let go of the interpreter's lock), in parts."""
-    pool = ThreadPoolExecutor(num_workers)
-    try:
-        for start in range(0, len(photographs), _FILES_PER_SAVE):
-            part = photographs[start : start + _FILES_PER_SAVE]
-            tasks = [part[i : i + _FILES_PER_TASK] for i in range(0, len(part), _FILES_PER_TASK)]
-            values: list[Array] = []
-            for rows in pool.map(_measure_files, tasks):
-                values += rows
-                advance(len(rows))
-            index = [photograph.sha256 for photograph in part]
-            yield pd.DataFrame(values, index=index, columns=list(QUALITY_COLUMNS))
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _measure_files(photographs: Sequence[_Photograph]) -> list[NDArray[np.float64]]:
-    return [_measure_file(photograph) for photograph in photographs]
-
-
-def _measure_file(photograph: _Photograph) -> NDArray[np.float64]:
+def _measure_file(file: FaceFile) -> NDArray[np.float64]:
     """Return the measures of one file, all NaN where there is no usable image in it."""
     try:
-        data = photograph.path.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read {photograph.path}: {error.strerror or error}") from error
-    if hashlib.sha256(data).hexdigest() != photograph.sha256:
-        raise UserError(f"{photograph.path} changed since the faces were read; run again")
-    try:
-        return measure_image(decode_face(data, IMAGE_SIZE))
+        return measure_image(decode_face(read_unchanged(file), IMAGE_SIZE))
     except ImageRejected:
         return np.full(len(QUALITY_COLUMNS), np.nan)
 
@@ -157,33 +96,6 @@ def _measures_version() -> str:
     regressor = brisque.load_regressor()
     parts += [regressor.digest if regressor else "", PIL.__version__, str(IMAGE_SIZE)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-class _Cache:
-    """The measures of earlier runs, one row per content of an image file (sha256).
-
-    So rows are found by what they were measured on, whatever its name or place, and a run that was
-    killed goes on with what it had saved.
-    """
-
-    def __init__(self, folder: Path, fingerprint: str) -> None:
-        version = _measures_version()
-        self.path = folder / f"{fingerprint[:24]}-{version[:12]}.npz"
-        self._key = f"{fingerprint} {version}"
-
-    def read(self) -> pd.DataFrame:
-        """Return what was saved; nothing if it is missing, torn, or of other data or version."""
-        saved = read_arrays(self.path, self._key) or {}
-        digests = saved.get("sha256", np.empty(0, dtype="S64"))
-        values = saved.get("values", np.empty(0))
-        if values.shape != (len(digests), len(QUALITY_COLUMNS)):
-            digests, values = digests[:0], np.empty((0, len(QUALITY_COLUMNS)))
-        return pd.DataFrame(values, index=digests.astype(str), columns=list(QUALITY_COLUMNS))
-
-    def write(self, measured: pd.DataFrame) -> None:
-        """Replace the file; raises `UserError` when the disk is full or cannot be written."""
-        digests = measured.index.to_numpy().astype("S64")
-        write_arrays(self.path, self._key, {"sha256": digests, "values": measured.to_numpy()})
 
 
 def measure_image(image: NDArray[np.uint8]) -> Array:

@@ -100,7 +100,7 @@ class Scores(Record):
         return self.overall.get(name, SeedEstimate())
 
 
-class Judgement(Scores):
+class ModelEvaluation(Scores):
     """All that predictions of S seeds say of a model."""
 
     num_seeds: int
@@ -126,7 +126,7 @@ class Settings(Record):
     age_loss: str | None = None
 
 
-class Row(Judgement, Subject):
+class Row(ModelEvaluation, Subject):
     """One configuration under one protocol."""
 
     headline: bool  # what to speak of: the search's choice, or the only one given
@@ -195,13 +195,6 @@ class ExplainedFace(Record):
     gender_probability: float
 
 
-class HardestFaces(Record):
-    """Faces that a model gets most wrong, the worst first."""
-
-    ages: list[ExplainedFace]
-    genders: list[ExplainedFace]
-
-
 class Quantiles(Record):
     """The 50th, 10th and 90th percentile of the R² of LIME's fits."""
 
@@ -221,7 +214,6 @@ class Explanation(Record):
     """What a model looks at, by LIME, on faces drawn at random."""
 
     regions: list[RegionWeight]
-    hardest: HardestFaces
     fidelity: Fidelity
     num_ordinary: int
     num_samples: int

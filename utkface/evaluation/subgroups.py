@@ -17,6 +17,7 @@ import pandas as pd
 from utkface.data.labels import GENDERS, RACES, REFERENCE_AGE_BINS, age_bin, bin_labels
 from utkface.evaluation.bootstrap import Bootstrap, estimate
 from utkface.evaluation.metrics import MEAN_METRICS, FloatArray, IntArray, weighted_mean
+from utkface.evaluation.photo_measures import find_measured
 from utkface.evaluation.records import SMALL_GROUP_FACES, Estimate, Gap, Group
 
 SUBGROUP_METRICS = ("age_mae", "age_bias", "gender_accuracy")
@@ -25,19 +26,6 @@ WORST_OF = {"age_mae": max, "gender_accuracy": min}
 
 NOT_MEASURED = "not measured"
 
-#: Edges of the reference's evaluation (FACTS, "The reference").
-LUMINANCE_EDGES = (0, 85, 105, 120, 135, 150, np.inf)
-BRISQUE_EDGES = (-np.inf, 25, 35, 45, 55, np.inf)
-FIXED_EDGES = {"luminance": LUMINANCE_EDGES, "brisque": BRISQUE_EDGES}
-#: Measures without edges of their own are cut into fifths of the faces at hand.
-QUINTILE_MEASURES = (
-    "laplacian_variance", "high_frequency_energy", "colour_variance", "contrast", "entropy",
-)  # fmt: skip
-#: The end of each measure where a photograph is poor, and in how many of them one can be.
-POOR_END = {
-    "brisque": 1, "laplacian_variance": -1, "high_frequency_energy": -1, "contrast": -1,
-    "entropy": -1,
-}  # fmt: skip
 _POOR_SHARE = 0.2
 _POOR_LABELS = ["in none", "in one", "in two", "in three or more"]
 
@@ -59,7 +47,11 @@ def assign_subgroups(faces: pd.DataFrame) -> dict[str, Assignment]:
     gender = Assignment(faces["gender"].to_numpy(np.int64), list(GENDERS))
     race = Assignment(faces["race"].to_numpy(np.int64), list(RACES))
     reference_age = age_bin(faces["age"], REFERENCE_AGE_BINS)
-    luminance = _measured(faces, "luminance")
+    measured = {
+        measure.name: _cut(faces[measure.name].to_numpy(np.float64), measure.edges)
+        for measure in find_measured(faces)
+    }
+    luminance = {name: by for name, by in measured.items() if name == "luminance"}
     return {
         "age": age,
         "gender": gender,
@@ -70,8 +62,7 @@ def assign_subgroups(faces: pd.DataFrame) -> dict[str, Assignment]:
         **{f"{name}_gender": _product(by, gender) for name, by in luminance.items()},
         **{f"{name}_age": _product(by, age) for name, by in luminance.items()},
         "age_of_reference": Assignment(reference_age, bin_labels(REFERENCE_AGE_BINS)),
-        **_measured(faces, "brisque"),
-        **{name: a for column in QUINTILE_MEASURES for name, a in _measured(faces, column).items()},
+        **measured,
         **_poor(faces),
     }
 
@@ -83,23 +74,19 @@ def _product(first: Assignment, second: Assignment) -> Assignment:
     return Assignment(codes, [f"{left} × {right}" for left, right in pairs])
 
 
-def _measured(faces: pd.DataFrame, column: str) -> dict[str, Assignment]:
-    """Return a quality measure cut into bins under its name, nothing where it was not measured."""
-    if column not in faces or faces[column].isna().all():
-        return {}
-    values = faces[column].to_numpy(np.float64)
+def _cut(values: FloatArray, edges: tuple[float, ...]) -> Assignment:
+    """Return a measure of photographs cut into bins, without edges into fifths."""
     known = np.isfinite(values)
-    edges = FIXED_EDGES.get(column) or _quintile_edges(values[known])
+    edges = edges or _quintile_edges(values[known])
     codes = np.full(len(values), len(edges) - 1)
     codes[known] = np.searchsorted(edges[1:-1], values[known], side="right")
-    return {column: Assignment(codes, [*interval_labels(edges), NOT_MEASURED])}
+    return Assignment(codes, [*interval_labels(edges), NOT_MEASURED])
 
 
 def _poor(faces: pd.DataFrame) -> dict[str, Assignment]:
     """Return by how many measures a photograph is among the poorest fifth of the faces at hand."""
-    signs = {name: sign for name, sign in POOR_END.items() if name in faces}
-    table = pd.DataFrame({name: sign * faces[name] for name, sign in signs.items()})
-    table = table.dropna(axis="columns", how="all")
+    measures = [measure for measure in find_measured(faces) if measure.poor_end]
+    table = pd.DataFrame({m.name: m.poor_end * faces[m.name] for m in measures})
     if len(table.columns) < 2:
         return {}
     num_poor = (table > table.quantile(1 - _POOR_SHARE)).sum(axis=1).clip(upper=3)
@@ -163,28 +150,40 @@ def evaluate_subgroups(
 
     values = np.stack([terms[:, faces].mean(axis=1) for faces in parts])  # (groups + 1, metrics)
     samples = bootstrap.samples(means)  # (groups + 1, metrics, resamples)
-    tables: dict[str, list[Group]] = {attribute: [] for attribute in subgroups}
-    compared: dict[str, list[int]] = {attribute: [] for attribute in subgroups}
-    for place, (attribute, label, faces) in enumerate(members):
-        is_small = len(faces) < SMALL_GROUP_FACES
-        estimates = dict(
-            zip(SUBGROUP_METRICS, map(estimate, values[place], samples[place]), strict=True)
-        )
-        row = Group(group=label, num_faces=len(faces), small=is_small, **estimates)
-        tables[attribute].append(row)
-        if not is_small and NOT_MEASURED not in label:
-            compared[attribute].append(place)
-    names = [label for _, label, _ in members]
-    gaps = {
-        attribute: {metric: _gap(names, places, values, samples, metric) for metric in WORST_OF}
-        for attribute, places in compared.items()
-        if len(places) > 1
-    }
+    groups = [
+        _group(label, len(faces), *of_group)
+        for (_, label, faces), *of_group in zip(members, values[:-1], samples[:-1], strict=True)
+    ]
+    tables: dict[str, list[Group]] = {}
+    gaps: dict[str, dict[str, Gap]] = {}
+    for attribute in subgroups:
+        places = [place for place, (of, *_) in enumerate(members) if of == attribute]
+        tables[attribute] = [groups[place] for place in places]
+        compared = [place for place in places if _is_compared(groups[place])]
+        if len(compared) > 1:
+            gaps[attribute] = {
+                metric: _gap(groups, compared, values, samples, metric) for metric in WORST_OF
+            }
     return Evaluated(tables, gaps)
 
 
+def _group(label: str, num_faces: int, values: FloatArray, samples: FloatArray) -> Group:
+    """Return a row of a table from the metrics (3,) and those of the resamples (3, R)."""
+    is_small = num_faces < SMALL_GROUP_FACES
+    estimates = dict(zip(SUBGROUP_METRICS, map(estimate, values, samples), strict=True))
+    return Group(group=label, num_faces=num_faces, small=is_small, **estimates)
+
+
+def _is_compared(group: Group) -> bool:
+    return not group.small and NOT_MEASURED not in group.group
+
+
 def _gap(
-    names: Sequence[str], places: list[int], values: FloatArray, samples: FloatArray, metric: str
+    groups: Sequence[Group],
+    places: list[int],
+    values: FloatArray,
+    samples: FloatArray,
+    metric: str,
 ) -> Gap:
     """Return one gap among the groups in some places; the last place is that of all faces."""
     column = SUBGROUP_METRICS.index(metric)
@@ -200,8 +199,8 @@ def _gap(
         )
 
     return Gap(
-        worst=names[worst],
-        best=names[best],
+        worst=groups[worst].group,
+        best=groups[best].group,
         worst_minus_best=difference(best),
         worst_minus_all=difference(-1),
     )

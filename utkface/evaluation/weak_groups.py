@@ -36,7 +36,7 @@ from utkface.evaluation.facts import Record, what_is_wrong
 from utkface.evaluation.metrics import MEAN_METRICS, per_face_terms
 from utkface.evaluation.predictions import StoredPredictions, parts_of, read_predictions
 from utkface.io import UV_RUN, UserError, replacing, run_command
-from utkface.sampling import GroupWeight, format_weights
+from utkface.sampling import GroupWeight
 
 Values = NDArray[np.float64]
 
@@ -121,10 +121,8 @@ def _judge_attribute(faces: pd.DataFrame, pair: tuple[str, str], errors: Values)
         relative.append(ratio)
     weights = np.minimum(np.mean(relative, axis=0), MAX_WEIGHT).round(3)
     weights[weights < MIN_WEIGHT] = 1
-    groups = [_group(pair, key, weight) for key, weight in zip(keys, weights, strict=True)]
-    return pd.DataFrame(
-        {"group": [group.name for group in groups], **columns, "weight": weights, "parsed": groups}
-    )
+    names = [_name(dict(zip(pair, key, strict=True))) for key in keys.tolist()]
+    return pd.DataFrame({"group": names, **columns, "weight": weights})
 
 
 def shrink(error: Values, group: NDArray[np.int64]) -> tuple[Values, Values, NDArray[np.bool_]]:
@@ -147,13 +145,10 @@ def shrink(error: Values, group: NDArray[np.int64]) -> tuple[Values, Values, NDA
     return mean, error.mean() + kept * distance, is_weak
 
 
-def _group(pair: tuple[str, str], key: NDArray[np.int64], weight: float) -> GroupWeight:
-    of = dict(zip(pair, map(int, key), strict=True))
-    first, last = 0, math.inf
-    if "age" in of:
-        first, end = int(AGE_BINS[of["age"]]), AGE_BINS[of["age"] + 1]
-        last = end - 1
-    return GroupWeight(first, last, of.get("gender"), of.get("race"), float(weight))
+def _name(key: dict[str, int]) -> str:
+    """Return a group's name, as `GroupWeight` reads it."""
+    first, end = (AGE_BINS[key["age"]], AGE_BINS[key["age"] + 1]) if "age" in key else (0, math.inf)
+    return GroupWeight(int(first), end - 1, key.get("gender"), key.get("race"), 1.0).name
 
 
 def weights_file() -> Path:
@@ -164,11 +159,12 @@ def weights_file() -> Path:
 def describe_weak_groups(predictions: StoredPredictions) -> WeakGroups:
     """Return what the weights file holds."""
     table = find_weak_groups(predictions.faces, *predictions.predicted)
-    text = format_weights(table.loc[table["weight"] > 1, "parsed"].tolist())
+    weak = table[table["weight"] > 1]
+    text = ", ".join(f"{row.group}={row.weight:g}" for row in weak.itertuples())
     if text:
         TrainConfig(oversample_by="weights", group_weights=text)  # what is written can be read
     errors = face_errors(predictions.faces, *predictions.predicted).mean(axis=1)
-    groups = table.drop(columns="parsed").to_dict("records")
+    groups = table.to_dict("records")
     return WeakGroups(
         made_from=predictions.folder.resolve().name,
         label=predictions.label,

@@ -151,9 +151,9 @@ def test_intervals_are_those_of_as_many_faces(record):
 def test_only_what_chance_does_not_explain_is_a_lead(record):
     best, near, far = record(0, [1.0]), record(1, [1.05]), record(2, [2.0])
     leads = find_leads(best, [near, far], 3800)
-    assert [(lead.number, lead.is_clear) for lead in leads] == [(1, False), (2, True)]
-    assert leads[0].score == pytest.approx(0.05)
-    assert all(lead.margin > find_margins(best, 3800).score for lead in leads)
+    assert [(lead.over, lead.is_clear) for lead in leads] == [(1, False), (2, True)]
+    assert leads[0].value == pytest.approx(0.05)
+    assert all(lead.high - lead.value > find_margins(best, 3800).score for lead in leads)
     many = find_leads(best, [near], 1_000_000)
     assert many[0].is_clear
 

@@ -11,7 +11,7 @@ CONFIRMED = {
         {"trial": 2, "is_starting_point": True, "seeds": [0, 1000, 1001], "score": 1.35,
          "values": {"smooth_score": 1.29}, "age_mae": 5.6, "gender_accuracy": 0.909},
     ],
-    "leads": [{"over": 2, "score": 0.04, "low": 0.01, "high": 0.07}],
+    "leads": [{"over": 2, "metric": "score", "value": 0.04, "low": 0.01, "high": 0.07}],
 }  # fmt: skip
 
 

@@ -23,7 +23,7 @@ def test_the_report_of_a_search_can_be_read(make_search, look_at_report):
 def test_a_search_that_has_hardly_begun_can_be_read(make_search, look_at_report):
     made = make_search(1)
     made.search["data"]["is_demo"] = True
-    made.search["status"] = "running"
+    made.search["status"] = "interrupted"
     assert look_at_report(made).problems == []
 
 

@@ -227,12 +227,12 @@ def test_metrics_that_are_no_numbers(make_search, write, record):
     assert "The best configuration is trial 0" in write(made).words
 
 
-def test_a_search_that_runs(make_search, write, record):
+def test_a_search_that_was_interrupted(make_search, write, record):
     made = make_search(12)
-    made.search |= {"status": "running", "ended": None}
+    made.search["status"] = "interrupted"
     made.records[-1] = record(11, [2.0, 1.5], "RUNNING", params=made.records[-1].params)
     words = write(made).words
-    assert "still running" in words
+    assert "The search was interrupted" in words
     assert "1 unfinished" in words
 
 

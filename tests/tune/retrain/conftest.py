@@ -36,9 +36,9 @@ def make_plan(faces, splits, tmp_path):
     """Return a plan for one configuration, with some options."""
 
     def make(config=TINY, **options):
-        options = RetrainOptions(results=tmp_path, **options)
+        options = RetrainOptions(results=tmp_path, weights="none", **options)
         chosen = {protocol: splits[protocol] for protocol in options.splits}
-        return Plan(options, [Finalist("mine", config)], faces, chosen, "none")
+        return Plan(options, [Finalist("mine", config)], faces, chosen)
 
     return make
 

@@ -6,7 +6,7 @@ import pytest
 from search_spaces.common import REFERENCE, REFERENCE_SETTINGS
 from tune.options.retrain import RetrainOptions
 from tune.records.run_folder import SearchFolder
-from tune.retrain.finalists import describe_search, find_finalists, find_search
+from tune.retrain.finalists import describe_progress, find_finalists, find_search
 from utkface.config import TrainConfig
 from utkface.io import UserError
 
@@ -61,9 +61,9 @@ def test_by_default_it_is_the_newest_of_ones_own_that_has_a_best(write_search, t
 
 def test_it_is_said_which_search_it_is_and_how_far_it_came(write_search, tmp_path):
     done = write_search(tmp_path, "done", scores=(1.0, 1.1, 1.2, 1.3))
-    assert describe_search(done) == "done, finished: 5 of 5 trials ended, 4 of them complete"
+    assert describe_progress(done) == "done, finished: 5 of 5 trials ended, 4 of them complete"
     part = write_search(tmp_path, "part", status="interrupted")
-    assert describe_search(part) == (
+    assert describe_progress(part) == (
         "part, interrupted: 3 of 5 trials ended, 2 of them complete; its best may be yet to come "
         "(python tune/run_search.py --resume)"
     )

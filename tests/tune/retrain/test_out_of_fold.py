@@ -6,8 +6,9 @@ import torch
 
 from tune.execution.checkpoints import CheckpointStore
 from tune.records.out_of_fold import OUT_OF_FOLD, OutOfFold
+from tune.records.retrain import ModelRecord
 from tune.records.run_folder import RetrainFolder
-from tune.retrain.models import JobRecord, training_rows
+from tune.retrain.models import training_rows
 from tune.retrain.out_of_fold import predict_distributions, teach
 from utkface.augment.ops import normalise
 from utkface.batches import ImageStore
@@ -44,7 +45,7 @@ def trained(make_plan, model_of, tmp_path):
         job = job.model_copy(update={"number": number})
         weights = model_of(job).state_dict()
         store.save(number, {"config": job.config, "model": weights, "average": {"weights": None}})
-        records.append(JobRecord(job, [], "COMPLETE", None))
+        records.append(ModelRecord(job=job, epochs=[], state="COMPLETE"))
     return plan, records, store
 
 

@@ -8,11 +8,10 @@ import pytest
 
 from tune.cluster.resources import Resources
 from tune.options.retrain import RetrainOptions
-from tune.records.retrain import Finalist
+from tune.records.retrain import Finalist, ModelRecord
 from tune.records.run_folder import RetrainFolder
 from tune.retrain import run
 from tune.retrain.evaluate import describe_model
-from tune.retrain.models import JobRecord
 from tune.retrain.plan import Plan
 from tune.retrain.prepare import _refuse_shared_files, final_config, remarks
 from utkface.config import TrainConfig
@@ -29,10 +28,10 @@ def test_what_is_judged_is_what_is_asked_for_in_the_plan_s_order(make_plan):
         ("random", 0, "retrain"), ("random", 1, "retrain"), ("grouped", 0, "interval"),
     ]  # fmt: skip
     both = [Finalist("first", now.finalists[0].config), *now.finalists]
-    now = Plan(now.options, both, now.faces, now.splits, "none")
+    now = Plan(now.options, both, now.faces, now.splits)
     jobs = [*before.jobs(), *now.jobs()[:2]]  # those of "first" came last
     records = [
-        JobRecord(job.model_copy(update={"number": number}), [], "COMPLETE", None)
+        ModelRecord(job=job.model_copy(update={"number": number}), epochs=[], state="COMPLETE")
         for number, job in enumerate(jobs)
     ]
     selected = [(r.job.label, r.job.protocol, r.job.seed) for r in now.select(records)]

@@ -99,7 +99,7 @@ def test_a_starting_point_that_diverged_is_nothing_to_beat(search):
 
 def test_an_interruption_with_all_trainings_begun_concludes_nothing(reopen, store, tmp_path):
     _, confirmation = reopen()
-    points = confirm.fresh_trials(confirmation)
+    points = confirmation.given
     session = SearchSession(confirmation, len(points), [], store, replace_failed=False)
     for _ in points:
         session.next_config()
@@ -121,7 +121,7 @@ def test_nothing_more_is_begun_of_a_trial_that_is_no_longer_chosen(reopen, store
     chosen = confirm.choose(extended.records(), OBJECTIVES, 3)
     assert [record.number for record in chosen] == [6, 4, 2, 0]
     again = confirm.open_confirmation(journal, chosen, FIXED, OBJECTIVES)
-    points, given = confirm.fresh_trials(again), []
+    points, given = again.given, []
     while (trial := again.next_trial()) is not None:
         given.append(points[trial.number].trial)
     assert given == [4, 4, 2, 2, 0, 0, 6, 6]
@@ -145,7 +145,7 @@ def test_each_is_given_fresh_seeds_once_however_often_it_is_begun(reopen, search
     chosen, again = reopen()
     resumed = again.next_trial()
     assert (resumed.number, resumed.epochs_done) == (first.number, 1)
-    given = [(point.trial, point.seed) for point in confirm.fresh_trials(again)]
+    given = [(point.trial, point.seed) for point in again.given]
     assert given == [(r.number, seed) for r in chosen for seed in (1003, 1004)]
     # The search itself knows nothing of them.
     assert len(search.records()) == 6
@@ -154,7 +154,7 @@ def test_each_is_given_fresh_seeds_once_however_often_it_is_begun(reopen, search
 def train_again(confirmation, store, results):
     """Give each training the score and the error in years of its trial, or have it diverge."""
     there = confirm.confirmation_store(store)
-    for point in confirm.fresh_trials(confirmation)[len(confirmation.records()) :]:
+    for point in confirmation.given[len(confirmation.records()) :]:
         reached = results.get((point.trial, point.seed)) or results[point.trial]
         if reached == "diverges":
             number = confirmation.next_trial().number
@@ -204,7 +204,7 @@ def test_a_starting_point_that_wins_is_called_the_best(reopen, store):
 
 def test_what_could_not_be_trained_again_is_left_out(reopen, store):
     chosen, again = reopen()
-    for _ in confirm.fresh_trials(again):
+    for _ in again.given:
         again.fail(again.next_trial().number, "its machine fell over")
     assert confirm.compare(chosen, again, store, LABELS) is None
     _, once_more = reopen()  # what failed is tried again

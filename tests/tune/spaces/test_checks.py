@@ -48,7 +48,7 @@ def error_of(path, fixed=None):
 
 def test_a_users_own_file_is_loaded_with_its_question_text_and_points(write):
     space = load_space(str(write(SOUND)))
-    assert (space.name, space.question, space.source) == ("mine", "Is this file sound?", SOUND)
+    assert (space.name, space.question, space.file.text) == ("mine", "Is this file sound?", SOUND)
     assert space.suggested == ["dropout"]
     assert space.split_point(space.points[0]) == ({"dropout": 0.1}, {"max_lr": 0.001})
 

@@ -56,6 +56,13 @@ def reverse_folders(monkeypatch):
     return lambda: monkeypatch.setattr(os, "scandir", turned)
 
 
+@pytest.fixture(autouse=True)
+def cache_dir(tmp_path, monkeypatch) -> Path:
+    """What a test decodes and unpacks goes to a folder of its own, which is not there yet."""
+    monkeypatch.setenv("UTKFACE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
 @pytest.fixture
 def faces_folder(tmp_path) -> Path:
     """Ten sound faces, two of them with the same bytes."""

@@ -8,14 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from utkface import io
 from utkface.data import load_faces
-from utkface.data.faces import summary, write_data_tables
+from utkface.data.faces import group_rejected, summary, write_data_tables
 from utkface.data.images import decode_face
 from utkface.io import UserError
 
 
-def test_the_table_and_the_pixels_tell_of_the_same_faces(faces_folder, tmp_path):
-    faces = load_faces(faces_folder, 32, tmp_path / "cache")
+def test_the_table_and_the_pixels_tell_of_the_same_faces(faces_folder):
+    faces = load_faces(faces_folder, 32)
     assert list(faces.table.columns) == ["file", "age", "gender", "race", "sha256", "group"]
     assert faces.table["file"].is_monotonic_increasing
     assert faces.images.shape == (10, 32, 32, 3)
@@ -32,7 +33,7 @@ def test_the_table_and_the_pixels_tell_of_the_same_faces(faces_folder, tmp_path)
     assert not faces.is_demo
 
 
-def test_folder_and_archives_give_equal_faces(faces_folder, tmp_path):
+def test_folder_and_archives_give_equal_faces(faces_folder, tmp_path, monkeypatch):
     names = sorted(path.name for path in faces_folder.iterdir())
     with zipfile.ZipFile(tmp_path / "one.zip", "w") as packed:
         for name in names[::2]:
@@ -40,23 +41,30 @@ def test_folder_and_archives_give_equal_faces(faces_folder, tmp_path):
     with tarfile.open(tmp_path / "two.tar", "w") as packed:
         for name in reversed(names[1::2]):
             packed.add(faces_folder / name, name)
-    folder = load_faces(faces_folder, 32, tmp_path / "cache1")
-    archives = load_faces([tmp_path / "two.tar", tmp_path / "one.zip"], 32, tmp_path / "cache2")
+    folder = load_faces(faces_folder, 32)
+    monkeypatch.setenv("UTKFACE_CACHE", str(tmp_path / "another"))
+    archives = load_faces([tmp_path / "two.tar", tmp_path / "one.zip"], 32)
+    assert folder.path != archives.path
     pd.testing.assert_frame_equal(folder.table, archives.table)
     assert folder.fingerprint == archives.fingerprint
     assert folder.path.read_bytes() == archives.path.read_bytes()
 
 
-def test_nothing_depends_on_the_order_of_folder_entries(faces_folder, tmp_path, reverse_folders):
-    first = load_faces(faces_folder, 32, tmp_path / "cache1", num_workers=1)
+def test_nothing_depends_on_the_order_of_folder_entries_or_on_cores(
+    faces_folder, tmp_path, reverse_folders, monkeypatch
+):
+    monkeypatch.setattr(io, "num_cores", lambda: 1)
+    first = load_faces(faces_folder, 32)
     reverse_folders()
-    second = load_faces(faces_folder, 32, tmp_path / "cache2", num_workers=3)
+    monkeypatch.setenv("UTKFACE_CACHE", str(tmp_path / "another"))
+    monkeypatch.setattr(io, "num_cores", lambda: 3)
+    second = load_faces(faces_folder, 32)
     pd.testing.assert_frame_equal(first.table, second.table)
     assert first.path.name == second.path.name
     assert first.path.read_bytes() == second.path.read_bytes()
 
 
-def test_every_refused_file_has_a_reason(faces_folder, tmp_path, make_name, make_picture, encode):
+def test_every_refused_file_has_a_reason(faces_folder, make_name, make_picture, encode):
     good = encode(make_picture(20))
     bad = {
         make_name(90): (good[:500], "damaged image"),
@@ -69,7 +77,7 @@ def test_every_refused_file_has_a_reason(faces_folder, tmp_path, make_name, make
     for name, (data, _) in bad.items():
         (faces_folder / name).write_bytes(data)
     for _ in range(2):  # decoded, then from the cache
-        faces = load_faces(faces_folder, 32, tmp_path / "cache")
+        faces = load_faces(faces_folder, 32)
         reasons = faces.rejected.set_index("file")["reason"].str.split(":").str[0].to_dict()
         assert reasons == {name: kind for name, (_, kind) in bad.items()}
         assert len(faces.table) == len(faces.images) == 10
@@ -77,7 +85,7 @@ def test_every_refused_file_has_a_reason(faces_folder, tmp_path, make_name, make
 
 def test_a_refused_file_whose_name_is_no_text_is_listed(faces_folder, tmp_path):
     Path(os.fsdecode(os.fsencode(faces_folder) + b"/caf\xe9.jpg")).write_bytes(b"")
-    faces = load_faces(faces_folder, 32, tmp_path / "cache")
+    faces = load_faces(faces_folder, 32)
     assert faces.rejected["file"].tolist() == ["caf\N{REPLACEMENT CHARACTER}.jpg"]
     write_data_tables(faces, tmp_path / "tables")
     assert "caf" in (tmp_path / "tables" / "rejected.csv").read_text("utf-8")
@@ -89,20 +97,20 @@ def test_two_files_of_one_name_are_told_apart_by_content(faces_folder, tmp_path)
     shutil.copytree(faces_folder, nested / "deeper/crop_part1")
     first, second, *_ = sorted(path.name for path in faces_folder.iterdir())
     shutil.copy(faces_folder / second, nested / "deeper/crop_part1" / first)
-    faces = load_faces(nested, 32, tmp_path / "cache")
-    assert faces.fingerprint == load_faces(faces_folder, 32, tmp_path / "cache").fingerprint
+    faces = load_faces(nested, 32)
+    assert faces.fingerprint == load_faces(faces_folder, 32).fingerprint
     reasons = dict(faces.rejected.itertuples(index=False, name=None))
     assert len(reasons) == 10
     assert reasons[first] == f"name taken: deeper/crop_part1/{first} differs from UTKFace/{first}"
     assert reasons[second].startswith("copy of the same name: deeper/")
 
 
-def test_the_fingerprint_is_of_content_and_names(faces_folder, tmp_path, make_picture, encode):
+def test_the_fingerprint_is_of_content_and_names(faces_folder, make_picture, encode):
     def fingerprint():
-        return load_faces(faces_folder, 32, tmp_path / "cache").fingerprint
+        return load_faces(faces_folder, 32).fingerprint
 
     before = fingerprint()
-    assert load_faces(faces_folder, 48, tmp_path / "cache").fingerprint == before
+    assert load_faces(faces_folder, 48).fingerprint == before
     (faces_folder / "holiday.jpg").write_bytes(b"refused, so no part of it")
     assert fingerprint() == before
     name = min(path.name for path in faces_folder.iterdir())
@@ -115,9 +123,9 @@ def test_the_fingerprint_is_of_content_and_names(faces_folder, tmp_path, make_pi
     assert fingerprint() != before
 
 
-def test_groups_do_not_depend_on_the_image_size(faces_folder, tmp_path):
-    small = load_faces(faces_folder, 32, tmp_path / "cache").table
-    pd.testing.assert_frame_equal(small, load_faces(faces_folder, 64, tmp_path / "cache").table)
+def test_groups_do_not_depend_on_the_image_size(faces_folder):
+    small = load_faces(faces_folder, 32).table
+    pd.testing.assert_frame_equal(small, load_faces(faces_folder, 64).table)
 
 
 @pytest.mark.parametrize("files", [[], ["holiday.jpg"], ["1_0_0_20170101000000000.jpg"]])
@@ -127,18 +135,18 @@ def test_a_folder_without_faces_is_refused(files, tmp_path):
     for name in files:
         (folder / name).write_bytes(b"no image")
     with pytest.raises(UserError, match=f"no faces in {folder}") as caught:
-        load_faces(folder, 32, tmp_path / "cache")
+        load_faces(folder, 32)
     assert "\n" not in str(caught.value)
 
 
-def test_an_impossible_size_is_refused(faces_folder, tmp_path):
+def test_an_impossible_size_is_refused(faces_folder):
     with pytest.raises(UserError, match="image_size=0 is out of range; allowed"):
-        load_faces(faces_folder, 0, tmp_path / "cache")
+        load_faces(faces_folder, 0)
 
 
 def test_what_is_refused_or_contradicts_itself_is_counted_and_listed(faces_folder, tmp_path):
     (faces_folder / "holiday.jpg").write_bytes(b"")
-    faces = load_faces(faces_folder, 32, tmp_path / "cache")
+    faces = load_faces(faces_folder, 32)
     line = write_data_tables(faces, tmp_path / "run/data")
     assert line == summary(faces)
     assert "10 faces, 1 of them copies" in line
@@ -148,12 +156,24 @@ def test_what_is_refused_or_contradicts_itself_is_counted_and_listed(faces_folde
     assert sorted(pd.read_csv(tmp_path / "run/data/conflicts.csv")["age"]) == [80, 90]
 
 
+def test_rejected_files_are_grouped_by_the_kind_of_their_reason():
+    rejected = pd.DataFrame(
+        [("a", "too small: 9x9"), ("b", "damaged image: x"), ("c", "too small: 8x8")],
+        columns=["file", "reason"],
+    )
+    assert group_rejected(rejected) == {
+        "damaged image": [("b", "damaged image: x")],
+        "too small": [("a", "too small: 9x9"), ("c", "too small: 8x8")],
+    }
+    assert group_rejected(rejected[:0]) == {}
+
+
 @pytest.mark.slow
-def test_the_published_faces_give_the_known_counts(tmp_path):
+def test_the_published_faces_give_the_known_counts():
     if not os.environ.get("UTKFACE_DATA"):
         pytest.skip("UTKFACE_DATA does not name the real faces")
     source = [Path(name) for name in os.environ["UTKFACE_DATA"].split(os.pathsep)]
-    faces = load_faces(source, 64, tmp_path / "cache")
+    faces = load_faces(source, 64)
     assert faces.images.shape == (23_705, 64, 64, 3)
     assert sorted(faces.rejected["file"]) == [
         "39_1_20170116174525125.jpg.chip.jpg",

@@ -13,11 +13,6 @@ from utkface.data import load_faces, pack
 from utkface.io import UserError
 
 
-@pytest.fixture
-def cache_dir(tmp_path):
-    return tmp_path / "cache"
-
-
 def contents(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*.*")}
 
@@ -34,41 +29,41 @@ def count_decodings(monkeypatch) -> list[str]:
     return decoded
 
 
-def test_a_second_load_decodes_nothing(faces_folder, cache_dir, monkeypatch):
-    first = load_faces(faces_folder, 32, cache_dir)
+def test_a_second_load_decodes_nothing(faces_folder, monkeypatch):
+    first = load_faces(faces_folder, 32)
     decoded = count_decodings(monkeypatch)
-    second = load_faces(faces_folder, 32, cache_dir)
+    second = load_faces(faces_folder, 32)
     assert decoded == []
     assert second.path == first.path
     assert second.table.equals(first.table)
 
 
-def test_every_image_is_decoded_once(faces_folder, cache_dir, monkeypatch):
+def test_every_image_is_decoded_once(faces_folder, monkeypatch):
     decoded = count_decodings(monkeypatch)
-    load_faces(faces_folder, 32, cache_dir)
+    load_faces(faces_folder, 32)
     assert sorted(decoded) == sorted(path.name for path in faces_folder.iterdir())
 
 
 def test_size_content_and_versions_each_make_another_cache(
-    faces_folder, cache_dir, monkeypatch, make_picture, encode
+    faces_folder, monkeypatch, make_picture, encode
 ):
-    paths = [load_faces(faces_folder, 32, cache_dir).path]
-    paths.append(load_faces(faces_folder, 33, cache_dir).path)
+    paths = [load_faces(faces_folder, 32).path]
+    paths.append(load_faces(faces_folder, 33).path)
     some = next(faces_folder.iterdir())
     old = some.stat()
     data = encode(make_picture(50))
     some.write_bytes(data + bytes(max(0, old.st_size - len(data))))
     os.utime(some, ns=(old.st_atime_ns, old.st_mtime_ns))  # the clock does not tell
-    paths.append(load_faces(faces_folder, 32, cache_dir).path)
+    paths.append(load_faces(faces_folder, 32).path)
     monkeypatch.setattr(pack, "VERSION", pack.VERSION + 1)
-    paths.append(load_faces(faces_folder, 32, cache_dir).path)
+    paths.append(load_faces(faces_folder, 32).path)
     monkeypatch.setattr(pack.importlib.metadata, "version", lambda name: "another")
-    paths.append(load_faces(faces_folder, 32, cache_dir).path)
+    paths.append(load_faces(faces_folder, 32).path)
     assert len(set(paths)) == 5
 
 
 def test_pixels_hashes_and_groups_are_those_of_this_version(
-    tmp_path, cache_dir, make_picture, make_name, encode
+    tmp_path, make_picture, make_name, encode
 ):
     """Where decoding or grouping is meant to give something else, raise `pack.VERSION`."""
     (tmp_path / "faces").mkdir()
@@ -79,7 +74,7 @@ def test_pixels_hashes_and_groups_are_those_of_this_version(
     kinds = [make_picture(0, 80), wide, turned, make_picture(2).convert("L"), veiled]
     for number, picture in enumerate(kinds):
         (tmp_path / "faces" / make_name(number)).write_bytes(encode(picture, "PNG"))
-    faces = load_faces(tmp_path / "faces", 32, cache_dir)
+    faces = load_faces(tmp_path / "faces", 32)
     rows = pd.read_csv(faces.path.with_suffix(".csv"), dtype=str)
     assert list(faces.table.group) == [0, 1, 0, 2, 3]
     content = faces.images.tobytes() + " ".join(rows.phash).encode()
@@ -129,13 +124,13 @@ def put_nonsense(path):
     ],
 )
 def test_a_damaged_or_foreign_cache_is_built_again(faces_folder, cache_dir, damage):
-    faces = load_faces(faces_folder, 32, cache_dir)
+    faces = load_faces(faces_folder, 32)
     sound = contents(cache_dir)
     del faces
     path = next(cache_dir.rglob("*.npy"))
     damage(path)
     assert contents(cache_dir) != sound
-    load_faces(faces_folder, 32, cache_dir)
+    load_faces(faces_folder, 32)
     assert contents(cache_dir) == sound
 
 
@@ -145,7 +140,7 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(faces_folder, cache_d
 
     monkeypatch.setattr(pack.os, "fsync", full)
     with pytest.raises(UserError, match=r"No space left.*UTKFACE_CACHE") as caught:
-        load_faces(faces_folder, 32, cache_dir)
+        load_faces(faces_folder, 32)
     assert "\n" not in str(caught.value)
     assert list((cache_dir / "packed").iterdir()) == []
 
@@ -153,12 +148,12 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(faces_folder, cache_d
 def test_a_cache_folder_that_is_a_file_is_one_clear_error(faces_folder, cache_dir):
     cache_dir.write_text("in the way")
     with pytest.raises(UserError, match="cannot write"):
-        load_faces(faces_folder, 32, cache_dir)
+        load_faces(faces_folder, 32)
 
 
 def test_an_error_in_mid_build_leaves_nothing(faces_folder, cache_dir, monkeypatch):
     open_rgb = pack.images.open_rgb
-    monkeypatch.setattr(pack, "_FILES_PER_TASK", 2)
+    monkeypatch.setattr(pack, "map_files", lambda function, files, what: map(function, files))
     left = iter([False] * 5 + [True] * 5)
 
     def interrupted(data):
@@ -168,7 +163,7 @@ def test_an_error_in_mid_build_leaves_nothing(faces_folder, cache_dir, monkeypat
 
     monkeypatch.setattr(pack.images, "open_rgb", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        load_faces(faces_folder, 32, cache_dir, num_workers=1)
+        load_faces(faces_folder, 32)
     assert list((cache_dir / "packed").iterdir()) == []
 
 
@@ -177,26 +172,26 @@ def test_a_file_that_changes_between_hashing_and_decoding_is_noticed(
 ):
     hash_files = pack.hash_files
 
-    def then_change(paths, num_workers):
-        digests = hash_files(paths, num_workers)
+    def then_change(paths):
+        digests = hash_files(paths)
         paths[3].write_bytes(b"another content")
         return digests
 
     monkeypatch.setattr("utkface.data.faces.hash_files", then_change)
-    with pytest.raises(UserError, match="changed while it was being read"):
-        load_faces(faces_folder, 32, cache_dir)
+    with pytest.raises(UserError, match="changed since the faces were read"):
+        load_faces(faces_folder, 32)
     assert list((cache_dir / "packed").iterdir()) == []
 
 
-def _load(folder, cache_dir, barrier, results):
+def _load(folder, barrier, results):
     barrier.wait()
-    results.put(load_faces(folder, 32, cache_dir, num_workers=1).images.sum())
+    results.put(load_faces(folder, 32).images.sum())
 
 
 def test_two_processes_that_build_at_once_both_end_well(faces_folder, cache_dir):
     context = multiprocessing.get_context("spawn")
     barrier, results = context.Barrier(2), context.Queue()
-    arguments = (faces_folder, cache_dir, barrier, results)
+    arguments = (faces_folder, barrier, results)
     processes = [context.Process(target=_load, args=arguments) for _ in range(2)]
     for process in processes:
         process.start()
@@ -204,5 +199,5 @@ def test_two_processes_that_build_at_once_both_end_well(faces_folder, cache_dir)
     for process in processes:
         process.join(timeout=60)
     assert [process.exitcode for process in processes] == [0, 0]
-    assert sums[0] == sums[1] == load_faces(faces_folder, 32, cache_dir).images.sum()
+    assert sums[0] == sums[1] == load_faces(faces_folder, 32).images.sum()
     assert len(list((cache_dir / "packed").iterdir())) == 2

@@ -62,27 +62,27 @@ def test_a_folder_of_archives_is_unpacked_once(faces_folder, tmp_path):
     downloads.mkdir()
     pack(faces_folder, downloads / "part1.tar.gz", names[:6])
     pack(faces_folder, downloads / "part2.tar.gz", names[6:])
-    first = open_source(downloads, tmp_path / "cache")
+    first = open_source(downloads)
     found = list_images(first.roots)
     assert sorted(file.path.name for file in found) == names
     written = {file.path: file.path.stat().st_mtime_ns for file in found}
-    assert open_source(downloads, tmp_path / "cache") == first
+    assert open_source(downloads) == first
     assert {path: path.stat().st_mtime_ns for path in written} == written
 
 
-def test_faces_beside_archives_are_used_as_they_are(faces_folder, tmp_path):
+def test_faces_beside_archives_are_used_as_they_are(faces_folder, cache_dir):
     pack(faces_folder, faces_folder / "all.tar.gz")
-    opened = open_source(faces_folder, tmp_path / "cache")
+    opened = open_source(faces_folder)
     assert opened.roots == [faces_folder]
-    assert not (tmp_path / "cache").exists()
+    assert not cache_dir.exists()
 
 
-def test_an_archive_that_breaks_off_leaves_nothing_behind(faces_folder, tmp_path):
+def test_an_archive_that_breaks_off_leaves_nothing_behind(faces_folder, tmp_path, cache_dir):
     archive = pack(faces_folder, tmp_path / "cut.tar.gz")
     archive.write_bytes(archive.read_bytes()[:-1000])
     with pytest.raises(UserError, match="is damaged"):
-        open_source(archive, tmp_path / "cache")
-    assert [path for path in (tmp_path / "cache").rglob("*") if path.name != "unpacked"] == []
+        open_source(archive)
+    assert [path for path in cache_dir.rglob("*") if path.name != "unpacked"] == []
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_an_archive_that_breaks_off_leaves_nothing_behind(faces_folder, tmp_path
 def test_other_names_are_refused(name, message, tmp_path):
     (tmp_path / "notes.txt").touch()
     with pytest.raises(UserError, match=message):
-        open_source(tmp_path / name, tmp_path / "cache")
+        open_source(tmp_path / name)
 
 
 def test_hidden_files_links_to_folders_and_pipes_are_left_out(faces_folder, tmp_path):
@@ -128,7 +128,7 @@ def test_the_order_of_folder_entries_does_not_matter(faces_folder, reverse_folde
     assert list_images([faces_folder]) == expected
 
 
-def test_kaggle_without_a_network_is_one_clear_line(monkeypatch, tmp_path):
+def test_kaggle_without_a_network_is_one_clear_line(monkeypatch):
     def fail(dataset):
         assert dataset == "jangedoo/utkface-new"
         raise ConnectionError("Name or service\nnot known")
@@ -136,21 +136,21 @@ def test_kaggle_without_a_network_is_one_clear_line(monkeypatch, tmp_path):
     module = types.SimpleNamespace(dataset_download=fail)
     monkeypatch.setitem(sys.modules, "kagglehub", module)
     with pytest.raises(UserError, match=r"non-commercial.*susanqq") as caught:
-        open_source("kaggle", tmp_path)
+        open_source("kaggle")
     assert "from Kaggle (ConnectionError: Name or service); download" in str(caught.value)
     assert "\n" not in str(caught.value)
     monkeypatch.setitem(sys.modules, "kagglehub", None)  # not installed
     with pytest.raises(UserError, match="non-commercial"):
-        open_source("kaggle", tmp_path)
+        open_source("kaggle")
 
 
-def test_kaggle_gives_the_downloaded_folder(monkeypatch, faces_folder, tmp_path):
+def test_kaggle_gives_the_downloaded_folder(monkeypatch, faces_folder):
     module = types.SimpleNamespace(dataset_download=lambda dataset: str(faces_folder))
     monkeypatch.setitem(sys.modules, "kagglehub", module)
-    assert open_source(["kaggle"], tmp_path).roots == [faces_folder]
+    assert open_source(["kaggle"]).roots == [faces_folder]
 
 
-def test_demo_faces_are_drawn_once_and_marked(monkeypatch, faces_folder, tmp_path):
+def test_demo_faces_are_drawn_once_and_marked(monkeypatch, faces_folder):
     from utkface.data import demo
 
     calls = []
@@ -160,10 +160,7 @@ def test_demo_faces_are_drawn_once_and_marked(monkeypatch, faces_folder, tmp_pat
         shutil.copytree(faces_folder, folder, dirs_exist_ok=True)
 
     monkeypatch.setattr(demo, "write_demo_faces", draw)
-    first, second = (
-        open_source("demo", tmp_path / "cache"),
-        open_source(["demo"], tmp_path / "cache"),
-    )
+    first, second = open_source("demo"), open_source(["demo"])
     assert first == second
     assert first.is_demo
     assert len(calls) == 1

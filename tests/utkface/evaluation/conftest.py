@@ -1,4 +1,4 @@
-"""A made-up evaluation: random predictions judged by the real `judge`, so nothing drifts."""
+"""A made-up evaluation: random predictions, judged as real ones are, so nothing drifts."""
 
 import copy
 from collections.abc import Callable
@@ -11,14 +11,11 @@ import pandas as pd
 import pytest
 
 from utkface.config import TrainConfig
-from utkface.evaluation.evaluate import judge, paired_difference
+from utkface.evaluation.evaluate import evaluate_model, paired_difference
+from utkface.evaluation.photo_measures import PHOTO_MEASURES
 from utkface.evaluation.records import BaselineRow, Evaluation, Pair, Row
 
 NUM_FACES = 700
-QUALITY = (
-    "luminance", "brisque", "laplacian_variance", "high_frequency_energy", "colour_variance",
-    "contrast", "entropy",
-)  # fmt: skip
 HEADLINE, OTHER, BASELINE = "trial 9", "reference: basic augmentation", "SVC/SVR"
 
 Predicted = tuple[np.ndarray, np.ndarray]
@@ -48,7 +45,7 @@ def _make_faces(rng: np.random.Generator, with_quality: bool) -> pd.DataFrame:
             "race": rng.integers(0, 5, NUM_FACES),
         }
     )
-    for name in QUALITY if with_quality else ():
+    for name in PHOTO_MEASURES if with_quality else ():
         faces[name] = np.abs(rng.normal(100, 30, NUM_FACES))
     return faces
 
@@ -84,7 +81,9 @@ def _build(num_seeds: int = 3, with_quality: bool = True, is_demo: bool = False)
         }  # fmt: skip
         for label, (years, probability) in predicted.items():
             interval = (years - 8, years + 9) if label == HEADLINE else None
-            judged = dict(judge(faces, years, probability, num_resamples=40, interval=interval))
+            judged = dict(
+                evaluate_model(faces, years, probability, num_resamples=40, interval=interval)
+            )
             if label == BASELINE:
                 scores = {name: judged[name] for name in ("num_faces", "num_groups", "overall")}
                 baselines.append(BaselineRow(label=label, **where, seconds=12.5, **scores))
@@ -120,7 +119,6 @@ def _build(num_seeds: int = 3, with_quality: bool = True, is_demo: bool = False)
                     "age_years": 1.5, "gender_probability": None,
                 }
             ],
-            "hardest": {"ages": [], "genders": []},
             "num_ordinary": 32, "num_samples": 500, "seed": 0, "seconds": 60.0,
             "fidelity": {
                 name: {"median": 0.7, "low": 0.5, "high": 0.8} for name in ("age_r2", "gender_r2")

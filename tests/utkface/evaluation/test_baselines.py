@@ -104,6 +104,19 @@ def test_only_labels_of_training_faces_are_used(problem, baselines):
     np.testing.assert_array_equal(again.age_years, baselines[SVM].age_years)
 
 
+@pytest.mark.parametrize(
+    ("num_men", "num_women", "num_baselines"),
+    [(150, 0, 0), (150, 1, 0), (5, 5, 0), (9, 2, 3), (2, 9, 3)],
+)
+def test_too_few_faces_to_tell_genders_apart_have_no_baselines(
+    problem, num_men, num_women, num_baselines
+):
+    features, table, _, test = problem
+    men, women = (np.flatnonzero(table["gender"] == gender) for gender in (0, 1))
+    train = np.concatenate([men[:num_men], women[:num_women]])
+    assert len(baseline_predictions(features, table, train, test)) == num_baselines
+
+
 def test_features_are_the_backbones_pooled_channels():
     images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3)).astype(np.uint8)
     features = backbone_features(frozen_model("none"), images)

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from utkface.evaluation.evaluate import find_hardest, judge, paired_difference
+from utkface.evaluation.evaluate import evaluate_model, find_hardest, paired_difference
 from utkface.evaluation.metrics import METRICS, point_metrics
-from utkface.evaluation.records import Estimate, Judgement
+from utkface.evaluation.records import Estimate, ModelEvaluation
 from utkface.io import UserError
 
 NUM_FACES, NUM_SEEDS, NUM_RESAMPLES = 300, 3, 60
@@ -37,8 +37,8 @@ def predictions(faces) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_a_row_says_all_of_it_in_strict_json(faces, predictions) -> None:
-    row = judge(faces, *predictions, num_resamples=NUM_RESAMPLES)
-    assert Judgement.model_validate_json(row.model_dump_json()) == row
+    row = evaluate_model(faces, *predictions, num_resamples=NUM_RESAMPLES)
+    assert ModelEvaluation.model_validate_json(row.model_dump_json()) == row
     assert (row.num_faces, row.num_groups, row.num_seeds) == (NUM_FACES, 150, NUM_SEEDS)
     assert tuple(row.overall) == METRICS
     assert set(row.subgroups) == {
@@ -60,7 +60,7 @@ def test_a_row_says_all_of_it_in_strict_json(faces, predictions) -> None:
 
 
 def test_a_value_is_the_mean_of_each_seeds_metric_with_its_spread(faces, predictions) -> None:
-    overall = judge(faces, *predictions, num_resamples=NUM_RESAMPLES).overall
+    overall = evaluate_model(faces, *predictions, num_resamples=NUM_RESAMPLES).overall
     age, gender = faces["age"].to_numpy(), faces["gender"].to_numpy()
     points = [
         point_metrics(age, gender, years.astype(float), probability.astype(float))
@@ -76,8 +76,8 @@ def test_a_value_is_the_mean_of_each_seeds_metric_with_its_spread(faces, predict
 
 def test_the_order_of_faces_and_of_seeds_does_not_change_a_value(faces, predictions) -> None:
     order = np.random.default_rng(2).permutation(NUM_FACES)
-    row = judge(faces, *predictions, num_resamples=NUM_RESAMPLES)
-    shuffled = judge(
+    row = evaluate_model(faces, *predictions, num_resamples=NUM_RESAMPLES)
+    shuffled = evaluate_model(
         faces.iloc[order],
         *(array[::-1, order] for array in predictions),
         num_resamples=NUM_RESAMPLES,
@@ -94,7 +94,8 @@ def test_the_order_of_faces_and_of_seeds_does_not_change_a_value(faces, predicti
 
 def test_a_seed_repeats_a_row_exactly(faces, predictions) -> None:
     first, again, other = (
-        judge(faces, *predictions, num_resamples=NUM_RESAMPLES, seed=seed) for seed in (5, 5, 6)
+        evaluate_model(faces, *predictions, num_resamples=NUM_RESAMPLES, seed=seed)
+        for seed in (5, 5, 6)
     )
     assert first == again
     assert first.overall["age_mae"].low != other.overall["age_mae"].low
@@ -102,14 +103,14 @@ def test_a_seed_repeats_a_row_exactly(faces, predictions) -> None:
 
 
 def test_one_seed_has_no_spread(faces, predictions) -> None:
-    row = judge(faces, *(array[:1] for array in predictions), num_resamples=NUM_RESAMPLES)
+    row = evaluate_model(faces, *(array[:1] for array in predictions), num_resamples=NUM_RESAMPLES)
     assert row.overall["age_mae"].spread is None
     assert row.num_seeds == 1
 
 
 def test_faces_of_one_gender_and_age_make_a_row_with_blanks(faces, predictions) -> None:
     faces["gender"], faces["age"] = 0, 26
-    row = judge(faces, *predictions, num_resamples=NUM_RESAMPLES)
+    row = evaluate_model(faces, *predictions, num_resamples=NUM_RESAMPLES)
     for name in ("age_r2", "gender_roc_auc", "gender_pr_auc", "gender_recall"):
         assert row.overall[name].value is None
         assert row.overall[name].per_seed == [None] * NUM_SEEDS
@@ -118,7 +119,7 @@ def test_faces_of_one_gender_and_age_make_a_row_with_blanks(faces, predictions) 
 
 @pytest.mark.filterwarnings("error")
 def test_a_single_face_is_a_row_too(faces, predictions) -> None:
-    row = judge(
+    row = evaluate_model(
         faces.iloc[:1], *(array[:, :1] for array in predictions), num_resamples=NUM_RESAMPLES
     )
     assert row.subgroups["gender"][0].small
@@ -130,7 +131,7 @@ def test_coverage_of_intervals_is_counted_with_an_interval_of_its_own(faces, pre
     low = np.tile(age - 5.0, (NUM_SEEDS, 1))
     high = np.tile(age + 5.0, (NUM_SEEDS, 1))
     low[:, : NUM_FACES // 4] = high[:, : NUM_FACES // 4]  # a quarter of all ages is left outside
-    row = judge(faces, *predictions, num_resamples=NUM_RESAMPLES, interval=(low, high))
+    row = evaluate_model(faces, *predictions, num_resamples=NUM_RESAMPLES, interval=(low, high))
     assert row.interval.level == 0.9
     assert row.interval.mean_width_years == pytest.approx(7.5)
     coverage = row.interval.coverage
@@ -148,7 +149,7 @@ def test_a_difference_is_that_of_the_two_rows_even_with_fewer_seeds(faces, predi
     model_b = tuple(array[:1] for array in predictions)
     difference = paired_difference(faces, predictions, model_b, num_resamples=NUM_RESAMPLES)
     a, b = (
-        judge(faces, *model, num_resamples=NUM_RESAMPLES).overall
+        evaluate_model(faces, *model, num_resamples=NUM_RESAMPLES).overall
         for model in (predictions, model_b)
     )
     for name, entry in difference:
@@ -163,7 +164,7 @@ def test_pairing_sees_a_difference_that_separate_intervals_hide(faces, predictio
         faces, (worse, probability), predictions, num_resamples=NUM_RESAMPLES
     )
     a, b = (
-        judge(faces, years, probability, num_resamples=NUM_RESAMPLES).overall["age_mae"]
+        evaluate_model(faces, years, probability, num_resamples=NUM_RESAMPLES).overall["age_mae"]
         for years in (worse, age_years)
     )
     assert a.low < b.high
@@ -173,19 +174,21 @@ def test_pairing_sees_a_difference_that_separate_intervals_hide(faces, predictio
 def test_input_that_does_not_fit_is_refused_in_one_line(faces, predictions) -> None:
     age_years, probability = predictions
     with pytest.raises(UserError, match="do not fit 299 faces"):
-        judge(faces.iloc[1:], age_years, probability)
+        evaluate_model(faces.iloc[1:], age_years, probability)
     with pytest.raises(UserError, match="lacks the columns group"):
-        judge(faces.drop(columns="group"), age_years, probability)
+        evaluate_model(faces.drop(columns="group"), age_years, probability)
     with pytest.raises(UserError, match="no faces"):
-        judge(faces.iloc[:0], age_years[:, :0], probability[:, :0])
+        evaluate_model(faces.iloc[:0], age_years[:, :0], probability[:, :0])
     with pytest.raises(UserError, match="not finite"):
-        judge(faces, np.where(age_years > 50, np.nan, age_years), probability)
+        evaluate_model(faces, np.where(age_years > 50, np.nan, age_years), probability)
     with pytest.raises(UserError, match=r"outside 0\.\.1"):
-        judge(faces, age_years, probability * 2)
+        evaluate_model(faces, age_years, probability * 2)
     with pytest.raises(UserError, match="lack an interval"):
-        judge(faces, age_years, probability, interval=(age_years, np.full_like(age_years, np.nan)))
+        evaluate_model(
+            faces, age_years, probability, interval=(age_years, np.full_like(age_years, np.nan))
+        )
     with pytest.raises(UserError, match="intervals of shape"):
-        judge(faces, age_years, probability, interval=(age_years, age_years[:1]))
+        evaluate_model(faces, age_years, probability, interval=(age_years, age_years[:1]))
 
 
 def make_faces(age, gender, group=None):

@@ -1,4 +1,4 @@
-"""Measuring a whole source: rows, order, parallel work, the cache and its faults."""
+"""Measuring a whole source: rows, order, parallel work, the cache; and each measure by itself."""
 
 import dataclasses
 import shutil
@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
+from utkface import io
 from utkface.data import load_faces
+from utkface.data.sources import cache_folder
 from utkface.evaluation import brisque, quality
 from utkface.evaluation.quality import (
     QUALITY_COLUMNS,
@@ -45,14 +47,14 @@ def source(tmp_path):
     return folder
 
 
-@pytest.fixture
-def cache_dir(tmp_path):
-    return tmp_path / "cache"
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("UTKFACE_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture
-def faces(source, cache_dir):
-    return load_faces(source, 32, cache_dir)
+def faces(source):
+    return load_faces(source, 32)
 
 
 @pytest.fixture
@@ -61,21 +63,16 @@ def measured_files(monkeypatch):
     paths = []
     measure_file = quality._measure_file
 
-    def noting(photograph):
-        paths.append(photograph.path)
-        return measure_file(photograph)
+    def noting(file):
+        paths.append(file.path)
+        return measure_file(file)
 
     monkeypatch.setattr(quality, "_measure_file", noting)
     return paths
 
 
-def the_cache(cache_dir):
-    (path,) = (cache_dir / "quality").glob("*.npz")
-    return path
-
-
-def test_each_row_is_that_of_its_original_photograph(faces, source, cache_dir):
-    table = measure_quality(faces, source, cache_dir)
+def test_each_row_is_that_of_its_original_photograph(faces, source):
+    table = measure_quality(faces, source)
     assert list(table.columns) == ["file", *QUALITY_COLUMNS]
     assert table.file.tolist() == faces.table.file.tolist()
     for row in (0, 7, NUM_FACES - 1):
@@ -83,134 +80,64 @@ def test_each_row_is_that_of_its_original_photograph(faces, source, cache_dir):
         assert table.loc[row, list(QUALITY_COLUMNS)].tolist() == measure_image(original).tolist()
 
 
-def test_workers_and_order_of_rows_change_nothing(faces, source, cache_dir, tmp_path):
-    table = measure_quality(faces, source, cache_dir, num_workers=1)
+def test_workers_and_order_of_rows_change_nothing(faces, source, monkeypatch):
+    monkeypatch.setattr(io, "num_cores", lambda: 1)
+    table = measure_quality(faces, source)
     turned = dataclasses.replace(faces, table=faces.table[::-1].reset_index(drop=True))
-    for other in (
-        measure_quality(turned, source, tmp_path / "fresh", num_workers=3),
-        measure_quality(turned, source, cache_dir),
-    ):
-        assert other[::-1].reset_index(drop=True).equals(table)
+    monkeypatch.setattr(io, "num_cores", lambda: 3)
+    assert measure_quality(turned, source)[::-1].reset_index(drop=True).equals(table)
 
 
-def test_a_second_call_reads_no_photograph(faces, source, cache_dir, measured_files):
-    table = measure_quality(faces, source, cache_dir)
+def test_a_second_call_reads_no_photograph(faces, source, measured_files):
+    table = measure_quality(faces, source)
     assert len(measured_files) == NUM_FACES
     shutil.rmtree(source)
-    assert measure_quality(faces, source, cache_dir).equals(table)
+    assert measure_quality(faces, source).equals(table)
     assert len(measured_files) == NUM_FACES
 
 
-def test_equal_files_are_measured_once(source, cache_dir, measured_files):
-    shutil.copy(source / face_name(3), source / face_name(NUM_FACES + 1))
-    table = measure_quality(load_faces(source, 32, cache_dir), source, cache_dir)
-    assert len(measured_files) == NUM_FACES
-    copies = table[table.file.isin([face_name(3), face_name(NUM_FACES + 1)])]
-    assert copies[list(QUALITY_COLUMNS)].nunique().tolist() == [1] * len(QUALITY_COLUMNS)
+def test_a_damaged_cache_is_measured_again(faces, source, measured_files):
+    table = measure_quality(faces, source)
+    (path,) = (cache_folder() / "evaluation").iterdir()
+    path.write_bytes(path.read_bytes()[:-300])
+    for _ in range(2):
+        assert measure_quality(faces, source).equals(table)
+    assert len(measured_files) == 2 * NUM_FACES
 
 
-def test_only_the_rows_asked_for_are_measured(faces, source, cache_dir, measured_files):
-    some = measure_quality(faces, source, cache_dir, rows=np.array([2, 5]))
+def test_only_the_rows_asked_for_are_measured(faces, source, measured_files):
+    some = measure_quality(faces, source, rows=np.array([5, 2]))
     assert len(measured_files) == 2
     assert some.file.tolist() == faces.table.file.tolist()
-    every = measure_quality(faces, source, cache_dir)
-    assert len(measured_files) == NUM_FACES
+    every = measure_quality(faces, source)
     assert some.iloc[[2, 5]].equals(every.iloc[[2, 5]])
     assert some.drop(index=[2, 5])[list(QUALITY_COLUMNS)].isna().all().all()
-    # What happens to be known makes no difference.
-    assert measure_quality(faces, source, cache_dir, rows=np.array([2, 5])).equals(some)
 
 
-def test_the_first_of_several_files_of_a_name_is_measured(source, cache_dir):
+def test_the_first_of_several_files_of_a_name_is_measured(source):
     (source / "again").mkdir()
     write_face(source / "again" / face_name(3), seed=99)
-    with_another = load_faces(source, 32, cache_dir)
-    table = measure_quality(with_another, source, cache_dir)
+    with_another = load_faces(source, 32)
+    table = measure_quality(with_another, source)
     shutil.rmtree(source / "again")
-    assert table.equals(measure_quality(load_faces(source, 32, cache_dir), source, cache_dir))
-
-
-def cut_short(path):
-    path.write_bytes(path.read_bytes()[:-300])
-
-
-def empty(path):
-    path.write_bytes(b"")
-
-
-def flip_a_value(path):
-    data = bytearray(path.read_bytes())
-    data[-2000] ^= 0x10  # among the measures: the directory at the end is shorter
-    path.write_bytes(data)
-
-
-def other_key(path):
-    with np.load(path) as saved:
-        parts = dict(saved)
-    parts["key"] = np.array("another fingerprint and version")
-    parts["values"] += 1
-    np.savez(path, **parts)
-
-
-def fewer_columns(path):
-    with np.load(path) as saved:
-        parts = dict(saved)
-    parts["values"] = parts["values"][:, :3]
-    np.savez(path, **parts)
-
-
-def a_part_missing(path):
-    np.savez(path, key=np.array("x"))
-
-
-@pytest.mark.parametrize(
-    "fault", [cut_short, empty, flip_a_value, other_key, fewer_columns, a_part_missing]
-)
-def test_a_faulty_cache_is_measured_again(fault, faces, source, cache_dir, measured_files):
-    table = measure_quality(faces, source, cache_dir)
-    fault(the_cache(cache_dir))
-    assert measure_quality(faces, source, cache_dir).equals(table)
-    assert len(measured_files) == 2 * NUM_FACES
-    assert measure_quality(faces, source, cache_dir).equals(table)
-    assert len(measured_files) == 2 * NUM_FACES
+    assert table.equals(measure_quality(load_faces(source, 32), source))
 
 
 def test_another_version_of_the_measures_or_other_faces_measure_again(
-    faces, source, cache_dir, measured_files, monkeypatch
+    faces, source, measured_files, monkeypatch
 ):
-    measure_quality(faces, source, cache_dir)
+    measure_quality(faces, source)
     with monkeypatch.context() as patch:
         patch.setattr(quality, "_measures_version", lambda: "a later version")
-        measure_quality(faces, source, cache_dir)
+        measure_quality(faces, source)
     assert len(measured_files) == 2 * NUM_FACES
     write_face(source / face_name(3), seed=99)
-    changed = load_faces(source, 32, cache_dir)
-    measure_quality(changed, source, cache_dir)
+    changed = load_faces(source, 32)
+    measure_quality(changed, source)
     assert len(measured_files) == 3 * NUM_FACES
 
 
-def test_what_a_killed_run_saved_is_not_measured_again(
-    faces, source, cache_dir, measured_files, monkeypatch
-):
-    monkeypatch.setattr(quality, "_FILES_PER_SAVE", 5)
-    measure_file = quality._measure_file
-
-    def killed(photograph):
-        if len(measured_files) == 7:
-            raise KeyboardInterrupt
-        return measure_file(photograph)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(quality, "_measure_file", killed)
-        with pytest.raises(KeyboardInterrupt):
-            measure_quality(faces, source, cache_dir, num_workers=1)
-    resumed = measure_quality(faces, source, cache_dir)
-    assert len(measured_files) == 7 + NUM_FACES - 5
-    shutil.rmtree(cache_dir / "quality")
-    assert measure_quality(faces, source, cache_dir).equals(resumed)
-
-
-def test_an_image_that_cannot_be_measured_is_nan(faces, source, cache_dir, monkeypatch):
+def test_an_image_that_cannot_be_measured_is_nan(faces, source, monkeypatch):
     damaged = (source / face_name(3)).read_bytes()
     decode = quality.decode_face
 
@@ -220,31 +147,31 @@ def test_an_image_that_cannot_be_measured_is_nan(faces, source, cache_dir, monke
         return decode(data, image_size)
 
     monkeypatch.setattr(quality, "decode_face", refusing)
-    table = measure_quality(faces, source, cache_dir).set_index("file")
+    table = measure_quality(faces, source).set_index("file")
     assert table.loc[face_name(3)].isna().all()
     assert table.drop(face_name(3)).notna().all().all()
 
 
-def test_photographs_that_are_gone_or_changed_are_told(faces, source, cache_dir):
+def test_photographs_that_are_gone_or_changed_are_told(faces, source):
     (source / face_name(3)).unlink()
     with pytest.raises(UserError, match=r"1 of 12 photographs are not in .*3_1_0_"):
-        measure_quality(faces, source, cache_dir)
+        measure_quality(faces, source)
     write_face(source / face_name(3), seed=99)
     with pytest.raises(UserError, match="changed since"):
-        measure_quality(faces, source, cache_dir)
+        measure_quality(faces, source)
     shutil.rmtree(source)
     with pytest.raises(UserError, match="no such data"):
-        measure_quality(faces, source, cache_dir)
+        measure_quality(faces, source)
 
 
-def test_without_the_model_of_brisque_all_else_is_measured(faces, source, cache_dir, monkeypatch):
-    table = measure_quality(faces, source, cache_dir)
-    monkeypatch.setattr(brisque, "load_regressor", lambda: None)
-    without = measure_quality(faces, source, cache_dir)
+def test_without_the_model_of_brisque_all_else_is_measured(faces, source, monkeypatch):
+    table = measure_quality(faces, source)
+    with monkeypatch.context() as patch:
+        patch.setattr(brisque, "load_regressor", lambda: None)
+        without = measure_quality(faces, source)
     assert without["brisque"].isna().all()
     assert without.drop(columns="brisque").equals(table.drop(columns="brisque"))
-    monkeypatch.undo()  # once it is installed, it is measured
-    assert measure_quality(faces, source, cache_dir).equals(table)
+    assert measure_quality(faces, source).equals(table)  # once it is installed, it is measured
 
 
 def constant(red: int, green: int, blue: int) -> np.ndarray:

@@ -6,10 +6,10 @@ import pytest
 
 from utkface.evaluation.bootstrap import Bootstrap
 from utkface.evaluation.metrics import MEAN_METRICS, per_face_terms
+from utkface.evaluation.photo_measures import PHOTO_MEASURES
 from utkface.evaluation.records import SMALL_GROUP_FACES, Estimate, Gap
 from utkface.evaluation.subgroups import (
     NOT_MEASURED,
-    POOR_END,
     Assignment,
     assign_subgroups,
     evaluate_subgroups,
@@ -85,7 +85,8 @@ def test_poor_photographs_are_poor_by_several_measures(faces) -> None:
     assert [labels[codes[row]] for row in (0, 79, 150, 200, NUM_FACES - 1)] == [
         "in three or more", "in three or more", "in none", NOT_MEASURED, "in one",
     ]  # fmt: skip
-    known = [column for column in faces if column not in POOR_END or column == "contrast"]
+    poor = [name for name, measure in PHOTO_MEASURES.items() if measure.poor_end]
+    known = [column for column in faces if column not in poor or column == "contrast"]
     assert "poor_quality" not in assign_subgroups(faces[known])
 
 

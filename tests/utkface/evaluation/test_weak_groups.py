@@ -155,11 +155,15 @@ def test_the_effect_on_weak_groups_and_on_the_rest(write):
 def test_the_effect_as_a_command(write, capsys, tmp_path):
     before, after = write("before"), write("after", old_error=9.0)
     weak_groups.main([str(before)])
-    compare.main([str(before), str(after), "--groups", "--output", str(tmp_path / "effect.csv")])
+    arguments = [str(before), str(after), "--groups", "--output"]
+    compare.main([*arguments, str(tmp_path / "new" / "effect.csv")])
     out = capsys.readouterr().out
     assert "the rest" in out
     assert "regression to the mean" in out
-    assert len(pd.read_csv(tmp_path / "effect.csv")) >= 5
+    assert len(pd.read_csv(tmp_path / "new" / "effect.csv")) >= 5
+    (tmp_path / "file").touch()
+    error = error_of(compare.main, [*arguments, str(tmp_path / "file" / "effect.csv")])
+    assert "cannot write" in error
 
 
 def test_losses_are_said_as_plainly_as_gains():

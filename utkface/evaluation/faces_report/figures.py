@@ -10,7 +10,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from numpy.typing import NDArray
 
 from utkface.data.labels import RACES
-from utkface.evaluation.faces_report.findings import AGE_GROUPS, PhotoMeasure
+from utkface.evaluation.faces_report.findings import AGE_GROUPS
+from utkface.evaluation.photo_measures import PhotoMeasure
 from utkface.evaluation.report.svg import COLOUR, SMALL_WIDTH, new_figure, to_svg
 
 _NUM_BARS = 40
@@ -71,7 +72,8 @@ def draw_measure(values: NDArray[np.float64], measure: PhotoMeasure) -> Markup:
     base = known[known > 0] if is_log else known
     low, high = np.quantile(base, [_TAIL, 1 - _TAIL])
     if low == high:
-        low, high = low * 0.9 - 0.5 * (not is_log), high * 1.1 + 0.5
+        half = 0.1 * abs(low) + 0.5
+        low, high = low * 0.9 if is_log else low - half, high + half
     edges = (np.geomspace if is_log else np.linspace)(low, high, _NUM_BARS + 1)
     shares = np.histogram(np.clip(known, low, high), edges)[0] / len(known)
     axes.bar(edges[:-1], shares, np.diff(edges), align="edge", color=COLOUR["running"], alpha=0.8)

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from utkface.data.duplicates import conflicting_labels
 from utkface.data.labels import GENDERS, RACES, age_bin, bin_labels
 from utkface.data.splits import PARTS, PROTOCOLS, make_split
+from utkface.evaluation import photo_measures
+from utkface.evaluation.photo_measures import PHOTO_MEASURES, PhotoMeasure
 from utkface.evaluation.records import SMALL_GROUP_FACES
 
 LABELS = ("age", "gender", "race")
@@ -17,43 +19,6 @@ AGE_GROUPS = bin_labels()
 GREY_BELOW = 1.0  # squared levels
 _NUM_AGES_NAMED = 5
 _PART_NAMES = dict(zip(PARTS, ("training", "validation", "test"), strict=True))
-
-
-@dataclass(frozen=True)
-class PhotoMeasure:
-    """How one of `QUALITY_COLUMNS` is shown."""
-
-    name: str
-    title: str
-    short: str  # title of a column
-    unit: str  # with what its ends mean
-    digits: int
-    is_skewed: bool = False  # drawn on a logarithmic axis
-
-
-PHOTO_MEASURES = (
-    PhotoMeasure("luminance", "Luminance of the face", "luminance", "0 dark to 255 light", 0),
-    PhotoMeasure("contrast", "Contrast", "contrast", "RMS, 0 flat to 0.5", 3),
-    PhotoMeasure("entropy", "Entropy of the greys", "entropy", "bits, 0 flat to 8", 2),
-    PhotoMeasure("colour_variance", "Colour variance", "colour", "squared levels, 0 grey", 0, True),
-    PhotoMeasure(
-        "laplacian_variance",
-        "Sharpness",
-        "Laplacian",
-        "variance of the Laplacian, low: blur",
-        1,
-        True,
-    ),
-    PhotoMeasure(
-        "high_frequency_energy",
-        "Fine detail",
-        "FFT",
-        "share of the FFT's energy, low: blur",
-        4,
-        True,
-    ),
-    PhotoMeasure("brisque", "BRISQUE", "BRISQUE", "about 0 to 100, high: worse", 1),
-)
 
 
 @dataclass(frozen=True)
@@ -65,7 +30,10 @@ class Extreme:
     rows: NDArray[np.int64]  # the most extreme first
 
 
-_MEASURE = {measure.name: measure for measure in PHOTO_MEASURES}
+_ORDER = (
+    "luminance", "contrast", "entropy", "colour_variance", "laplacian_variance",
+    "high_frequency_energy", "brisque",
+)  # fmt: skip
 #: Title, measure, and whether its highest values are meant.
 _EXTREMES = (
     ("Blurriest", "laplacian_variance", False),
@@ -82,19 +50,20 @@ def is_grey(quality: pd.DataFrame) -> NDArray[np.bool_]:
     return quality["colour_variance"].to_numpy() < GREY_BELOW
 
 
-def is_measured(quality: pd.DataFrame, measure: PhotoMeasure) -> bool:
-    """Tell whether there is any value of a measure: BRISQUE needs an extra."""
-    return bool(quality[measure.name].notna().any())
+def find_measured(quality: pd.DataFrame) -> list[PhotoMeasure]:
+    """Return the measures that there is any value of, in the page's order."""
+    return sorted(photo_measures.find_measured(quality), key=lambda m: _ORDER.index(m.name))
 
 
 def find_extremes(table: pd.DataFrame, quality: pd.DataFrame, num: int) -> list[Extreme]:
     """Return the faces at the bad end of each measure, one of each group of copies."""
     found = []
     for title, name, is_highest in _EXTREMES:
-        if is_measured(quality, _MEASURE[name]):
-            order = quality[name].dropna().sort_values(ascending=not is_highest, kind="stable")
-            is_copy = table["group"].loc[order.index].duplicated()
-            found.append(Extreme(title, _MEASURE[name], order.index[~is_copy].to_numpy()[:num]))
+        order = quality[name].dropna().sort_values(ascending=not is_highest, kind="stable")
+        is_copy = table["group"].loc[order.index].duplicated()
+        rows = order.index[~is_copy].to_numpy()[:num]
+        if len(rows):
+            found.append(Extreme(title, PHOTO_MEASURES[name], rows))
     return found
 
 
@@ -117,34 +86,22 @@ def count_crossings(table: pd.DataFrame) -> NDArray[np.int64]:
     return counts
 
 
-@dataclass(frozen=True)
-class GroupMedians:
-    """The median of each measure over the faces of one group."""
+def find_medians(table: pd.DataFrame, quality: pd.DataFrame) -> pd.DataFrame:
+    """Return the medians of all measures over all faces, then by gender, race and age group.
 
-    title: str
-    num_faces: int
-    medians: dict[str, float]
-
-
-def find_medians(table: pd.DataFrame, quality: pd.DataFrame) -> list[GroupMedians]:
-    """Return the medians of all measures over all faces, then by gender, race and age group."""
-    columns = {
-        "gender": (table["gender"].to_numpy(), GENDERS),
-        "race": (table["race"].to_numpy(), RACES),
-        "age": (age_bin(table["age"]), AGE_GROUPS),
-    }
-    members = {"all faces": np.ones(len(table), bool)}
-    for name, (codes, labels) in columns.items():
-        members |= {f"{name} {label}": codes == code for code, label in enumerate(labels)}
-    return [
-        GroupMedians(
-            title,
-            int(inside.sum()),
-            {name: float(quality.loc[inside, name].median()) for name in _MEASURE},
-        )
-        for title, inside in members.items()
-        if inside.any()
-    ]
+    A row for each group that has faces, by its title, with num_faces beside the measures.
+    """
+    columns = (
+        ("gender", table["gender"].to_numpy(), GENDERS),
+        ("race", table["race"].to_numpy(), RACES),
+        ("age", age_bin(table["age"]), AGE_GROUPS),
+    )
+    groups: list[Any] = [np.full(len(table), "all faces")]
+    for name, codes, labels in columns:
+        titles = pd.Index([f"{name} {label}" for label in labels])
+        groups.append(pd.Categorical.from_codes(codes, titles))
+    tables = (quality.groupby(group, observed=True) for group in groups)
+    return pd.concat([of.median().assign(num_faces=of.size()) for of in tables])
 
 
 @dataclass(frozen=True)
@@ -187,7 +144,7 @@ def find_copies(table: pd.DataFrame) -> Copies | None:
         num_faces=len(together),
         num_identical=int(table.duplicated("sha256", keep=False).sum()),
         largest=int(together["group"].value_counts().max()),
-        num_conflicts=conflicting_labels(table)["group"].nunique(),
+        num_conflicts=int(disagree.any(axis=1).sum()),
         num_conflicts_by={name: int(disagree[name].sum()) for name in LABELS},
         age_spreads_years=spreads.to_numpy(),
         mean_age_difference_years=float(pairs[:, 0].mean()),
@@ -205,23 +162,6 @@ def _pair_differences(group: pd.DataFrame) -> NDArray[np.int64]:
     values = group.to_numpy()
     first, second = np.triu_indices(len(values), k=1)
     return np.abs(values[first] - values[second])
-
-
-@dataclass(frozen=True)
-class Refused:
-    """Files refused for one kind of reason."""
-
-    kind: str
-    files: list[tuple[str, str]]  # name and full reason
-
-
-def group_refused(rejected: pd.DataFrame) -> list[Refused]:
-    """Return the refused files by the kind of their reason."""
-    kinds = rejected["reason"].str.split(":").str[0]
-    return [
-        Refused(str(kind), list(files.itertuples(index=False, name=None)))
-        for kind, files in rejected.groupby(kinds)
-    ]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
-from utkface.data.faces import Faces
+from utkface.data.faces import Faces, group_rejected
 from utkface.data.labels import GENDERS, RACES
 from utkface.data.sources import SourceName
 from utkface.evaluation.brisque import NOT_INSTALLED
@@ -82,7 +82,7 @@ def _context(faces: Faces, quality: pd.DataFrame) -> dict[str, Any]:
         "small": SMALL_GROUP_FACES,
         "grey_below": findings.GREY_BELOW,
         "grey": findings.count_crossings(table[is_grey]).sum(axis=(1, 2)),
-        "measures": [m for m in findings.PHOTO_MEASURES if findings.is_measured(quality, m)],
+        "measures": findings.find_measured(quality),
         "not_measured": NOT_INSTALLED if quality["brisque"].isna().all() else None,
         "quality": quality,
         "image_size": IMAGE_SIZE,
@@ -90,7 +90,7 @@ def _context(faces: Faces, quality: pd.DataFrame) -> dict[str, Any]:
         "extremes": findings.find_extremes(table, quality, _NUM_EXTREME),
         "copies": copies,
         "conflicts": copies.conflicts[:_NUM_CONFLICTS] if copies else [],
-        "refused": findings.group_refused(faces.rejected),
+        "refused": group_rejected(faces.rejected),
         "balance": balance,
     }
 
@@ -112,7 +112,7 @@ def _draw(
     table: pd.DataFrame, quality: pd.DataFrame, copies: findings.Copies | None
 ) -> dict[str, Any]:
     crossings = findings.count_crossings(table)
-    measured = [m for m in findings.PHOTO_MEASURES if findings.is_measured(quality, m)]
+    measured = findings.find_measured(quality)
     people: list[Markup] = [
         figures.draw_years(table["age"]),
         figures.draw_pyramid(crossings),

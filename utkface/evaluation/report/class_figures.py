@@ -46,39 +46,30 @@ def draw_age_confusion(confusion: Sequence[Sequence[float]]) -> Markup:
 
 def draw_roc(faces: pd.DataFrame) -> Markup | None:
     """Draw the share of women called female against that of men, over all thresholds, by seed."""
-
-    def curve(is_female: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        false, true, _ = roc_curve(is_female, probability)
-        return false, true
-
     return _draw_thresholds(
-        faces, curve, "roc", "male faces called female", "female faces called female"
+        faces, "roc", "male faces called female", "female faces called female", roc_curve
     )
 
 
 def draw_precision_recall(faces: pd.DataFrame) -> Markup | None:
     """Draw precision against recall of calling a face female, over all thresholds, by seed."""
 
-    def curve(is_female: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        precision, recall, _ = precision_recall_curve(is_female, probability)
+    def curve(true: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        precision, recall, _ = precision_recall_curve(true, probability)
         return recall[::-1], precision[::-1]
 
-    return _draw_thresholds(faces, curve, "precision-recall", "recall", "precision")
+    return _draw_thresholds(faces, "precision-recall", "recall", "precision", curve)
 
 
 def _draw_thresholds(
-    faces: pd.DataFrame,
-    curve: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]],
-    name: str,
-    across: str,
-    up: str,
+    faces: pd.DataFrame, name: str, across: str, up: str, curve: Callable[..., Sequence[np.ndarray]]
 ) -> Markup | None:
     if faces["gender"].nunique() < 2:
         return None
     figure, axes = new_figure(height=300)
     grid = np.linspace(0, 1, _NUM_POINTS)
     for _, of_seed in faces.groupby("seed"):
-        x, y = curve(of_seed["gender"].to_numpy() == 1, of_seed["gender_probability"].to_numpy())
+        x, y, *_ = curve(of_seed["gender"] == 1, of_seed["gender_probability"])
         axes.plot(grid, np.interp(grid, x, y), color=COLOUR["gender"], lw=1.5, alpha=0.8)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(5))

@@ -18,6 +18,7 @@ from utkface.data.labels import GENDERS, bin_labels
 from utkface.evaluation.evaluate import describe_faces, find_hardest
 from utkface.evaluation.measures import COMPARED, MEASURES, compare
 from utkface.evaluation.metrics import class_scores
+from utkface.evaluation.photo_measures import PHOTO_MEASURES
 from utkface.evaluation.records import BaselineRow, Evaluation, Row
 from utkface.evaluation.report import class_figures, findings
 from utkface.evaluation.report.figures import (
@@ -35,13 +36,9 @@ from utkface.io import replacing
 PAGE = "evaluation.html"
 PAGE_WITHOUT_FACES = "evaluation_without_faces.html"
 _TEMPLATE = Path(__file__).parent / "evaluation.html.j2"
-_IMAGE_TYPES = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".svg": "svg+xml"}
 _NUM_HARDEST = 12
 #: These are drawn with the headline's groups; products of two attributes are tables only.
-_DRAWN_ATTRIBUTES = (
-    "age", "gender", "race", "luminance", "brisque", "laplacian_variance",
-    "high_frequency_energy", "colour_variance", "contrast", "entropy", "poor_quality",
-)  # fmt: skip
+_DRAWN_ATTRIBUTES = ("age", "gender", "race", *PHOTO_MEASURES, "poor_quality")
 
 
 def write_evaluation_report(
@@ -58,7 +55,8 @@ def write_evaluation_report(
     """
     headlines = findings.find_headlines(evaluation.rows)
     shown = headlines[0]
-    faces = select_predictions(predictions, shown)
+    keys = ["label", "protocol", "part"]
+    faces = predictions[(predictions[keys] == [getattr(shown, key) for key in keys]).all(axis=1)]
     with drawing_style():
         figures = _draw(shown, faces)
     for name, svg in figures.items():
@@ -74,12 +72,6 @@ def write_evaluation_report(
     }
     write_page(folder / PAGE_WITHOUT_FACES, _TEMPLATE, {**context, "sheets": []})
     return write_page(folder / PAGE, _TEMPLATE, {**context, "sheets": _embed(sheets)})
-
-
-def select_predictions(predictions: pd.DataFrame, row: Row) -> pd.DataFrame:
-    """Return the predictions of one row of the evaluation, all seeds."""
-    wanted = [predictions[key] == getattr(row, key) for key in ("label", "protocol", "part")]
-    return predictions[wanted[0] & wanted[1] & wanted[2]]
 
 
 def _draw(row: Row, faces: pd.DataFrame) -> dict[str, Markup]:
@@ -177,10 +169,8 @@ def _hardest(faces: pd.DataFrame) -> dict[str, Any]:
 
 def _embed(sheets: Mapping[str, Path]) -> list[tuple[str, str]]:
     """Return each sheet's title and its content as a data URI, without those that are not there."""
-    embedded = []
-    for title, path in sheets.items():
-        kind = _IMAGE_TYPES.get(path.suffix.lower())
-        if kind and path.is_file():
-            content = base64.b64encode(path.read_bytes()).decode()
-            embedded.append((title, f"data:image/{kind};base64,{content}"))
-    return embedded
+    return [
+        (title, f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}")
+        for title, path in sheets.items()
+        if path.is_file()
+    ]

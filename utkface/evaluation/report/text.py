@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader
 
 from utkface.evaluation.facts import Hardware
 from utkface.evaluation.measures import number, show_fixed
+from utkface.evaluation.photo_measures import PHOTO_MEASURES
 from utkface.io import replacing
 
 _SHARED = Path(__file__).parent
@@ -67,13 +68,7 @@ ATTRIBUTES = {
     "age": "age",
     "gender": "gender",
     "race": "race",
-    "luminance": "luminance (0 dark to 255 light)",
-    "brisque": "BRISQUE (higher is worse)",
-    "laplacian_variance": "sharpness (Laplacian variance)",
-    "high_frequency_energy": "fine detail (high-frequency energy)",
-    "colour_variance": "colour variance",
-    "contrast": "contrast",
-    "entropy": "entropy",
+    **{name: measure.attribute for name, measure in PHOTO_MEASURES.items()},
     "poor_quality": "poor quality (among the poorest fifth by so many of five measures)",
     "age_gender": "age × gender",
     "race_gender": "race × gender",

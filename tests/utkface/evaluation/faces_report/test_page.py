@@ -9,7 +9,9 @@ from PIL import Image
 from utkface.data import load_faces
 from utkface.data.__main__ import main
 from utkface.evaluation import brisque
+from utkface.evaluation.faces_report.figures import draw_measure
 from utkface.evaluation.faces_report.page import write_faces_report
+from utkface.evaluation.photo_measures import PHOTO_MEASURES
 from utkface.io import UserError
 
 NUM_FACES = 40
@@ -103,13 +105,26 @@ def test_without_its_extra_brisque_is_said_not_to_be_measured(source, faces, tmp
     assert "Blurriest" in text
 
 
-def test_a_handful_of_faces_is_enough(tmp_path):
+def test_a_handful_of_faces_is_enough(tmp_path, capsys):
     picture(1).save(tmp_path / face_name(1, 30), "JPEG")
     picture(2).save(tmp_path / face_name(2, 30), "JPEG")
-    page = write_faces_report(load_faces(tmp_path, 64), tmp_path, tmp_path / "x.html")
+    page, out = tmp_path / "x.html", tmp_path / "tables"
+    main([str(tmp_path), "--report", str(page), "--out", str(out)])
+    printed = capsys.readouterr().out
+    assert "no split: 2 faces are too few" in printed
+    assert f"written to {out}: rejected.csv, conflicts.csv\n" in printed
+    assert {path.name for path in out.iterdir()} == {"rejected.csv", "conflicts.csv"}
     text = page.read_text()
     assert "Every photograph is there once." in text
     assert "too few faces for training, validation and test parts" in text
+
+
+@pytest.mark.parametrize("value", [-50.0, 0.0, 3.0])
+@pytest.mark.parametrize("name", PHOTO_MEASURES)
+def test_a_measure_that_is_the_same_of_all_photographs_is_drawn(value, name):
+    measure = PHOTO_MEASURES[name]
+    svg = draw_measure(np.full(5, value), measure)
+    assert f"Distribution of {measure.title} over 5 photographs" in svg
 
 
 def test_the_command_writes_the_page_and_says_where(source, tmp_path, monkeypatch, capsys):
