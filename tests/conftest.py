@@ -2,9 +2,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import settings
@@ -39,6 +41,19 @@ def pytest_configure(config):
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
+Undrawn = Callable[[], AbstractContextManager[Any]]
+
+
+@pytest.fixture
+def undrawn() -> Undrawn:
+    """Return a context in which figures are made but not drawn, which takes longest."""
+
+    def save(figure: Any, file: Any, **options: Any) -> None:
+        file.write('<svg viewBox="0 0 9 9"></svg>')
+
+    return lambda: mock.patch("matplotlib.figure.Figure.savefig", save)
+
+
 @dataclass
 class Look:
     """What a page showed at all widths and in all colours."""
@@ -69,22 +84,23 @@ def look_at(chromium: Any) -> Callable[[Path], Look]:
     def look(path: Path) -> Look:
         seen = Look()
         for size in (PHONE, DESKTOP):
+            context = chromium.new_context(viewport=size, is_mobile=size is PHONE)
+            page, heard = _open(context, path)
             for scheme in ("light", "dark"):
-                context = chromium.new_context(
-                    viewport=size, color_scheme=scheme, is_mobile=size is PHONE
-                )
-                found = _open(context, path, read_page)
-                context.close()
+                page.emulate_media(color_scheme=scheme)
+                found = page.evaluate(read_page, size["width"])
                 view = f"{size['width']} px, {scheme}: "
                 seen.problems += [view + problem for problem in found["problems"]]
                 seen.figures.append(found["figures"])
+            seen.problems += heard()
+            context.close()
         return seen
 
     return look
 
 
-def _open(context: Any, path: Path, read_page: str) -> dict[str, list[str]]:
-    """Open a page and return what the script read in it, with all that went wrong meanwhile."""
+def _open(context: Any, path: Path) -> tuple[Any, Callable[[], list[str]]]:
+    """Open a page; return it, and what tells all that went wrong in it so far."""
     page = context.new_page()
     heard: list[str] = []
     requests: list[str] = []
@@ -92,7 +108,9 @@ def _open(context: Any, path: Path, read_page: str) -> dict[str, list[str]]:
     page.on("pageerror", lambda error: heard.append(f"error: {error}"))
     page.on("request", lambda request: requests.append(request.url))
     page.goto(path.as_uri())
-    found: dict[str, list[str]] = page.evaluate(read_page, page.viewport_size["width"])
-    asked = [url for url in requests[1:] if not url.startswith("data:")]
-    found["problems"] += heard + [f"asks for {url}" for url in asked]
-    return found
+
+    def all_heard() -> list[str]:
+        asked = [url for url in requests[1:] if not url.startswith("data:")]
+        return heard + [f"asks for {url}" for url in asked]
+
+    return page, all_heard

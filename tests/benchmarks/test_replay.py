@@ -218,11 +218,9 @@ def read(monkeypatch):
             space="s", options=SearchOptions(space="s", max_epochs=2, num_trials=9),
             data=DataRecord.model_construct(num_train=5, num_val=5), points=[{"dropout": 0.1}],
         )  # fmt: skip
-        monkeypatch.setattr(
-            curves_module,
-            "read_run",
-            lambda results, name: PastRun("run", search, [*records], [*again]),
-        )
+        run = PastRun("run", search, [*records])
+        monkeypatch.setattr(curves_module, "read_run", lambda results, name: run)
+        monkeypatch.setattr(curves_module, "trained_again", lambda name: [*again])
 
     return give
 

@@ -23,6 +23,14 @@ OF_OPTIONS = {field.name for field in dataclasses.fields(SearchOptions)} - {
 }
 
 
+@pytest.fixture
+def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this be a machine of two cores on which no Ray is started: plans are made without."""
+    node = {"Alive": True, "Resources": {"CPU": 2.0, "memory": 8.0 * 2**30}}
+    monkeypatch.setattr(sys.modules["tune.cluster.join"], "connect", lambda address: None)
+    monkeypatch.setattr("ray.nodes", lambda: [node])
+
+
 @pytest.fixture(scope="session")
 def finished_search() -> dict[str, Any]:
     """The content of a search.json as a finished search leaves it."""

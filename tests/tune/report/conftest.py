@@ -1,5 +1,6 @@
 """A made-up search and its page: curves fall towards a level set by the parameters; two rungs."""
 
+import contextlib
 import functools
 import math
 from collections.abc import Callable
@@ -159,11 +160,12 @@ class Page(HTMLParser):
 
 
 @pytest.fixture
-def write(tmp_path: Path) -> Callable[[MadeUpSearch], Page]:
-    """Write the report of a made-up search and return it, read."""
+def write(tmp_path: Path, undrawn: Callable[[], Any]) -> Callable[..., Page]:
+    """Write the report of a made-up search and return it, read; with figures only if ``drawn``."""
 
-    def write_and_read(made: MadeUpSearch) -> Page:
-        path = write_report(made.record, made.records, made.study, tmp_path / "report.html")
+    def write_and_read(made: MadeUpSearch, *, drawn: bool = False) -> Page:
+        with contextlib.nullcontext() if drawn else undrawn():
+            path = write_report(made.record, made.records, made.study, tmp_path / "report.html")
         return Page(path.read_text(encoding="utf-8"))
 
     return write_and_read

@@ -16,7 +16,7 @@ from utkface.io import UserError
 
 
 def test_every_figure_is_there(make_search, write):
-    page = write(make_search(36))
+    page = write(make_search(36), drawn=True)
     for start in (
         "Best score so far over time",
         "Best score so far over trials",
@@ -38,7 +38,7 @@ def test_every_figure_is_there(make_search, write):
 
 
 def test_nothing_is_asked_of_anybody(make_search, write, tmp_path):
-    page = write(make_search(12))
+    page = write(make_search(12), drawn=True)
     html = (tmp_path / "report.html").read_text()
     ids = page.values("id")
     assert len(ids) == len(set(ids))
@@ -51,7 +51,7 @@ def test_nothing_is_asked_of_anybody(make_search, write, tmp_path):
 
 
 def test_the_page_follows_light_and_dark(make_search, write, tmp_path):
-    write(make_search(12))
+    write(make_search(12), drawn=True)
     html = (tmp_path / "report.html").read_text()
     assert not [role for role, colour in COLOUR.items() if colour in html]
     used = set(re.findall(r"var\(--([a-z0-9]+)\)", html)) - {"c"}
@@ -74,7 +74,7 @@ def test_texts_from_outside_are_escaped(make_search, write, tmp_path):
     made.study.add_trial(
         optuna.create_trial(params={evil: evil}, distributions=distributions, value=1.0)
     )
-    page = write(made)
+    page = write(made, drawn=True)
     assert "<script" not in (tmp_path / "report.html").read_text()
     assert page.text.count(evil) >= 4  # and is shown as it was
 

@@ -19,7 +19,7 @@ def test_spaces_are_listed_with_their_questions(capsys):
     assert all("?" in line for line in lines)
 
 
-def test_a_dry_run_checks_and_explains_and_starts_nothing(tmp_path, capsys):
+def test_a_dry_run_checks_and_explains_and_starts_nothing(two_cores, tmp_path, capsys):
     arguments = ["--space", "oversampling", "--data", "demo", "--image-size", "32"]
     results = tmp_path / "results"
     assert main([*arguments, "--weights", "none", "--results", str(results), "--dry-run"]) == 0

@@ -323,7 +323,7 @@ def elsewhere(shared):
     folder.write_record(record)
 
 
-def test_a_resume_on_another_device_or_of_another_training_is_refused(elsewhere):
+def test_a_resume_on_another_device_or_of_another_training_is_refused(elsewhere, two_cores):
     message = "ran on a GPU, these would run on a CPU.*--resume-anyway"
     refused("--resume", elsewhere.path, message=message)
     elsewhere.write_record(elsewhere.record.model_copy(update={"training_version": 1}))

@@ -189,7 +189,7 @@ def _load(folder, barrier, results):
 
 
 def test_two_processes_that_build_at_once_both_end_well(faces_folder, cache_dir):
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")
     barrier, results = context.Barrier(2), context.Queue()
     arguments = (faces_folder, barrier, results)
     processes = [context.Process(target=_load, args=arguments) for _ in range(2)]
