@@ -41,6 +41,17 @@ def pytest_configure(config):
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    """Let PyTorch have two threads, where the tests otherwise give it one."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
 Undrawn = Callable[[], AbstractContextManager[Any]]
 
 

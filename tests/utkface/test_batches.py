@@ -104,7 +104,7 @@ def test_a_teacher_that_is_silent_about_a_training_face_is_refused() -> None:
         TrainingData(images, labels, labels, labels, *rows, teacher)
 
 
-def test_tasks_run_on_single_threads_in_order_and_the_threads_come_back() -> None:
+def test_tasks_run_on_single_threads_in_order_and_the_threads_come_back(two_threads) -> None:
     num_threads = torch.get_num_threads()
     cpu = torch.device("cpu")
     squares = map_on_cores(lambda n: (n * n, torch.get_num_threads()), range(50), cpu)

@@ -241,7 +241,9 @@ def test_a_folder_or_pattern_without_images_is_refused_by_name(folder, name: str
         find_images([folder / "face0.png", folder.parent / name])
 
 
-def test_a_reader_that_has_enough_stops_the_decoding(trained, folder, monkeypatch) -> None:
+def test_a_reader_that_has_enough_stops_the_decoding(
+    trained, folder, monkeypatch, two_threads
+) -> None:
     read = []
     monkeypatch.setattr(
         "utkface.predictor.decode_face",
@@ -258,7 +260,9 @@ def test_a_reader_that_has_enough_stops_the_decoding(trained, folder, monkeypatc
     assert torch.get_num_threads() == num_threads
 
 
-def test_readers_that_take_turns_leave_the_threads_as_they_were(trained, folder) -> None:
+def test_readers_that_take_turns_leave_the_threads_as_they_were(
+    trained, folder, two_threads
+) -> None:
     num_threads = torch.get_num_threads()
     predictor = Predictor(trained, device="cpu", batch_size=1)
     readers = [predictor.in_batches([folder / "face0.png"] * 3) for _ in range(2)]

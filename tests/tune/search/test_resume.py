@@ -115,7 +115,7 @@ def test_an_interrupted_search_ends_in_order_with_the_best_so_far(
     while process.poll() is None and "complete after" not in log.read_text():
         time.sleep(0.05)
     process.send_signal(number)
-    assert process.wait(60) == 130, log.read_text()
+    assert process.wait(180) == 130, log.read_text()
     folder = SearchFolder.find(results)
     assert folder.record.status == "interrupted"
     assert (folder.path / "best.json").exists()

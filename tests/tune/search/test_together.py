@@ -6,6 +6,7 @@ import time
 import pytest
 
 from tune.records.run_folder import INTERRUPTED, SearchFolder
+from tune.study.past_runs import read_study
 from tune.study.store import open_study
 
 
@@ -27,6 +28,11 @@ def test_two_searches_at_once_and_a_second_resume_of_one_of_them(tmp_path, start
     assert line.startswith(f"error: {name} is in use by process ")
     assert line.split("process ")[1].split(";")[0] in {str(search.pid) for search in searches}
 
+    for name in SearchFolder.names(results):
+        journal = SearchFolder(results / name).journal
+        while not (journal.is_file() and read_study(journal)):
+            assert all(search.poll() is None for search in searches), logs[0].read_text()
+            time.sleep(0.1)
     for search in searches:
         search.send_signal(signal.SIGINT)
     for search, log in zip(searches, logs, strict=False):
