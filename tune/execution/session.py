@@ -45,7 +45,9 @@ class SearchSession:
         self.interrupted = False  # by Ctrl-C or SIGTERM
         self.first_failure: str | None = None
         self.hopeless = False  # so many trials failed that the search as a whole must be wrong
-        self._num_failures, self._any_epoch = 0, any(r.epochs for r in study.records())
+        records = study.records()
+        self._num_failures, self._any_epoch = 0, any(r.epochs for r in records)
+        self._failed = {r.number for r in records if r.state == "FAIL"}  # in all sessions
 
     @property
     def has_more(self) -> bool:
@@ -107,23 +109,19 @@ class SearchSession:
 
     def _next_assignment(self) -> Assignment | None:
         """Return the next trial; suggestions that failed on the way count as failed trials."""
-        num_before = self.study.num_failed()
-        failed_before = self._failed() if num_before else {}
+        num_failed = self.study.num_failed()
         assignment = self.study.next_trial()
-        if self.study.num_failed() > num_before:
-            for number, reason in self._failed().items():
-                if number not in failed_before:
-                    self._count_failure(number, reason)
+        if self.study.num_failed() > num_failed:
+            for record in self.study.records():
+                if record.state == "FAIL" and record.number not in self._failed:
+                    self._count_failure(record.number, record.reason or "")
         if assignment is None and self.has_more:
             self._give_up()
         return assignment
 
-    def _failed(self) -> dict[int, str]:
-        """Return why trials failed, by their numbers."""
-        return {r.number: r.reason or "" for r in self.study.records() if r.state == "FAIL"}
-
     def _count_failure(self, number: int, reason: str) -> None:
         self._num_failures += 1
+        self._failed.add(number)
         self.first_failure = self.first_failure or reason
         at_most = self.num_trials if self._any_epoch else MAX_FAILURES_AT_START
         if self._num_failures >= max(MAX_FAILURES_AT_START, at_most):
