@@ -9,7 +9,8 @@ surrogate, samplers too. Prints for each method how far it is on average behind 
 trial of the table (regret), and how long it takes to reach what random search reaches at the
 budget's end, as a share of random search's time, with a 95 % interval (bootstrap over replays); the
 same for this project's search against each other method.
-``--write`` keeps what is printed, and a picture, under ``results/curves``.
+``--write`` keeps what is printed, and a picture, under ``results/curves``, a table for each number
+of workers.
 """
 
 import argparse
@@ -214,13 +215,13 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help=f"into {FOLDER.name}/")
     given = parser.parse_args()
     bench, about = load_bench()
-    parts = ["# How soon a search finds", about]
     print(about, flush=True)
     trial_s = bench.measured.seconds.sum(axis=1).mean()
-    for source in given.sources:
-        for num_workers in given.workers:
-            until_s = math.ceil(max(given.budgets) / num_workers) * trial_s
-            times = np.linspace(0, until_s, GRID)
+    for num_workers in given.workers:
+        until_s = math.ceil(max(given.budgets) / num_workers) * trial_s
+        times = np.linspace(0, until_s, GRID)
+        parts = ["# How soon a search finds", about]
+        for source in given.sources:
             results: dict[str, Replays] = {}
             for method in bench.methods:
                 place, _, name = method.partition(": ")
@@ -246,9 +247,9 @@ def main() -> None:
                 shown = {name: r for name, r in results.items() if name in SHOWN} or results
                 path = FOLDER / f"{source}_{num_workers}_workers.svg"
                 draw(shown, path, until_s / 60, num_workers)
-    if given.write:
-        with replacing(FOLDER / "search_efficiency.md") as temporary:
-            temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+        if given.write:
+            with replacing(FOLDER / f"search_efficiency_{num_workers}_workers.md") as temporary:
+                temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
