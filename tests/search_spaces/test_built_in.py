@@ -1,7 +1,9 @@
 """Every space of the project: its points, its draws in a real study, and its conditions."""
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import optuna
 import pytest
@@ -14,10 +16,11 @@ from tune.spaces.space import Signature, describe_change, load_space
 from utkface.config import SET_BY_COMMAND, TrainConfig
 from utkface.io import UserError
 
+ROOT = Path(__file__).parents[2]
 FIXED = {"epochs": 8, "image_size": 64, "seed": 3}
 NAMES = [
-    "augmentation", "baseline", "everything", "fairness", "loss", "oversampling", "quick",
-    "schedule", "scratch", "weak_groups",
+    "augmentation", "baseline", "everything", "fairness", "long_runs", "loss", "oversampling",
+    "quick", "schedule", "scratch", "weak_groups",
 ]  # fmt: skip
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -201,3 +204,9 @@ def test_the_reference_is_the_published_one():
     assert (config.pct_start, config.div_factor, config.final_div_factor) == (0.367, 24, 2873)
     assert (config.age_loss, config.gender_weight, config.head_l1) == ("l1", 0.9, 1e-4)
     assert (config.dropout, config.ema_decay, config.label_smoothing) == (0.1, 0, 0)
+
+
+def test_long_runs_begins_with_the_recipe_that_was_written_by_hand():
+    first = load_space("long_runs", FIXED).points[0]
+    recipe = json.loads((ROOT / "docs" / "recipes" / "strong.json").read_text())
+    assert TrainConfig.from_dict(first) == TrainConfig.from_dict(recipe)
