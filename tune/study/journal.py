@@ -11,6 +11,7 @@ as well, which is computed: the next line that names it vouches for them. When a
 the lines that are true to their checksums, of both files, are linked up again by what they follow.
 """
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -34,13 +35,9 @@ _START = b"0" * 16  # what the first line follows
 _CHECKED = re.compile(rb'\{"checksum":"([0-9a-f]{16})","follows":"([0-9a-f]{16})",(.+)')
 
 
-def open_storage(path: Path) -> JournalStorage:
-    """Open a journal and its copy under ``backup/`` to go on with, or begin them; mends both.
-
-    For the holder of the run folder's lock. Raises `UserError` where both files are damaged at one
-    place, and later where a line cannot be written.
-    """
-    return _replay(TwinJournal(path), path)
+def open_storage(journal: "TwinJournal") -> JournalStorage:
+    """Replay a journal to go on with."""
+    return _replay(journal, journal.path)
 
 
 def read_storage(path: Path) -> JournalStorage:
@@ -63,21 +60,26 @@ def _replay(backend: BaseJournalBackend, path: Path) -> JournalStorage:
 
 
 class TwinJournal(BaseJournalBackend):
-    """A journal file and its copy, to both of which every line is written."""
+    """A journal file and its copy under ``backup/``, to both of which every line is written.
+
+    Opens and mends both, or begins them, for the holder of the run folder's lock. Raises
+    `UserError` where they are damaged at one place, and later where a line cannot be written.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._path, self._copy = path, _copy_of(path)
+        self.path, self._copy = path, _copy_of(path)
         for lock in path.parent.glob(f"{path.name}.lock*"):  # of a writer that was killed
             lock.unlink()
         lines, self._last = _read_both(path)
         content = _join(lines)
         self._size = len(content)
-        for file in (self._path, self._copy):
+        for file in (self.path, self._copy):
             if not file.exists() or file.read_bytes() != content:
                 with replacing(file) as temporary:
                     temporary.write_bytes(content)
                     _flush(temporary)
         self._failure: OSError | None = None
+        self._flushes_later = False
         self._lock = JournalFileSymlinkLock(str(path))  # optuna-dashboard takes it, too
         self._file = JournalFileBackend(str(path), self._lock)
 
@@ -87,19 +89,41 @@ class TwinJournal(BaseJournalBackend):
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Write operations to the disk, all or none of which a later session will find."""
+        with self._unless_failed():
+            self._append([json.dumps(log, separators=(",", ":")).encode() for log in logs])
+            if not self._flushes_later:
+                _flush(self.path)
+
+    @contextlib.contextmanager
+    def flushing_once(self) -> Iterator[None]:
+        """Flush what is appended meanwhile at the end: a flush takes milliseconds."""
+        if self._flushes_later:
+            yield
+            return
+        size, self._flushes_later = self._size, True
+        try:
+            yield
+        finally:
+            self._flushes_later = False
+            if self._size > size:
+                with self._unless_failed():
+                    _flush(self.path)
+
+    @contextlib.contextmanager
+    def _unless_failed(self) -> Iterator[None]:
+        """Refuse all writing after a failure: the file may end in half a line since then."""
         if self._failure is None:
             try:
-                self._append([json.dumps(log, separators=(",", ":")).encode() for log in logs])
+                yield
+                return
             except OSError as error:
-                # The file may end in half a line now, to which nothing must be added.
                 self._failure = error
-        if self._failure is not None:
-            raise cannot_write(self._path, self._failure, self._path.parent.name)
+        raise cannot_write(self.path, self._failure, self.path.parent.name)
 
     def _append(self, logs: list[bytes]) -> None:
         self._lock.acquire()
         try:
-            with self._path.open("a+b") as file, self._copy.open("ab") as copy:
+            with self.path.open("a+b") as file, self._copy.open("ab") as copy:
                 file.seek(self._size)
                 *others, half = file.read().split(b"\n")  # by optuna-dashboard
                 if half:  # it was killed
@@ -107,7 +131,6 @@ class TwinJournal(BaseJournalBackend):
                 lines, last = _add_checksums(logs, _checksum_of_all(others, self._last))
                 file.write(_join(lines))
                 file.flush()
-                os.fsync(file.fileno())
                 copy.write(_join([*others, *lines]))
                 self._size, self._last = file.tell(), last
         finally:

@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tune.records.trials import TrialRecord
 from tune.spaces.objectives import DEFAULT_OBJECTIVES, Metrics
-from tune.study.journal import open_storage
+from tune.study.journal import TwinJournal, open_storage, read_storage
 from tune.study.stopping import VectorCurves
 
 #: The studies of a search's journal, that of its trials and that of the best, trained again;
@@ -109,15 +109,18 @@ def study_name(storage: BaseStorage, kind: str) -> str | None:
 
 
 def open_study(
-    path: Path, objectives: tuple[str, ...] = DEFAULT_OBJECTIVES, kind: str = SEARCH_STUDY
+    path: Path,
+    objectives: tuple[str, ...] = DEFAULT_OBJECTIVES,
+    kind: str = SEARCH_STUDY,
+    journal: TwinJournal | None = None,
 ) -> optuna.Study:
     """Open the study of a run's journal, or start one; mends what a killed writer left behind.
 
-    ``objectives`` matter to a new study alone. The caller holds the run folder's lock, so nobody
-    else is writing.
+    ``objectives`` matter to a new study alone; ``journal`` is that of ``path``, where it is open
+    already. The caller holds the run folder's lock, so nobody else is writing.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    storage = open_storage(path)
+    storage = open_storage(journal or TwinJournal(path))
     study = optuna.create_study(
         storage=storage,
         study_name=study_name(storage, kind) or f"{path.absolute().parent.name}: {kind}",
@@ -134,7 +137,7 @@ def open_study(
 
 def enqueued_points(path: Path, kind: str) -> list[object]:
     """Return what the trials of a study were given beyond parameters; none where there is none."""
-    storage = open_storage(path)
+    storage = read_storage(path)
     name = study_name(storage, kind)
     if name is None:
         return []

@@ -6,11 +6,12 @@ rebuilt from it. After a crash the same study is opened again: finished trials s
 ones (RUNNING) are handed out first, and rungs need no restoring (see `tune.study.stopping`).
 """
 
+import functools
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -18,6 +19,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from tune.records.files import Record
 from tune.records.trials import TrialRecord
 from tune.spaces.objectives import DEFAULT_OBJECTIVES, Metrics, Settings
+from tune.study.journal import TwinJournal
 from tune.study.near_points import NearPoints
 from tune.study.samplers import InformedSampler, make_sampler
 from tune.study.stopping import make_rule, to_places
@@ -34,7 +36,7 @@ from tune.study.store import (
     epoch_key,
     open_study,
     recorded_epochs,
-    study_records,
+    to_record,
 )
 from utkface.config import TrainConfig
 from utkface.io import describe_error
@@ -119,6 +121,23 @@ class Suggested:
         return {**self.suggest(trial), **trial.params, **overrides, **fixed}
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _flushed_at_its_end(
+    method: Callable[Concatenate["SearchStudy", P], R],
+) -> Callable[Concatenate["SearchStudy", P], R]:
+    """Have what a method writes on the disk when it returns, by one flush."""
+
+    @functools.wraps(method)
+    def flushed(self: "SearchStudy", *args: P.args, **kwargs: P.kwargs) -> R:
+        with self._journal.flushing_once():
+            return method(self, *args, **kwargs)
+
+    return flushed
+
+
 class SearchStudy:
     """One search's study: hands out trials, takes reports, decides on early stopping.
 
@@ -151,8 +170,10 @@ class SearchStudy:
         self.space, self.fixed, self.objectives = space, fixed, objectives
         self._sampler_name, self._num_startup_trials = sampler, num_startup_trials
         self._rule = make_rule(scheduler, fixed["epochs"], grace_epochs, reduction_factor)
-        self.study = open_study(path, objectives, kind)
+        self._journal = TwinJournal(path)
+        self.study = open_study(path, objectives, kind, self._journal)
         self._known = known
+        self._ended: dict[int, TrialRecord] = {}  # what was read already
         self._live: dict[int, Trial] = {}
         self._unfinished: list[int] = []
         for trial in self._trials(TrialState.RUNNING):
@@ -167,14 +188,16 @@ class SearchStudy:
         num_enqueued = sum(OVERRIDES in trial.user_attrs for trial in self._trials())
         points = [*((point, False) for point in first_points), *((p, True) for p in space.points)]
         self._centres = [space.split_point(point)[0] for point, _ in points]
-        for point, is_own in points[num_enqueued:]:
-            self.add_point(point, is_own=is_own)
+        with self._journal.flushing_once():
+            for point, is_own in points[num_enqueued:]:
+                self.add_point(point, is_own=is_own)
 
     def add_point(self, point: Point, *, is_own: bool = True) -> None:
         """Have a trial handed out before any that is suggested; it is on disk from now on."""
         params, overrides = self.space.split_point(point)
         self.study.enqueue_trial(params, {OVERRIDES: overrides, OWN_POINT: is_own})
 
+    @_flushed_at_its_end
     def next_trial(self) -> Assignment | None:
         """Hand out an unfinished trial, else the next point to try first, else a new suggestion.
 
@@ -203,6 +226,7 @@ class SearchStudy:
             return Assignment(trial.number, config, epochs_done, rows)
         return None
 
+    @_flushed_at_its_end
     def report(self, number: int, metrics: Metrics) -> TrialState:
         """Record an epoch and say how the trial stands: RUNNING (go on), PRUNED or COMPLETE.
 
@@ -225,6 +249,7 @@ class SearchStudy:
         del self._live[number]
         return state
 
+    @_flushed_at_its_end
     def diverge(self, number: int, reason: str) -> TrialState:
         """Record that a trial diverged: it ends as PRUNED, worse than any for sampler and rungs."""
         epoch = 1 + max(recorded_epochs(self._frozen(number)), default=0)
@@ -234,12 +259,14 @@ class SearchStudy:
         self.study.tell(number, state=TrialState.PRUNED)
         return TrialState.PRUNED
 
+    @_flushed_at_its_end
     def fail(self, number: int, reason: str) -> TrialState:
         """Record that a trial failed, and why: neither sampler nor rungs learn anything from it."""
         self._live.pop(number).set_user_attr(REASON, reason)
         self.study.tell(number, state=TrialState.FAIL)
         return TrialState.FAIL
 
+    @_flushed_at_its_end
     def withdraw(self, numbers: Collection[int]) -> None:
         """Hand out none of these trials in this session.
 
@@ -274,7 +301,11 @@ class SearchStudy:
 
     def records(self) -> list[TrialRecord]:
         """Return all trials that were ever handed out, by number."""
-        return study_records(self.study)
+        trials = [trial for trial in self._trials() if trial.state != TrialState.WAITING]
+        for trial in trials:
+            if trial.state.is_finished() and trial.number not in self._ended:
+                self._ended[trial.number] = to_record(trial)
+        return [self._ended.get(trial.number) or to_record(trial) for trial in trials]
 
     def _record(self, number: int, epoch: int, metrics: Metrics) -> None:
         """Write an epoch to the study unless it is there."""

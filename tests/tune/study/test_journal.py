@@ -269,3 +269,34 @@ def test_a_full_disk_ends_the_study_with_all_that_was_on_record(reopen, journal,
     assert again.next_trial().number == number
     assert again.report(number, measured(2, 0.4)) == TrialState.RUNNING
     assert again.report(number, measured(3, 0.3)) == TrialState.COMPLETE
+
+
+def test_what_a_trial_is_told_and_reports_is_flushed_once_and_before_it_is_acted_on(
+    reopen, journal, monkeypatch
+):
+    study, flushed = reopen(), []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: flushed.append(journal.read_bytes()))
+    calls = [study.next_trial, *(lambda e=e: study.report(0, measured(e, 1.0)) for e in (1, 2, 3))]
+    for call in [*calls, study.next_trial, lambda: study.fail(1, "no memory")]:
+        flushed.clear()
+        call()
+        assert flushed == [journal.read_bytes()]
+    assert [record.state for record in reopen().records()] == ["COMPLETE", "FAIL"]
+
+
+def test_after_a_flush_that_failed_nothing_more_is_written(reopen, journal, monkeypatch):
+    study = reopen()
+    number = study.next_trial().number
+
+    def fails(descriptor):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises(UserError, match="Input/output error"):
+        study.report(number, measured(1, 1.0))
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+    before = journal.read_bytes()
+    with pytest.raises(UserError, match="Input/output error"):
+        study.report(number, measured(2, 1.0))
+    assert journal.read_bytes() == before
+    assert len(reopen().records()[0].epochs) == 1  # it reached the file, if not surely the disk

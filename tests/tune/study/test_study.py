@@ -6,7 +6,7 @@ import pytest
 from optuna.trial import TrialState
 
 from tune.spaces.space import load_space
-from tune.study.journal import open_storage
+from tune.study.journal import TwinJournal, open_storage
 from tune.study.study import GivenTrials, SearchStudy
 
 FIXED = {"epochs": 9, "image_size": 32, "seed": 3}
@@ -242,7 +242,7 @@ def test_a_study_has_its_runs_first_name_and_is_found_when_the_folder_has_anothe
 
 def test_a_study_that_was_named_by_its_kind_alone_is_found(tmp_path, space):
     journal = tmp_path / "study.journal"
-    old = optuna.create_study(storage=open_storage(journal), study_name="search")
+    old = optuna.create_study(storage=open_storage(TwinJournal(journal)), study_name="search")
     old.add_trial(optuna.create_trial(value=0.5))
     assert len(SearchStudy(journal, space, FIXED).records()) == 1
 
