@@ -3,7 +3,6 @@
 import json
 import math
 import shlex
-from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
@@ -14,8 +13,8 @@ from tune.records.confirmation import Confirmation, confirmed_first
 from tune.records.run_folder import retrain_command, sync_command
 from tune.records.search import SearchRecord
 from tune.records.trials import (
-    STATES,
     TrialRecord,
+    count_endings,
     last_metrics,
     objective_values,
     pareto_front,
@@ -74,8 +73,7 @@ def _columns(objectives: Sequence[str]) -> dict[str, tuple[str, int]]:
 
 def count_line(records: Iterable[TrialRecord]) -> str:
     """Return how trials ended, as in "3 complete, 5 stopped early, 1 failed"."""
-    counts = Counter(record.state for record in records)
-    return ", ".join(f"{counts[state]} {word}" for state, word in STATES.items() if counts[state])
+    return ", ".join(f"{count} {words}" for words, count in count_endings(records).items())
 
 
 def ended_of(progress: Progress) -> str:
@@ -91,7 +89,7 @@ def ending_line(record: TrialRecord, progress: Progress) -> str:
     if record.diverged:
         return f"trial {record.number} diverged: {record.reason}"
     num_epochs = f"{len(record.epochs)} of {progress.max_epochs} epochs"
-    ending = f"{STATES[record.state]} after {num_epochs}"
+    ending = f"{record.ending} after {num_epochs}"
     metrics = metrics_line(last_metrics(record), progress.objectives)
     return f"trial {record.number} {ending}: {metrics}"
 
@@ -136,7 +134,7 @@ def introduction(start: RunStart, search: SearchRecord) -> list[str]:
         lines.append(labelled("objective", describe_objectives(search.options.objectives)))
     lines.append(labelled("run", start.folder))
     if start.dashboard:
-        token = "if it asks for a token: ray get-auth-token"
+        token = f"if it asks for a token: {UV_RUN}ray get-auth-token"
         lines.append(labelled("dashboard", f"{start.dashboard} ({token})"))
     if start.wandb_line:
         lines.append(labelled("W&B", start.wandb_line))

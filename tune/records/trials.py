@@ -4,7 +4,8 @@ The Optuna study on disk is the truth; a `TrialRecord` is a read-only view of on
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ STATES = {
     "FAIL": "failed",
     "RUNNING": "unfinished",
 }
+#: In the place of "stopped early" for a trial that `TrialRecord.diverged`.
+DIVERGED = "diverged"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +45,17 @@ class TrialRecord:
     def diverged(self) -> bool:
         """Whether the trial was ended because its loss or its predictions were not finite."""
         return self.state == "PRUNED" and self.reason is not None
+
+    @property
+    def ending(self) -> str:
+        """How it ended, as people say it."""
+        return DIVERGED if self.diverged else STATES[self.state]
+
+
+def count_endings(records: Iterable[TrialRecord]) -> dict[str, int]:
+    """Return how many trials ended in which way, those ways that nobody took left out."""
+    counts = Counter(record.ending for record in records)
+    return {words: counts[words] for words in [*STATES.values(), DIVERGED] if counts[words]}
 
 
 def last_metrics(record: TrialRecord) -> Metrics:

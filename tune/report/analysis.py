@@ -1,7 +1,7 @@
 """What can be said about a search from its trial records alone. Pure functions, no drawing."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -49,6 +49,13 @@ def curve(record: TrialRecord, metric: str = "score") -> tuple[list[int], list[f
 def value_at(record: TrialRecord, epoch: int, metric: str) -> float:
     """Return a metric after ``epoch`` epochs, NaN for a trial that has none."""
     return dict(zip(*curve(record, metric), strict=True)).get(epoch, math.nan)
+
+
+def used_settings(record: TrialRecord, searched: Collection[str]) -> Settings:
+    """Return a trial's configuration without what was searched but switched off in it."""
+    settings = {**record.config, **record.params}
+    unused = set(searched) - set(record.params)
+    return {name: value for name, value in settings.items() if name not in unused}
 
 
 def last_value(record: TrialRecord, metric: str) -> float:

@@ -16,12 +16,13 @@ from tune.records.search import SearchRecord
 from tune.records.trials import (
     STATES,
     TrialRecord,
+    count_endings,
     last_metrics,
     rank_complete,
     seconds_between,
     split_differing,
 )
-from tune.report.analysis import Finish, finishes
+from tune.report.analysis import Finish, finishes, used_settings
 from tune.report.facts import list_facts
 from tune.spaces.objectives import Metrics, judged_metric
 from tune.study.past_runs import PastRun
@@ -62,9 +63,9 @@ class Compared:
         return {**means, **winner.values}
 
     @property
-    def counts(self) -> Counter:
-        """How many trials ended in each state."""
-        return Counter(record.state for record in self.records)
+    def counts(self) -> dict[str, int]:
+        """How many trials ended in which way."""
+        return count_endings(self.records)
 
     @property
     def num_epochs(self) -> int:
@@ -184,7 +185,12 @@ def _context(compared: Sequence[Compared]) -> dict[str, Any]:
 
     is_demo = any(each.search.data.is_demo for each in compared)
     winner = leader(compared)
-    configs = [{**each.best.config, **each.best.params} if each.best else {} for each in compared]
+    configs = [
+        used_settings(each.best, {name for r in each.records for name in r.params})
+        if each.best
+        else {}
+        for each in compared
+    ]
     differing, common = split_differing([config for config in configs if config])
     last_numbers = [max((r.number for r in each.records), default=0) for each in compared]
     searches = [
@@ -193,7 +199,7 @@ def _context(compared: Sequence[Compared]) -> dict[str, Any]:
     ]
     return {
         "compared": compared,
-        "states": STATES,
+        "endings": dict.fromkeys(words for each in compared for words in each.counts),
         "roles": [search_role(index) for index in range(len(compared))],
         "is_demo": is_demo,
         "warnings": warnings(compared),
@@ -232,7 +238,7 @@ def _table(compared: Sequence[Compared]) -> Table:
             each.letter,
             each.name,
             str(len(each.records)),
-            str(each.counts["COMPLETE"]),
+            str(each.counts.get(STATES["COMPLETE"], 0)),
             str(each.num_epochs),
             f"trial {each.best.number}" if each.best else "–",
             *(show_fixed(each.best_metrics.get(m), digits) for m, (_, digits) in metrics.items()),

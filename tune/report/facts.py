@@ -101,7 +101,7 @@ def list_commands(folder: Path) -> list[tuple[str, str]]:
         ("The same study, interactively:", f"{UV_RUN}optuna-dashboard {journal}"),
         (
             "Every trial's curve, once TensorBoard is installed:",
-            f"tensorboard --logdir {shlex.quote(str(folder / 'ray'))}",
+            f"uvx tensorboard --logdir {shlex.quote(str(folder / 'ray'))}",
         ),
         ("This search beside another:", f"{UV_RUN}python tune/run_search.py --compare {run} OTHER"),
         (

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from tune.records.trials import STATES, TrialRecord, objective_values
+from tune.records.trials import TrialRecord, objective_values
 from tune.report.analysis import Finish, Metric, Rung, curve
 from tune.spaces.objectives import OBJECTIVES
 from utkface.evaluation.report.svg import COLOUR, SMALL_WIDTH, new_figure, to_svg
@@ -137,7 +137,7 @@ def draw_curves(
             marker=_END_MARKER[record.state], markevery=[len(epochs) - 1],
         )  # fmt: skip
         tooltips[gid] = (
-            f"trial {record.number}, {STATES[record.state]} after epoch {epochs[-1]}, "
+            f"trial {record.number}, {record.ending} after epoch {epochs[-1]}, "
             f"{by.words} {show_fixed(scores[-1], 4)}"
         )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))

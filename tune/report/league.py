@@ -35,6 +35,7 @@ from utkface.evaluation.report.findings import (
     PublishedRow,
     evaluated_by,
     leak_sentence,
+    times,
 )
 from utkface.evaluation.report.text import (
     escape,
@@ -219,7 +220,6 @@ def _pixels(config: Settings) -> str:
 
 def _describe(name: str, evaluation: Evaluation) -> str:
     """Return what a run was: its command, its commit, where and how long it ran."""
-    times = ", ".join(f"{what} {show_duration(s)}" for what, s in evaluation.seconds.items())
     data, by = evaluation.data, evaluated_by(evaluation)
     later = {"evaluated by": f"{within_reach(by.command)} (commit {show(by.commit)})"} if by else {}
     facts = {
@@ -228,7 +228,7 @@ def _describe(name: str, evaluation: Evaluation) -> str:
         **later,
         "begun": evaluation.created,
         "search": evaluation.search,
-        "wall time": f"{show_duration(evaluation.wall_s)} ({times or '–'})",
+        "wall time": f"{show_duration(evaluation.wall_s)} ({times(evaluation)})",
         "hardware": show_hardware(evaluation.hardware),
         "faces": f"{data.num_faces}, fingerprint {data.fingerprint[:12]}",
     }

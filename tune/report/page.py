@@ -6,7 +6,6 @@ use comes first, then how sure that is, then how the search went.
 
 import json
 import math
-from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from tune.records.search import SearchRecord
 from tune.records.trials import (
     STATES,
     TrialRecord,
+    count_endings,
     last_metrics,
     pareto_front,
     split_differing,
@@ -36,6 +36,7 @@ from tune.report.analysis import (
     judge_rungs,
     last_value,
     rank_finite,
+    used_settings,
 )
 from tune.report.facts import NOTICES, from_here, list_commands, list_facts, list_points
 from tune.report.importance import MIN_TRIALS, judge_parameters
@@ -76,22 +77,24 @@ def _context(
 ) -> dict[str, Any]:
     """Return everything that the template shows."""
     objectives, by = search.options.objectives, Metric.judging(search.options.objectives)
+    shown = (by.name, "score", "age_mae", "gender_error")  # of what was trained again
     complete = rank_finite(records, objectives)
     front = pareto_front(complete, objectives) if len(objectives) > 1 else []
     ranking = confirmed_first(complete, records, search.confirmation)
     best = ranking[0] if ranking and not front else None
     marked = {record.number for record in front or ([best] if best else [])}
-    counts = Counter(record.state for record in records)
     columns, rows = _all_trials(trials_table(records))
     return {
         "search": search,
         "facts": list_facts(search),
         "notice": NOTICES.get(search.status),
-        "counts": [(words, counts[state]) for state, words in STATES.items()],
+        "counts": count_endings(records),
         "num_trials": len(records),
         "num_epochs": sum(len(r.epochs) for r in records),
-        "full_epochs": search.options.max_epochs
-        * sum(r.state in ("COMPLETE", "PRUNED") for r in records),
+        "full_epochs": sum(
+            search.options.max_epochs if r.ending == STATES["PRUNED"] else len(r.epochs)
+            for r in records
+        ),
         "by": by,
         "front": front,
         "best": best,
@@ -100,11 +103,12 @@ def _context(
         **(_winner(best, [r for r in complete if r is not best], search, by) if best else {}),
         "confirmation": search.confirmation,
         "metrics": [Metric(name) for name in dict.fromkeys([by.name, "score"])],
+        "other_objectives": [Metric(name) for name in objectives if name not in shown],
         "points": list_points(search, records, best, by.name),
         **_course(search, records, complete, front, marked, best or next(iter(front), None), by),
         **_comparison(search, records, study, marked, by),
         "top": _top(front[:_MAX_FRONT] or ranking[:NUM_TOP]),
-        "failed": [record for record in records if record.state == "FAIL"],
+        "failed": [record for record in records if record.state == "FAIL" or record.diverged],
         "columns": columns,
         "rows": rows,
         "max_drawn": MAX_DRAWN,
@@ -224,8 +228,8 @@ def _some(rungs: Sequence[Rung]) -> Sequence[Rung]:
 
 def _top(finalists: Sequence[TrialRecord]) -> dict[str, Any]:
     """Return the best configurations side by side: results, what differs, what they share."""
-    differing, common = split_differing([{**r.config, **r.params} for r in finalists])
     searched = {name for record in finalists for name in record.params}
+    differing, common = split_differing([used_settings(r, searched) for r in finalists])
     parts = {
         "what the search varied": {n: v for n, v in differing.items() if n in searched},
         "what a starting point set": {n: v for n, v in differing.items() if n not in searched},

@@ -193,7 +193,9 @@ class Retraining(Callback):
         configs = [_untaught(finalist.config) for finalist in plan.finalists]
         joined = cluster.join(stack, plan.options, plan.faces, weights, configs)
         if joined.dashboard:
-            screen.say(labelled("dashboard", f"{joined.dashboard} (token: ray get-auth-token)"))
+            screen.say(
+                labelled("dashboard", f"{joined.dashboard} (token: {UV_RUN}ray get-auth-token)")
+            )
         resources = joined.resources
         if any(record.epochs for record in self.trained.records()):
             _refuse_another_device(self.record, resources)

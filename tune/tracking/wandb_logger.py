@@ -21,7 +21,7 @@ from tune.records.search import SearchRecord
 from tune.records.trials import TrialRecord
 from tune.spaces.objectives import Metrics, Settings
 from tune.tracking.wandb_runs import RunOpener, log_evaluation, log_search, one_line
-from utkface.io import UserError
+from utkface.io import UV_RUN, UserError
 
 if TYPE_CHECKING:
     from utkface.evaluation.records import Evaluation
@@ -43,8 +43,10 @@ def resolve_mode(requested: str | None) -> tuple[str, str | None]:
     if problem is None:
         return "online", None
     if wanted == "online":
-        raise UserError(f"W&B cannot be used online: {problem}; run wandb login, or use offline")
-    later = "send them later: wandb login, then wandb sync <run folder>/wandb"
+        raise UserError(
+            f"W&B cannot be used online: {problem}; run {UV_RUN}wandb login, or use offline"
+        )
+    later = f"send them later: {UV_RUN}wandb login, then {UV_RUN}wandb sync <run folder>/wandb"
     return "offline", f"{problem}, so trials are recorded offline; {later}"
 
 
@@ -226,7 +228,9 @@ class WandbLogger(Callback):
 
 
 def ending_of(record: TrialRecord, rungs: Sequence[int]) -> str:
-    """Return how a trial ended: complete, stopped at rung 3, stopped after epoch 2, failed: why."""
+    """Return how a trial ended: complete, stopped at rung 3, diverged: why, failed: why."""
+    if record.diverged:
+        return f"diverged: {record.reason}"
     if record.state == "FAIL":
         return f"failed: {record.reason or 'no reason given'}"
     if record.state == "PRUNED":

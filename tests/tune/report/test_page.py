@@ -31,7 +31,7 @@ def test_every_figure_is_there(make_search, write):
         "Age: training and validation loss",
     ):
         assert any(label.startswith(start) for label in page.labels), start
-    assert "24 complete, 9 stopped early, 3 failed, 0 unfinished" in page.words
+    assert "24 complete, 9 stopped early, 3 failed" in page.words
     assert "loss is nan in epoch 2" in page.words
     assert "what the search varied" in page.words
     assert "what a starting point set" not in page.words
@@ -116,7 +116,10 @@ def test_a_starting_point_that_diverged_was_not_stopped(make_search, write):
     made = make_search(6)
     made.search["points"] = [made.records[1].params]
     made.records[1] = dataclasses.replace(made.records[1], reason="the loss is nan")
-    assert "trial 1 diverged in epoch 2" in write(made).words
+    words = write(made).words
+    assert "trial 1 diverged in epoch 2" in words
+    assert "1 diverged" in words
+    assert "diverged 1 the loss is nan" in words  # among those that failed or diverged
 
 
 def test_a_search_without_trials(make_search, write):
@@ -302,6 +305,15 @@ def test_several_objectives_show_their_front(make_search, write):
     shown = " ".join(str(record.number) for record in front[:12])
     assert f"trial {shown} score" in page.words
     assert "second best" not in page.words
+    assert "Every result is of one seed" in page.words
+    trial = {"trial": front[0].number, "is_starting_point": False, "seeds": [0, 1, 2]}
+    values = {"age_mae": 5.1, "gender_log_loss": 0.2, "worst_group_mae": 12.345}
+    means = {"values": values, "score": 1.2, "age_mae": 5.1, "gender_accuracy": 0.93}
+    made.search["confirmation"] = {"trials": [{**trial, **means}], "leads": []}
+    page = write(made)
+    assert "12.35" in page.words  # what was asked about, of the seeds together
+    assert "What follows is of the search's own seed" in page.words
+    assert "Every result is of one seed" not in page.words
 
 
 def test_one_other_objective_is_what_the_page_is_about(make_search, write):

@@ -77,7 +77,10 @@ def choice_sentence(row: Row, search: str | None, search_split: str | None) -> s
             "it is, so no number here is a final result."
         )
     if search is None:
-        return "The configuration was given: nothing was chosen here, on these faces or on others."
+        return (
+            "The configuration was given: this run chose nothing. Whether it had been looked at on "
+            "some of these faces before, a program cannot know."
+        )
     if row.protocol == (search_split or "grouped"):
         return (
             "Which configuration to speak of was settled on validation faces, before these were "
@@ -219,10 +222,18 @@ def count(number: int | None, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def times(evaluation: Evaluation) -> str:
+    """Say how long each part took; models are trained side by side, and their times added up."""
+    parts = [
+        f"{'training of all models together' if what == 'training' else what} {show_duration(time)}"
+        for what, time in evaluation.seconds.items()
+    ]
+    return ", ".join(parts) or "–"
+
+
 def facts(evaluation: Evaluation) -> list[tuple[str, str]]:
     """Return what was run and on what, as names and texts."""
     data = evaluation.data
-    times = ", ".join(f"{what} {show_duration(s)}" for what, s in evaluation.seconds.items())
     later = evaluated_by(evaluation)
     return [
         ("begun", evaluation.created.replace("T", " ")),
@@ -233,7 +244,7 @@ def facts(evaluation: Evaluation) -> list[tuple[str, str]]:
         ("data", data.source),
         ("faces", show(data.num_faces)),
         ("data fingerprint", data.fingerprint),
-        ("time", times or "–"),
+        ("time", times(evaluation)),
         ("hardware", show_hardware(evaluation.hardware)),
         ("versions", show_fields(evaluation.versions)),
         ("commit", show(evaluation.commit)),

@@ -35,7 +35,7 @@ def test_it_is_said_by_which_faces_the_headline_was_chosen():
     for split, other in (("grouped", "random"), ("random", "grouped"), ("random", None)):
         assert "some of them are among these" in choice_sentence(row("a", split), search, other)
     assert "before these were looked at" in choice_sentence(row("a"), search, None)
-    assert "nothing was chosen here" in choice_sentence(row("a"), None, None)
+    assert "this run chose nothing" in choice_sentence(row("a"), None, None)
     for given in (search, None):
         assert "validation faces" in choice_sentence(row("a", part="validation"), given, None)
 
