@@ -1,5 +1,6 @@
 """Retrain a search's best: ``python tune/retrain_best.py`` (see ``--help``)."""
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -32,6 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
     from tune.retrain.finalists import find_search
 
     search = find_search(options)
+    if search and "results" not in given:  # beside it
+        options = dataclasses.replace(options, results=search.path.parent)
     what = search.path.name if search else " ".join(options.config or [])
     print(labelled("begin", f"training {what} again"), flush=True)
     from tune.retrain.run import start

@@ -283,7 +283,7 @@ def test_predictions_are_read_where_a_search_keeps_them(tmp_path):
     (tmp_path / "data" / "split.json").write_text(json.dumps({"val": names}))
     states = ["COMPLETE"] * 5 + ["PRUNED"]
     pd.DataFrame({"number": range(6), "state": states}).to_csv(tmp_path / "trials.csv")
-    store = CheckpointStore.of_run(None, tmp_path)
+    store = CheckpointStore.of_run(None, tmp_path, "run")
     for number in range(6):
         ages, genders = np.full(3, number, np.float32), np.full(3, 0.5, np.float32)
         store.save_predictions(number, Predictions(ages, genders, None))

@@ -33,11 +33,14 @@ class CheckpointStore:
         self.uri = uri.rstrip("/")
 
     @classmethod
-    def of_run(cls, storage: str | None, run_folder: Path) -> Self:
-        """Return a run's own store: under ``storage``, which runs share, or in its folder."""
+    def of_run(cls, storage: str | None, run_folder: Path, name: str) -> Self:
+        """Return a run's own store: under ``storage``, which runs share, or in its folder.
+
+        ``name`` is the run's first one: its folder may have been renamed since.
+        """
         if storage is None:
             return cls(str(run_folder / "checkpoints"))
-        return cls(join_uri(storage, run_folder.name))
+        return cls(join_uri(storage, name))
 
     def check(self) -> None:
         """Write, read and delete a small file; raises `UserError` where that is not possible."""

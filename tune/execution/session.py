@@ -48,6 +48,7 @@ class SearchSession:
         records = study.records()
         self._num_failures, self._any_epoch = 0, any(r.epochs for r in records)
         self._failed = {r.number for r in records if r.state == "FAIL"}  # in all sessions
+        self._untold: set[int] = set()  # begun before the first failure, nothing heard of yet
 
     @property
     def has_more(self) -> bool:
@@ -63,6 +64,8 @@ class SearchSession:
         assignment = self._next_assignment()
         if assignment is None:
             return None
+        if not self._num_failures:
+            self._untold.add(assignment.number)
         for callback in self.callbacks:
             callback.trial_started(assignment.number, assignment.config, assignment.epochs_done)
         return {"number": assignment.number, "train": assignment.config, "rows": assignment.rows}
@@ -74,6 +77,7 @@ class SearchSession:
             return False
         if DIVERGED in result:
             self.study.diverge(number, result[DIVERGED])
+            self._untold.discard(number)
             self._ended(number)
             return False
         metrics = result[METRICS]
@@ -122,8 +126,11 @@ class SearchSession:
     def _count_failure(self, number: int, reason: str) -> None:
         self._num_failures += 1
         self._failed.add(number)
+        self._untold.discard(number)
         self.first_failure = self.first_failure or reason
-        at_most = self.num_trials if self._any_epoch else MAX_FAILURES_AT_START
+        # One that is still at its first epoch may yet show that not all is wrong.
+        all_failed = not self._any_epoch and not self._untold
+        at_most = MAX_FAILURES_AT_START if all_failed else self.num_trials
         if self._num_failures >= max(MAX_FAILURES_AT_START, at_most):
             self._give_up()
         self._ended(number)

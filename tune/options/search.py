@@ -27,8 +27,8 @@ def _space(name_or_path: str) -> str:
 class SearchOptions(Options):
     """What a search was asked to do; None means that the space or the machine decides."""
 
-    space: str = option(
-        "", "name of a search space, or path of your own .py file", same=True, type=_space
+    space: str = option(  # to resume it may lie elsewhere, if it asks the same
+        "", "name of a search space, or path of your own .py file", type=_space
     )
 
     data: list[str] | None = option(

@@ -96,6 +96,8 @@ class RetrainRecord(RunRecord):
     # Kept here: by the time that this goes on, the search may have found a better one.
     finalists: list[ChosenConfig]
     data: DataFacts
+    weights_hash: str | None = None  # of a file of weights to begin with
+    splits: dict[str, str] = {}  # their hashes, by protocol
     teachers: dict[str, str] = {}  # a digest of what they say, by protocol
     models: list[ModelRecord] = []
 

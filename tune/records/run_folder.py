@@ -35,13 +35,14 @@ import fcntl
 import os
 import shlex
 import shutil
+import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Final, Generic, Self, TypeVar
 
 from tune.records.confirmation import Confirmation, Confirmed, confirmed_first
-from tune.records.files import BACKUP, Record, RunRecord
+from tune.records.files import BACKUP, Record, RunRecord, cannot_write
 from tune.records.retrain import Best, BestRecord, RetrainRecord
 from tune.records.search import SearchRecord
 from tune.records.trials import TrialRecord, pareto_front, rank_complete, trials_table
@@ -120,9 +121,14 @@ class RunFolder(Generic[R]):
 
         Those are summaries alone, without what a run goes on from.
         """
-        folders = [cls(results / name) for name in cls.names(results)]
-        own = [folder for folder in folders if folder.can_go_on]
-        return sorted(own, key=lambda folder: folder._created)
+        created = {}
+        for folder in (cls(results / name) for name in cls.names(results)):
+            if folder.can_go_on:
+                try:
+                    created[folder] = _Created.read(folder.path / cls.RECORD).created
+                except UserError as error:
+                    print(f"note: {folder.path.name} is left out: {error}", file=sys.stderr)
+        return sorted(created, key=lambda folder: created[folder])
 
     @classmethod
     def names(cls, results: Path) -> list[str]:
@@ -144,10 +150,17 @@ class RunFolder(Generic[R]):
         """What is recorded of the run; raises `UserError` that names the field that is wrong."""
         return self.RECORD_TYPE.read(self.path / self.RECORD)
 
-    @property
-    def _created(self) -> str:
-        """When the run began, whatever else is wrong with its record."""
-        return _Created.read(self.path / self.RECORD).created
+    def refuse_without_journal(self, *, has_results: bool) -> None:
+        """Raise `UserError` for results whose study is not here: all would be trained again.
+
+        And the results would be overwritten.
+        """
+        copy = self.path / BACKUP / self.journal.name
+        if has_results and not self.can_go_on and not copy.is_file():
+            raise UserError(
+                f"{self.path} has no {self.journal.name}, from which it would go on; copy the run "
+                "whole, or start a new one"
+            )
 
     def write_record(self, record: R) -> None:
         """Write the record, and a copy."""
@@ -165,7 +178,11 @@ class RunFolder(Generic[R]):
 
         The kernel drops the lock with the process, however that ends.
         """
-        with (self.path / ".lock").open("a+b", buffering=0) as file:
+        try:
+            file = (self.path / ".lock").open("a+b", buffering=0)
+        except OSError as error:
+            raise cannot_write(self.path, error, self.path.name) from error
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -5,6 +5,7 @@ Nothing slow is imported, so that a search that is not there is told at once.
 
 import csv
 import json
+import shlex
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,7 @@ def describe_progress(folder: SearchFolder) -> str:
         return f"{folder.path.name}, finished: {how_far}"
     return (
         f"{folder.path.name}, {record.status}: {how_far}; its best may be yet to come "
-        f"({_SEARCH} --resume)"
+        f"({_SEARCH} --resume {shlex.quote(folder.path.name)})"
     )
 
 

@@ -77,6 +77,13 @@ def prepare_resumed(options: RetrainOptions, record: RetrainRecord) -> Plan:
             f"the faces have changed since {record.name} began; give the old ones "
             "with --data, or start a new retraining"
         )
+    for protocol, split in plan.splits.items():
+        if record.splits.get(protocol, split.hash) != split.hash:
+            raise UserError(
+                f"the {protocol} split is another one than when {record.name} began, so models "
+                "would be judged on faces that they learned from; go on with the versions of "
+                "Pillow, imagehash and this code that it began with, or start a new retraining"
+            )
     return plan
 
 

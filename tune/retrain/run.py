@@ -14,7 +14,6 @@ from tune.execution.session import SearchSession, interruptible
 from tune.execution.timing import time_epoch
 from tune.execution.trainable import face_trainable, trial_job
 from tune.options.retrain import RetrainOptions
-from tune.records.files import BACKUP
 from tune.records.provenance import (
     about_run,
     describe_faces,
@@ -62,6 +61,7 @@ def start(options: RetrainOptions, search: SearchFolder | None) -> int:
     plan = prepare(options, search)
     resolve_mode(options.wandb)  # says at once that online needs a key
     with ExitStack() as stack:
+        joined = _join(stack, plan)
         folder = RetrainFolder.create(options.results, plan.name)
         stack.enter_context(folder.lock())
         write_data_tables(plan.faces, folder.path / "data")
@@ -69,7 +69,7 @@ def start(options: RetrainOptions, search: SearchFolder | None) -> int:
             split.save(folder.path / "data" / f"split-{protocol}.json", plan.faces.table)
         record = _describe(plan, folder)
         folder.write_record(record)
-        return Retraining(plan, folder, record).run(stack)
+        return Retraining(plan, folder, record, joined).run(stack)
 
 
 def resume(folder: RetrainFolder, given: Namespace) -> int:
@@ -77,7 +77,7 @@ def resume(folder: RetrainFolder, given: Namespace) -> int:
     with ExitStack() as stack:
         stack.enter_context(folder.lock())
         record = folder.record
-        _refuse_without_journal(folder, record)
+        folder.refuse_without_journal(has_results=bool(record.models))
         refuse_other_training(record, "start a new retraining")
         for change in list_code_changes(record):
             print(labelled("changed", change))
@@ -91,12 +91,22 @@ def resume(folder: RetrainFolder, given: Namespace) -> int:
 
 
 class Retraining(Callback):
-    """One run of the command over a folder: trains what is missing, then evaluates."""
+    """One run of the command over a folder: trains what is missing, then evaluates.
 
-    def __init__(self, plan: Plan, folder: RetrainFolder, record: RetrainRecord) -> None:
+    Without ``joined`` it starts or joins Ray if there is something to train.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        folder: RetrainFolder,
+        record: RetrainRecord,
+        joined: cluster.Joined | None = None,
+    ) -> None:
         self.plan, self.folder, self.record = plan, folder, record
+        self._joined = joined
         self.trained = RetrainStudy(folder.journal)
-        self.checkpoints = CheckpointStore.of_run(plan.options.storage, folder.path)
+        self.checkpoints = CheckpointStore.of_run(plan.options.storage, folder.path, record.name)
         self._wall_s = record.wall_s - time.monotonic()
         self._tracker: WandbLogger | None = None
 
@@ -141,6 +151,7 @@ class Retraining(Callback):
         plan = self.plan
         check_weights(plan.finalists, plan.weights)
         weights = cluster.Weights.read(plan.weights)
+        _refuse_other_weights(self.record, weights)
         rows = {job.rows: plan.training_rows(job) for job in jobs}
         taught = load_teachers(plan) if plan.teachers is None else plan.teachers
         refuse_other_teachers(self.record, taught)
@@ -150,7 +161,8 @@ class Retraining(Callback):
             if TrainConfig.from_dict(job.config).teacher_weight > 0
         }
         self.record.status, self.record.ended = RUNNING, None
-        joined = self._join(stack, screen, weights)
+        joined = self._joined or _join(stack, plan)
+        self._describe_machines(joined, screen)
         self._save()
         shared = trial_job(
             plan.faces, rows, weights, self.checkpoints, joined.resources, joined.images_ref,
@@ -186,16 +198,11 @@ class Retraining(Callback):
         """Write ``retrain.json``."""
         self._save()
 
-    def _join(
-        self, stack: ExitStack, screen: RetrainScreen, weights: cluster.Weights
-    ) -> cluster.Joined:
-        plan = self.plan
-        configs = [_untaught(finalist.config) for finalist in plan.finalists]
-        joined = cluster.join(stack, plan.options, plan.faces, weights, configs)
+    def _describe_machines(self, joined: cluster.Joined, screen: RetrainScreen) -> None:
+        """Record what trains, and refuse it where other models of the run had another kind."""
         if joined.dashboard:
-            screen.say(
-                labelled("dashboard", f"{joined.dashboard} (token: {UV_RUN}ray get-auth-token)")
-            )
+            token = f"{UV_RUN}ray get-auth-token"
+            screen.say(labelled("dashboard", f"{joined.dashboard} (token: {token})"))
         resources = joined.resources
         if any(record.epochs for record in self.trained.records()):
             _refuse_another_device(self.record, resources)
@@ -205,7 +212,6 @@ class Retraining(Callback):
             cpus_per_trial=resources.cpus_per_trial,
             gpus_per_trial=resources.gpus_per_trial,
         )
-        return joined
 
     def _save(self) -> None:
         """Write ``retrain.json``."""
@@ -246,16 +252,18 @@ class Retraining(Callback):
         screen.say(labelled(what_for, f"{UV_RUN}python tune/retrain_best.py --resume {run}"))
 
 
-def _refuse_without_journal(folder: RetrainFolder, record: RetrainRecord) -> None:
-    """Raise `UserError` where the summary of models is there and their study is not.
+def _join(stack: ExitStack, plan: Plan) -> cluster.Joined:
+    weights = cluster.Weights.read(plan.weights)
+    configs = [_untaught(finalist.config) for finalist in plan.finalists]
+    return cluster.join(stack, plan.options, plan.faces, weights, configs)
 
-    They would be trained from scratch, and the summary overwritten.
-    """
-    copy = folder.path / BACKUP / folder.journal.name
-    if record.models and not folder.can_go_on and not copy.is_file():
+
+def _refuse_other_weights(record: RetrainRecord, weights: cluster.Weights) -> None:
+    """Raise `UserError` where models of one row would begin with different weights."""
+    if record.weights_hash not in (None, weights.fingerprint):
         raise UserError(
-            f"{folder.path} has no {folder.journal.name}, so its models cannot be gone on with; "
-            "copy the run whole, or start a new retraining"
+            f"{weights.name} holds other weights than {record.name} began with; put those back, or "
+            "start a new retraining"
         )
 
 
@@ -288,4 +296,6 @@ def _describe(plan: Plan, folder: RetrainFolder) -> RetrainRecord:
             for finalist in plan.finalists
         ],
         data=describe_faces(plan.faces),
+        weights_hash=cluster.Weights.read(plan.weights).fingerprint,
+        splits={protocol: split.hash for protocol, split in plan.splits.items()},
     )

@@ -26,7 +26,7 @@ from tune.execution.session import SearchSession, interruptible
 from tune.execution.trainable import TrialJob, face_trainable
 from tune.records.confirmation import Confirmation, Confirmed, Lead
 from tune.records.trials import TrialRecord, objective_values, pareto_front, rank_complete
-from tune.spaces.objectives import Metrics, judged_metric
+from tune.spaces.objectives import SCORE, Metrics, judged_metric
 from tune.study.store import CONFIRM_STUDY
 from tune.study.study import GivenStudy, GivenTrial
 from utkface.evaluation.bootstrap import Bootstrap, percentile_interval
@@ -95,7 +95,9 @@ def choose(
         and not record.diverged
     ]
     if starts:
-        best = min(starts, key=lambda r: (-len(r.epochs), objective_values(r, objectives)))
+        # Of several objectives the score decides, as everywhere.
+        by = objectives if len(objectives) == 1 else SCORE
+        best = min(starts, key=lambda r: (-len(r.epochs), objective_values(r, by)))
         finalists += [] if best in finalists else [best]
     return finalists
 

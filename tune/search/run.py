@@ -3,6 +3,7 @@
 Everything that the user may have got wrong is checked before a run folder is made.
 """
 
+import dataclasses
 import math
 import shlex
 import sys
@@ -10,6 +11,7 @@ import time
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 
 import ray
 
@@ -72,10 +74,14 @@ def resume(folder: SearchFolder, given: Namespace, *, anyway: bool = False) -> i
     with ExitStack() as stack:
         stack.enter_context(folder.lock())
         search = folder.record
+        folder.refuse_without_journal(has_results=(folder.path / "trials.csv").is_file())
         refuse_other_training(search, "start a new search")
         options = search.options.resumed_with(
             given, folder.path.parent, "the search", "a new search"
         )
+        if options.space.endswith(".py") and not Path(options.space).is_file():
+            print(labelled("space", f"{options.space} is not here; the run's own copy is taken"))
+            options = dataclasses.replace(options, space=str(folder.path / "space.py"))
         prepared = prepare(options)
         refuse_changes(search, prepared)
         write_inputs(prepared, folder)  # says in seconds that the disk is still full
@@ -138,7 +144,7 @@ class SearchRun:
         options = prepared.options
         self.prepared, self.folder, self.record = prepared, folder, record
         self.resources, self.dashboard = joined.resources, joined.dashboard
-        self.checkpoints = CheckpointStore.of_run(options.storage, folder.path)
+        self.checkpoints = CheckpointStore.of_run(options.storage, folder.path, record.name)
         self.study = open_study(prepared, folder, record)
         self.job = search_job(prepared, self.checkpoints, joined.resources, joined.images_ref)
         self.writer = RecordWriter(folder, record, self.study)
@@ -211,7 +217,8 @@ class SearchRun:
     ) -> SearchSession | None:
         """Train the best again, and record what that shows; return the session that did it.
 
-        None where no trial is complete.
+        None where no trial is complete. From here on nothing is written to the search's own study:
+        the journal is opened a second time, and two writers know nothing of each other's lines.
         """
         study, journal = self.study, self.folder.journal
         finalists = self.prepared.options.finalists

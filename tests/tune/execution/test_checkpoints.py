@@ -85,7 +85,7 @@ def test_what_follows_a_question_mark_is_no_part_of_a_folder(tmp_path):
     keep.mkdir()
     (keep / "mine.txt").touch()
     storage = f"file://{keep}?x=1"
-    store = CheckpointStore.of_run(storage, tmp_path / "run")
+    store = CheckpointStore.of_run(storage, tmp_path, "run")
     store.check()
     store.save(0, {"epoch": 1})
     assert sorted(path.name for path in keep.iterdir()) == ["mine.txt", "run"]
@@ -104,14 +104,14 @@ def test_what_pyarrow_does_not_know_is_looked_for_in_fsspec():
 
 
 def test_runs_that_share_a_storage_do_not_meet(tmp_path):
-    storage, runs = f"file://{tmp_path}/shared/", [tmp_path / "a-1", tmp_path / "a-2"]
-    first, second = (CheckpointStore.of_run(storage, run) for run in runs)
+    storage = f"file://{tmp_path}/shared/"
+    first, second = (CheckpointStore.of_run(storage, tmp_path, name) for name in ("a-1", "a-2"))
     first.save(0, {"epoch": 1})
     assert second.load(0) is None
     second.keep_only(set(), set())
     assert first.load(0)["epoch"] == 1
-    own = CheckpointStore.of_run(None, runs[0])
-    assert own.uri == str(runs[0] / "checkpoints")
+    own = CheckpointStore.of_run(None, tmp_path, "a-1")
+    assert own.uri == str(tmp_path / "checkpoints")
 
 
 @pytest.mark.parametrize("length", [0, 100])

@@ -96,6 +96,16 @@ def test_one_crash_does_not_stop_a_search_but_crashes_from_the_start_do(begin):
     assert session.first_failure == "ValueError: crash 0"
 
 
+def test_failures_do_not_end_a_search_whose_first_trial_is_still_in_its_first_epoch(begin):
+    session = begin(num_trials=6)
+    slow = session.next_config()["number"]
+    for _ in range(MAX_FAILURES_AT_START):
+        session.take_failure(session.next_config()["number"], "out of memory")
+    assert not session.stop_requested.is_set()
+    session.take_failure(slow, "out of memory")  # it could not either
+    assert session.hopeless
+
+
 def test_after_one_good_epoch_a_search_ends_when_it_failed_as_often_as_it_was_to_try(begin):
     session = begin(num_trials=7)
     session.take_result(session.next_config()["number"], result(1))

@@ -143,3 +143,20 @@ def test_a_run_is_one_process_at_a_time(tmp_path):
 def test_the_command_that_retrains_a_search_can_be_typed():
     command = retrain_command(Path("results/loss 1"))
     assert command.endswith("python tune/retrain_best.py --search 'results/loss 1'")
+
+
+def test_a_damaged_neighbour_is_left_out_of_ones_own_runs(tmp_path, search_record, capsys):
+    whole, damaged = (SearchFolder.create(tmp_path, name) for name in ("loss", "scratch"))
+    whole.write_record(search_record())
+    (damaged.path / "search.json").write_text('{"name": "scratch')
+    for folder in (whole, damaged):
+        folder.journal.touch()
+    assert SearchFolder.find(tmp_path).path == whole.path
+    assert f"note: {damaged.path.name} is left out: " in capsys.readouterr().err
+
+
+def test_a_run_that_may_not_be_written_to_is_told(tmp_path):
+    folder = SearchFolder.create(tmp_path, "loss")
+    (folder.path / ".lock").mkdir()  # as good as a folder of somebody else's, also for root
+    with pytest.raises(UserError, match=f"cannot write {folder.path}: "), folder.lock():
+        pass

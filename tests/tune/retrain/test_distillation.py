@@ -90,7 +90,7 @@ def test_a_large_model_teaches_a_small_one(config_file, tmp_path, faces):
     assert folder.record.status == FINISHED
     assert not (folder.path / "evaluation.json").exists()
     found = OutOfFold.read(folder.path / OUT_OF_FOLD)
-    store = CheckpointStore.of_run(None, folder.path)
+    store = CheckpointStore.of_run(None, folder.path, folder.path.name)
     row_of = {file: row for row, file in enumerate(faces.table["file"])}
     for model in folder.record.models:
         of_fold = found.table[found.table["fold"] == model.job.fold]

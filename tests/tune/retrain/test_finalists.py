@@ -65,7 +65,7 @@ def test_it_is_said_which_search_it_is_and_how_far_it_came(write_search, tmp_pat
     part = write_search(tmp_path, "part", status="interrupted")
     assert describe_progress(part) == (
         "part, interrupted: 3 of 5 trials ended, 2 of them complete; its best may be yet to come "
-        "(python tune/run_search.py --resume)"
+        "(python tune/run_search.py --resume part)"
     )
 
 

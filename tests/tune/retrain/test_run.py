@@ -6,11 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from tune.cluster.resources import Resources
+from tune.cluster import Resources, Weights
 from tune.options.retrain import RetrainOptions
 from tune.records.retrain import Finalist, ModelRecord
 from tune.records.run_folder import RetrainFolder
-from tune.retrain import run
+from tune.retrain import prepare, run
 from tune.retrain.evaluate import describe_model
 from tune.retrain.plan import Plan
 from tune.retrain.prepare import _refuse_shared_files, final_config, remarks
@@ -83,6 +83,30 @@ def test_a_summary_without_its_journal_is_not_trained_again(tmp_path, retrain_re
         run.resume(folder, Namespace())
     assert (folder.path / "retrain.json").read_bytes() == before
     assert not folder.journal.exists()
+
+
+def test_weights_that_were_replaced_since_are_refused(tmp_path, retrain_record):
+    path = tmp_path / "weights.pth"
+    path.write_bytes(b"then")
+    then = Weights.read(str(path))
+    record = retrain_record(weights_hash=then.fingerprint)
+    run._refuse_other_weights(record, then)
+    run._refuse_other_weights(retrain_record(), then)  # an older record does not say
+    path.write_bytes(b"now")
+    with pytest.raises(UserError, match=r"weights\.pth holds other weights than .*put those back"):
+        run._refuse_other_weights(record, Weights.read(str(path)))
+
+
+def test_a_split_that_is_another_one_now_is_refused(make_plan, retrain_record, monkeypatch):
+    plan = make_plan()
+    monkeypatch.setattr(prepare, "_load", lambda options, finalists: plan)
+    data = {**retrain_record().data.model_dump(), "fingerprint": plan.faces.fingerprint}
+    (protocol, split), *_ = plan.splits.items()
+    same = retrain_record(data=data, splits={protocol: split.hash})
+    assert prepare.prepare_resumed(plan.options, same) is plan
+    other = retrain_record(data=data, splits={protocol: "0123"})
+    with pytest.raises(UserError, match=f"the {protocol} split is another one than when"):
+        prepare.prepare_resumed(plan.options, other)
 
 
 def test_models_of_cpus_and_gpus_are_not_mixed(retrain_record, finished_search):

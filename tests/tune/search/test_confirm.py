@@ -97,6 +97,19 @@ def test_a_starting_point_that_diverged_is_nothing_to_beat(search):
     assert [record.number for record in confirm.choose(records, OBJECTIVES, 1)] == [4, 1]
 
 
+def test_of_several_objectives_the_score_says_which_starting_point_is_the_best(search):
+    def made(number, age_mae, score, *, is_starting_point=True):
+        last = {**metrics(2, score), "age_mae": age_mae}
+        return dataclasses.replace(
+            search.records()[0], number=number, score=score, epochs=[last],
+            is_starting_point=is_starting_point,
+        )  # fmt: skip
+
+    records = [made(0, 5.0, 1.6), made(1, 5.05, 1.03), made(2, 4.9, 1.0, is_starting_point=False)]
+    chosen = confirm.choose(records, ("age_mae", "gender_error"), 1)
+    assert [record.number for record in chosen] == [2, 1]
+
+
 def test_an_interruption_with_all_trainings_begun_concludes_nothing(reopen, store, tmp_path):
     _, confirmation = reopen()
     points = confirmation.given

@@ -314,6 +314,18 @@ def test_resuming_with_other_data_another_space_or_budget_says_what_changed(shar
         space.write_text(SPACE)
 
 
+def test_a_search_without_its_journal_is_not_begun_anew(shared, tmp_path):
+    summary = tmp_path / "summary"
+    summary.mkdir()
+    for name in ("search.json", "trials.csv", "best.json", "space.py"):
+        (summary / name).write_bytes((shared[0].path / name).read_bytes())
+    before = {path.name: path.read_bytes() for path in summary.iterdir()}
+    message = r"summary has no study\.journal.*copy the run whole"
+    refused("--resume", summary, "--num-trials", 60, message=message)
+    after = {path.name: path.read_bytes() for path in summary.iterdir() if path.name != ".lock"}
+    assert after == before
+
+
 @pytest.fixture
 def elsewhere(shared):
     """The folder of the small search, as if it had been interrupted on a GPU by other code."""
