@@ -120,7 +120,11 @@ class TrainConfig:
         "auto", "auto off fp16 bf16", "mixed precision on CUDA, auto: bf16 if the card has it"
     )
 
-    schedule: str = _text("one_cycle", "one_cycle plateau step constant", "of the learning rate")
+    schedule: str = _text(
+        "one_cycle",
+        "one_cycle plateau step constant",
+        "of the learning rate; one_cycle also moves AdamW's beta1, from 0.95 to 0.85 and back",
+    )
     pct_start: float = _between(0.3, 0.0, 1.0, "one_cycle: share of the steps spent warming up")
     div_factor: float = _between(25.0, 1.0, 1e6, "one_cycle: max_lr / first rate")
     final_div_factor: float = _between(1e4, 1.0, 1e9, "one_cycle: first rate / last rate")

@@ -107,19 +107,16 @@ class PixelModel(nn.Module):
 
     The one way to predict: validation, evaluation, the commands and the exported file all use it.
     The BatchNorm of torchvision's networks is folded into the convolutions (a tenth of a second,
-    then twice the speed on a CPU), and the model is left in evaluation mode. flip: answer with the
-    mean of the answers for each face and for its mirror image; amp_dtype: half precision to run the
-    backbone in, None: float32.
+    then twice the speed on a CPU), and the model is left in evaluation mode. All is float32, also
+    on a card: in bfloat16 some models answer otherwise. flip: answer with the mean of the answers
+    for each face and for its mirror image.
     """
 
-    def __init__(
-        self, model: FaceModel, *, flip: bool = False, amp_dtype: torch.dtype | None = None
-    ) -> None:
+    def __init__(self, model: FaceModel, *, flip: bool = False) -> None:
         super().__init__()
         self.model = model
         self.features = fused(model.eval().features)
         self.flip = flip
-        self.amp_dtype = amp_dtype
         self.eval()
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
@@ -141,11 +138,7 @@ class PixelModel(nn.Module):
 
     def outputs(self, images: Tensor) -> FaceOutputs:
         """Return both heads' outputs for images (B, 3, S, S) uint8, not flipped."""
-        batch = normalise(images)
-        with torch.autocast(
-            batch.device.type, dtype=self.amp_dtype, enabled=self.amp_dtype is not None
-        ):
-            return self.model.heads(self.features(batch))
+        return self.model.heads(self.features(normalise(images)))
 
     def _answers(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         outputs = self.outputs(pixels.permute(0, 3, 1, 2))
@@ -171,14 +164,9 @@ class Predictions(NamedTuple):
 
 
 @torch.inference_mode()
-def predict(
-    model: FaceModel,
-    images: ImageStore,
-    rows: NDArray[np.integer],
-    amp_dtype: torch.dtype | None = None,
-) -> Predictions:
-    """Return predictions for some rows of the images; ``amp_dtype`` is as in `PixelModel`."""
-    pixel_model = PixelModel(model, amp_dtype=amp_dtype)
+def predict(model: FaceModel, images: ImageStore, rows: NDArray[np.integer]) -> Predictions:
+    """Return predictions for some rows of the images."""
+    pixel_model = PixelModel(model)
     size = prediction_batch_size(images.images.shape[1], images.device)
     parts = []
     for start in range(0, len(rows), size):

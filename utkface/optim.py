@@ -37,9 +37,13 @@ _FACES_TOGETHER = 256
 
 def build_optimiser(model: nn.Module, config: TrainConfig) -> AdamW:
     """Return AdamW over all parameters, without weight decay on norms and biases."""
-    # Norm weights and all biases are vectors; convolutions and linear maps have more dimensions.
-    decayed = [p for p in model.parameters() if p.ndim > 1]
-    others = [p for p in model.parameters() if p.ndim <= 1]
+    # Norm weights and all biases are vectors; convolutions and linear maps have more dimensions,
+    # and ConvNeXt's scale of each channel has them too.
+    decayed: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        is_map = parameter.ndim > 1 and not name.endswith("layer_scale")
+        (decayed if is_map else others).append(parameter)
     groups = [
         {"params": decayed, "weight_decay": config.weight_decay},
         {"params": others, "weight_decay": 0.0},
@@ -56,8 +60,8 @@ class Schedule:
     ) -> None:
         self.optimiser = optimiser
         self.scheduler: OneCycleLR | StepLR | ReduceLROnPlateau | None = None
-        if config.schedule == "one_cycle":
-            num_steps, pct_start = num_steps_per_epoch * num_epochs, config.pct_start
+        num_steps, pct_start = num_steps_per_epoch * num_epochs, config.pct_start
+        if config.schedule == "one_cycle" and num_steps > 1:  # one alone would be at the last rate
             if pct_start * num_steps == 1:  # the warm-up's division by zero (torch 2.15)
                 pct_start = math.nextafter(pct_start, 0)
             self.scheduler = OneCycleLR(
@@ -139,20 +143,14 @@ class WeightAverage:
             self.model.load_state_dict(state["weights"])
 
 
-def measure_batchnorm(
-    model: FaceModel,
-    images: ImageStore,
-    rows: NDArray[np.integer],
-    amp_dtype: torch.dtype | None = None,
-) -> None:
+def measure_batchnorm(model: FaceModel, images: ImageStore, rows: NDArray[np.integer]) -> None:
     """Replace the backbone's BatchNorm statistics by those of some rows of the images.
 
-    The rows are to be some `NUM_BATCHNORM_FACES` of the draws that the model was trained on;
-    ``amp_dtype`` is as in `PixelModel`. Stochastic depth, where the backbone has it, draws from
-    torch's global generator.
+    The rows are to be some `NUM_BATCHNORM_FACES` of the draws that the model was trained on. In
+    float32 wherever it was trained, as the model predicts in it. Stochastic depth, where the
+    backbone has it, draws from torch's global generator.
     """
     batches = (
         normalise(images.gather(rows[part])) for part in batch_slices(len(rows), _FACES_TOGETHER)
     )
-    with torch.autocast(images.device.type, dtype=amp_dtype, enabled=amp_dtype is not None):
-        update_bn(batches, model.features)
+    update_bn(batches, model.features)

@@ -133,9 +133,7 @@ class Training:
             train_metrics = self._train_epoch(rng)
             train_time_s = time.perf_counter() - start_s
             if not self._frozen:  # a frozen backbone keeps the statistics it is frozen with
-                measure_batchnorm(
-                    self.average.model, self.images, self.batchnorm_rows, self.amp_dtype
-                )
+                measure_batchnorm(self.average.model, self.images, self.batchnorm_rows)
         val_metrics = self._validate(train_metrics["lr"]) if len(self.data.val) else {}
         self.schedule.after_epoch(val_metrics.get("score", train_metrics["train_loss"]))
         self.epoch += 1
@@ -151,7 +149,7 @@ class Training:
 
     def predict(self, rows: NDArray[np.integer]) -> Predictions:
         """Return the averaged model's predictions for some rows of the data's images."""
-        return predict(self.average.model, self.images, rows, self.amp_dtype)
+        return predict(self.average.model, self.images, rows)
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that `load_state_dict` needs to go on; its tensors are the live ones."""
@@ -276,7 +274,8 @@ def _targets(data: TrainingData, teacher_weight: float) -> list[np.ndarray]:
             "or leave teacher_weight at 0"
         )
     teacher = data.teacher
-    return [*targets, teacher.age_distribution, teacher.gender_probability]
+    # Copied as those were: what a worker has from Ray may not be written to, of which torch warns.
+    return [*targets, teacher.age_distribution.copy(), teacher.gender_probability.copy()]
 
 
 def epoch_rng(seed: int, epoch: int) -> np.random.Generator:

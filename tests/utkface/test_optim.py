@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from utkface.augment import normalise
+from utkface.backbones import make_features
 from utkface.batches import ImageStore
 from utkface.config import TrainConfig
 from utkface.model import FaceModel, build_model
@@ -45,6 +46,19 @@ def test_norms_and_biases_are_not_decayed_and_no_parameter_is_forgotten() -> Non
     assert id(model.age_head.bias) in ids
     assert id(model.age_head.weight) not in ids
     assert len(ids) + len(decayed["params"]) == len(list(model.parameters()))
+
+
+def test_the_scale_of_a_channel_is_not_decayed() -> None:
+    features = make_features("convnext_tiny")
+    decayed, _ = build_optimiser(features, config()).param_groups
+    ids = {id(p) for p in decayed["params"]}
+    scales = [p for name, p in features.named_parameters() if name.endswith("layer_scale")]
+    assert scales
+    assert not any(id(p) in ids for p in scales)
+
+
+def test_a_single_step_is_taken_at_the_rate_asked_for() -> None:
+    assert rates(config(), num_steps_per_epoch=1, scores=[1.0]) == [0.01]
 
 
 def test_one_cycle_climbs_to_the_maximum_and_falls_to_almost_nothing() -> None:

@@ -64,7 +64,7 @@ def load_faces(source: SourceName, image_size: int) -> Faces:
     if packed.table.empty:
         raise UserError(
             f"no faces in {opened.label}: none of its {len(kept)} images can be used, the first "
-            f"because: {rejected[-1][1]}"
+            f"because: {next(iter(packed.rejected.reason), rejected[0][1])}"
         )
     table = pd.DataFrame([labels[file] for file in packed.table.file])
     table = pd.concat([packed.table.file, table, packed.table[["sha256", "group"]]], axis=1)

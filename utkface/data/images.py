@@ -101,7 +101,9 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB" and not image.has_transparency_data:
         return image
     if image.mode == "I" or image.mode.startswith("I;16"):  # 16-bit grey; convert() would clip it
-        values = np.asarray(image).astype(np.int64) >> 8
+        values = np.asarray(image).astype(np.int64)
+        if image.mode != "I" or values.max() > 255:  # else 8-bit values in an array of integers
+            values >>= 8
         return Image.fromarray(values.clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")

@@ -88,17 +88,26 @@ def paired_difference(
     """Return how model a differs from b (a minus b) on the same faces, with intervals.
 
     a, b: (age_years, gender_probability), each (S, N); the numbers of seeds may differ. Both are
-    judged on the same resamples, so what is hard about a face for both of them cancels out.
+    judged on the same resamples, so what is hard about a face for both of them cancels out; their
+    seeds are resampled too, the same for both where they have as many. Of one seed nothing says
+    what another would give, and the interval is for want of faces alone.
     """
-    predictions_a, predictions_b = _checked(faces, *a), _checked(faces, *b)
     age, gender, groups = (faces[name].to_numpy(np.int64) for name in ("age", "gender", "group"))
-    terms_a = per_face_terms(age, gender, *predictions_a).mean(axis=1)
-    terms_b = per_face_terms(age, gender, *predictions_b).mean(axis=1)
-    # All three metrics are means over faces, so their differences are means of differences.
+    bootstrap = Bootstrap(groups, num_resamples)
+    # All three metrics are means over faces, and of these over seeds.
     rows = [MEAN_METRICS.index(name) for name in COMPARED]
-    differences = (terms_a - terms_b)[rows]
-    samples = Bootstrap(groups, num_resamples).sample_means(differences)
-    estimates = map(estimate, differences.mean(axis=1), samples)
+    values, samples = [], []
+    for predictions in (a, b):
+        terms = per_face_terms(age, gender, *_checked(faces, *predictions))[rows]  # (3, S, N)
+        num_seeds = terms.shape[1]
+        means = bootstrap.sample_means(terms.reshape(-1, len(faces)))
+        drawn = np.random.default_rng(num_seeds).integers(
+            num_seeds, size=(1, num_seeds, num_resamples)
+        )
+        means = means.reshape(len(rows), num_seeds, num_resamples)
+        samples.append(np.take_along_axis(means, drawn, axis=1).mean(axis=1))
+        values.append(terms.mean(axis=(1, 2)))
+    estimates = map(estimate, values[0] - values[1], samples[0] - samples[1])
     return Difference(**dict(zip(COMPARED, estimates, strict=True)))
 
 

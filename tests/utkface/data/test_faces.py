@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from utkface import io
 from utkface.data import load_faces
@@ -137,6 +138,13 @@ def test_a_folder_without_faces_is_refused(files, tmp_path):
     with pytest.raises(UserError, match=f"no faces in {folder}") as caught:
         load_faces(folder, 32)
     assert "\n" not in str(caught.value)
+
+
+def test_where_no_image_can_be_used_the_first_reason_is_told(tmp_path, make_name, encode):
+    (tmp_path / make_name(1)).write_bytes(b"no image")
+    (tmp_path / make_name(2)).write_bytes(encode(Image.new("RGB", (20, 20)), "JPEG"))
+    with pytest.raises(UserError, match="none of its 2 images can be used, the first because: not"):
+        load_faces(tmp_path, 32)
 
 
 def test_an_impossible_size_is_refused(faces_folder):

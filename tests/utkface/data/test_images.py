@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from utkface.data.images import MAX_PIXELS, MIN_SIDE_PIXELS, ImageRejected, decode_face
+from utkface.data.images import MAX_PIXELS, MIN_SIDE_PIXELS, ImageRejected, decode_face, upright_rgb
 
 
 def flat(mode, colour, size=(64, 64)):
@@ -39,6 +39,12 @@ def test_every_mode_becomes_rgb(image, kind, colour, encode):
 def test_sixteen_bits_are_scaled_not_clipped(encode):
     deep = Image.fromarray(np.full((64, 64), 0x8040, np.uint16))
     assert_colour(decode_face(encode(deep, "PNG"), 32), (0x80, 0x80, 0x80), tolerance=0)
+
+
+def test_integers_up_to_255_are_taken_for_what_they_are():
+    grey = Image.fromarray(np.full((64, 64), 200, np.int32))
+    assert grey.mode == "I"
+    assert_colour(np.asarray(upright_rgb(grey)), (200, 200, 200), tolerance=0)
 
 
 def test_the_first_picture_of_a_phones_multi_picture_jpeg_is_taken(encode):

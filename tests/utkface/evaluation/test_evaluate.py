@@ -145,6 +145,25 @@ def test_a_model_does_not_differ_from_itself(faces, predictions) -> None:
         assert entry == Estimate(value=0.0, low=0.0, high=0.0)
 
 
+def test_what_another_seed_would_give_widens_the_interval_of_a_difference(faces) -> None:
+    age, gender = (faces[name].to_numpy(np.float64) for name in ("age", "gender"))
+    rng = np.random.default_rng(0)
+    years = age + rng.normal(0, 5, len(age))
+    # The same faces are hard for all; what a seed is luckier by is the same for all faces.
+    sign = np.sign(years - age)
+    luck = np.array([0.3, -0.2, 0.1, -0.3])[:, None] * sign
+    probability = np.full((4, len(age)), 0.9) * gender + 0.05
+
+    def width(num_seeds: int) -> float:
+        a = (years + luck[:num_seeds], probability[:num_seeds])
+        b = (np.tile(years, (num_seeds, 1)), probability[:num_seeds])
+        entry = paired_difference(faces, a, b, num_resamples=NUM_RESAMPLES).age_mae
+        return entry.high - entry.low
+
+    assert width(1) < 0.01  # every face's error is larger by 0.3: faces say nothing of it
+    assert 0.3 < width(4) < 0.6
+
+
 def test_a_difference_is_that_of_the_two_rows_even_with_fewer_seeds(faces, predictions) -> None:
     model_b = tuple(array[:1] for array in predictions)
     difference = paired_difference(faces, predictions, model_b, num_resamples=NUM_RESAMPLES)
