@@ -85,15 +85,13 @@ def progress_bar(description: str, num_steps: int | None = None) -> Iterator[Cal
     installed, there is a line after two seconds and then one every half minute, so that a log is
     neither silent nor long.
     """
-    try:
+    console = None
+    with contextlib.suppress(ImportError):
         from rich.console import Console
         from rich.progress import Progress
-    except ImportError:
-        with _progress_lines(description, num_steps) as advance:
-            yield advance
-        return
-    console = Console(stderr=True)
-    if not console.is_terminal:
+
+        console = Console(stderr=True)
+    if console is None or not console.is_terminal:
         with _progress_lines(description, num_steps) as advance:
             yield advance
         return

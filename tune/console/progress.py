@@ -48,14 +48,12 @@ class Progress:
         self._began_s = clock()
         self._first_start_s: float | None = None  # the speed is counted from here
         self._num_epochs = 0  # finished since then, over all trials
-        self._configs: dict[int, Settings] = {n: r.config for n, r in self.ended.items()}
 
     def start_trial(self, number: int, config: Settings, epochs_done: int) -> None:
         """Note that a trial starts, or goes on after ``epochs_done`` epochs."""
         if self._first_start_s is None:
             self._first_start_s = self._clock()
         self.running[number] = RunningTrial(number, config, epochs_done)
-        self._configs[number] = config
 
     def finish_epoch(self, number: int, metrics: Metrics) -> None:
         """Note one epoch's metrics."""
@@ -86,7 +84,9 @@ class Progress:
 
     def differing(self) -> list[str]:
         """Names of the hyperparameters that are not the same in all trials seen so far."""
-        return list(split_differing(list(self._configs.values()))[0])
+        trials: list[TrialRecord | RunningTrial] = [*self.ended.values(), *self.running.values()]
+        # One that failed while it was suggested has no configuration.
+        return list(split_differing([trial.config for trial in trials if trial.config])[0])
 
     def time_left_s(self) -> float | None:
         """Estimate the seconds left, or None while nothing can be said.

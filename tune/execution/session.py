@@ -57,6 +57,12 @@ class SearchSession:
         with_result = self.study.num_started() - num_replaced
         return self.study.num_unfinished() > 0 or with_result < self.num_trials
 
+    @property
+    def is_over(self) -> bool:
+        """Whether all trials have ended, or so many failed that no resume brings more."""
+        num_failed = 0 if self._replace_failed else self.study.num_failed()
+        return self.hopeless or self.study.num_results() + num_failed >= self.num_trials
+
     def next_config(self) -> dict[str, Any] | None:
         """Return the next trial's Ray configuration, or None when the search has had them all."""
         if not self.has_more or self.stop_requested.is_set():

@@ -80,8 +80,12 @@ class Comparable:
     """
 
     epoch: int
-    records: list[TrialRecord]  # best first
-    scores: list[float]
+    pairs: list[tuple[TrialRecord, float]]  # best first, each with its score
+
+    @property
+    def records(self) -> list[TrialRecord]:
+        """The trials alone, best first."""
+        return [record for record, _ in self.pairs]
 
 
 def find_comparable(
@@ -96,9 +100,9 @@ def find_comparable(
     counts = {e: sum(math.isfinite(value_at(r, e, metric)) for r in records) for e in epochs}
     enough = [epoch for epoch, count in counts.items() if count >= ENOUGH_TRIALS]
     epoch = max(enough) if enough else max(counts, key=lambda e: (counts[e], e), default=0)
-    reached = [record for record in records if math.isfinite(value_at(record, epoch, metric))]
-    reached.sort(key=lambda record: (value_at(record, epoch, metric), record.number))
-    return Comparable(epoch, reached, [value_at(record, epoch, metric) for record in reached])
+    pairs = [(record, value_at(record, epoch, metric)) for record in records]
+    reached = [pair for pair in pairs if math.isfinite(pair[1])]
+    return Comparable(epoch, sorted(reached, key=lambda pair: (pair[1], pair[0].number)))
 
 
 @dataclass(frozen=True)

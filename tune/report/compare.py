@@ -192,11 +192,6 @@ def _context(compared: Sequence[Compared]) -> dict[str, Any]:
         for each in compared
     ]
     differing, common = split_differing([config for config in configs if config])
-    last_numbers = [max((r.number for r in each.records), default=0) for each in compared]
-    searches = [
-        (each.letter, each.done, each.end_s, number)
-        for each, number in zip(compared, last_numbers, strict=True)
-    ]
     return {
         "compared": compared,
         "endings": dict.fromkeys(words for each in compared for words in each.counts),
@@ -206,8 +201,8 @@ def _context(compared: Sequence[Compared]) -> dict[str, Any]:
         "remarks": remarks(compared),
         "winner": winner,
         "by": judged_metric(compared[0].search.options.objectives).replace("_", " "),
-        "by_trials": draw_searches(searches, False, not is_demo),
-        "by_time": draw_searches(searches, True, not is_demo),
+        "by_trials": draw_searches(compared, False, not is_demo),
+        "by_time": draw_searches(compared, True, not is_demo),
         "configs": configs,
         "differing": list(differing),
         "winning": configs[compared.index(winner)] if winner else {},

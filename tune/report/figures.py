@@ -8,7 +8,7 @@ a page's colours, light or dark. Figures of the parameters are in `tune.report.p
 import math
 from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import accumulate, combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
@@ -20,6 +20,9 @@ from tune.report.analysis import Finish, Metric, Rung, curve
 from tune.spaces.objectives import OBJECTIVES
 from utkface.evaluation.report.svg import COLOUR, SMALL_WIDTH, new_figure, to_svg
 from utkface.evaluation.report.text import show_fixed
+
+if TYPE_CHECKING:
+    from tune.report.compare import Compared
 
 #: The score of the reference's published model, by the definition of the score.
 REFERENCE_SCORE = 1.0
@@ -65,22 +68,17 @@ def draw_progress(
 
 
 def draw_searches(
-    searches: Sequence[tuple[str, Sequence[Finish], float, int]],
-    by_time: bool,
-    show_reference: bool,
+    compared: Sequence["Compared"], by_time: bool, show_reference: bool
 ) -> Markup | None:
-    """Draw the best score so far of several searches; a line ends where its search did.
-
-    Each is its letter, its complete trials, the time of its end (s) and its last trial's number.
-    """
+    """Draw the best score so far of several searches; a line ends where its search did."""
     drawn = []
-    for index, (letter, done, end_s, last_number) in enumerate(searches):
-        points = _by_time_or_number(done, by_time)
-        end = end_s if by_time else float(last_number)
+    for index, each in enumerate(compared):
+        points = _by_time_or_number(each.done, by_time)
         if points:
+            end = each.end_s if by_time else float(max(r.number for r in each.records))
             x = [place for place, _ in points]
             best = list(accumulate((score for _, score in points), min))
-            drawn.append((index, letter, x, best, end if math.isfinite(end) else max(x)))
+            drawn.append((index, each.letter, x, best, end if math.isfinite(end) else max(x)))
     if not drawn:
         return None
     longest = max(end for *_, end in drawn)

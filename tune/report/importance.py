@@ -47,11 +47,7 @@ def judge_parameters(comparable: Comparable, study: optuna.Study) -> Importances
     Parameters that never varied are left out.
     """
     frozen = {trial.number: trial for trial in study.get_trials(deepcopy=False)}
-    judged = [
-        (frozen[record.number], score)
-        for record, score in zip(comparable.records, comparable.scores, strict=True)
-        if record.number in frozen
-    ]
+    judged = [(frozen[r.number], score) for r, score in comparable.pairs if r.number in frozen]
     trials = [trial for trial, _ in judged]
     names = sorted({n for t in trials for n, d in t.distributions.items() if not d.single()})
     if len(judged) < MIN_TRIALS or not names:

@@ -210,14 +210,9 @@ def _epochs_to_judge(search: SearchRecord) -> list[int]:
 
 def _best_of(comparable: Comparable, marked: Collection[int]) -> Comparable:
     """Return the best that can be drawn in one figure, and the marked ones wherever they stand."""
-    pairs = [
-        (record, score)
-        for rank, (record, score) in enumerate(
-            zip(comparable.records, comparable.scores, strict=True)
-        )
-        if rank < MAX_DRAWN or record.number in marked
-    ]
-    return Comparable(comparable.epoch, [r for r, _ in pairs], [score for _, score in pairs])
+    best, others = comparable.pairs[:MAX_DRAWN], comparable.pairs[MAX_DRAWN:]
+    further = [(record, score) for record, score in others if record.number in marked]
+    return Comparable(comparable.epoch, best + further)
 
 
 def _some(rungs: Sequence[Rung]) -> Sequence[Rung]:

@@ -129,8 +129,8 @@ def draw_parallel(
     for name, scale in scales.items():
         _draw_axis(axes, rows[name], name, scale)
     tooltips = {}
-    ranked = list(enumerate(comparable.records))
-    for rank, record in sorted(ranked, key=lambda item: (item[1].number in marked, -item[0])):
+    ranked = [(rank, *pair) for rank, pair in enumerate(comparable.pairs)]
+    for rank, record, score in sorted(ranked, key=lambda row: (row[1].number in marked, -row[0])):
         fifth = 5 * rank // len(ranked)
         x = [
             scale.place(record.params[name]) if name in record.params else _UNUSED
@@ -142,8 +142,7 @@ def draw_parallel(
             x, list(rows.values()), gid=gid, color=COLOUR["best"] if is_best else RANKS[fifth],
             lw=2.8 if is_best else 1.4, alpha=1 if is_best else 0.8 if fifth == 0 else 0.4,
         )  # fmt: skip
-        score = show_fixed(comparable.scores[rank], 4)
-        tooltips[gid] = f"trial {record.number}, rank {rank + 1}, {by.words} {score}"
+        tooltips[gid] = f"trial {record.number}, rank {rank + 1}, {by.words} {show_fixed(score, 4)}"
     for name in unused:
         axes.plot(_UNUSED, rows[name], "o", ms=4, color=COLOUR["muted"])
         axes.text(
@@ -179,7 +178,7 @@ def draw_slice(
     """Draw the comparable scores against one parameter; the ``marked`` stand out."""
     having = [
         (record, scale.place(record.params[name]), score)
-        for record, score in zip(comparable.records, comparable.scores, strict=True)
+        for record, score in comparable.pairs
         if name in record.params
     ]
     if not having:

@@ -200,7 +200,9 @@ class SearchRun:
         self, session: SearchSession, say: Callable[[str], None]
     ) -> tuple[SearchSession, Status]:
         """Train the best again once all trials have ended; return the last session and status."""
-        status = _status(session)
+        if session.hopeless:
+            return session, FAILED
+        status: Status = FINISHED if session.is_over else INTERRUPTED
         if status != FINISHED or not self.prepared.options.confirm:
             return session, status
         left_s = self._end_s - time.monotonic()
@@ -210,7 +212,7 @@ class SearchRun:
             again = self._confirm(say, left_s if math.isfinite(left_s) else None)
         if again is None:
             return session, status
-        return again, FINISHED if is_over(again) else INTERRUPTED
+        return again, FINISHED if again.is_over else INTERRUPTED
 
     def _confirm(
         self, say: Callable[[str], None], time_budget_s: float | None
@@ -229,7 +231,7 @@ class SearchRun:
         again = confirm.train_again(
             confirmation, self.folder.path, self.job, self.resources, say, time_budget_s
         )
-        if is_over(again):
+        if again.is_over:
             faces = self.prepared.faces.table.iloc[self.prepared.split.val]
             age, gender, group = (faces[name].to_numpy() for name in ("age", "gender", "group"))
             labels = (age, gender, group)
@@ -283,18 +285,6 @@ def _disk_lines(store: CheckpointStore, at_most: int) -> list[str]:
         return [disk_line(store.sizes().values(), at_most)]
     except OSError:
         return []
-
-
-def is_over(session: SearchSession) -> bool:
-    """Whether trials were trained again as far as that goes: more will come of no resume."""
-    study = session.study
-    return session.hopeless or study.num_results() + study.num_failed() >= session.num_trials
-
-
-def _status(session: SearchSession) -> Status:
-    if session.hopeless:
-        return FAILED
-    return FINISHED if session.study.num_results() >= session.num_trials else INTERRUPTED
 
 
 def _exit_status(study: SearchStudy, session: SearchSession, status: Status) -> int:

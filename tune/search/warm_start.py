@@ -72,7 +72,7 @@ class _EarlierRun:
         self.known: list[KnownTrial] = []
         self.candidates: list[TriedFirst] = []  # best first
         self._refused: dict[str, str] = {}  # by what it is about: an example of each
-        self._num_refused, self._num_stopped, self._num_unusable = 0, 0, 0
+        self._num_refused, self._num_stopped = 0, 0
         self._constants: list[str] = []  # that differ, in so many trials
         self._num_with_constants = 0
         objectives = prepared.options.objectives
@@ -146,17 +146,14 @@ class _EarlierRun:
         return [f"{self.run.name}: {lines[0] if lines else 'it holds no trial'}", *lines[1:]]
 
     def _left_out(self, num_candidates: int) -> list[str]:
-        reasons = []
-        if self._num_refused:
-            examples = _some(list(self._refused.values()))
-            reasons.append(f"{self._num_refused} that this space would not suggest ({examples})")
-        if num_candidates:
-            reasons.append(f"{num_candidates} no better than what is tried first, or the same")
-        if self._num_stopped:
-            reasons.append(f"{self._num_stopped} stopped early, whose scores do not count")
-        if self._num_unusable:
-            reasons.append(f"{self._num_unusable} failed, unfinished or without their settings")
-        return reasons
+        examples = _some(list(self._refused.values()))
+        counts = {
+            f"that this space would not suggest ({examples})": self._num_refused,
+            "no better than what is tried first, or the same": num_candidates,
+            "stopped early, whose scores do not count": self._num_stopped,
+            "failed, unfinished or without their settings": self._num_unusable,
+        }
+        return [f"{count} {reason}" for reason, count in counts.items() if count]
 
 
 def _choose_points(

@@ -111,22 +111,20 @@ def _headline(folder: Path) -> str | None:
 
 def _stored(folder: Path, table: pd.DataFrame) -> StoredPredictions:
     """Turn the rows of all seeds into one table of faces and two (S, N) arrays."""
-    table = table.sort_values(["seed", "file"], kind="stable")
-    num_seeds = table["seed"].nunique()
-    faces = table.iloc[: len(table) // num_seeds]
-    names = table["file"].to_numpy().reshape(num_seeds, -1) if len(table) % num_seeds == 0 else None
-    if names is None or (names != names[0]).any() or faces["file"].duplicated().any():
+    counts = pd.crosstab(table["seed"], table["file"])
+    if (counts != 1).any(axis=None):
         raise UserError(
             f"{folder / PREDICTIONS_FILE} does not have each face once for every seed; evaluate "
             f"again with `python tune/retrain_best.py --resume {folder}`"
         )
+    table = table.sort_values(["seed", "file"], ignore_index=True)
     first = table.iloc[0]
     return StoredPredictions(
         folder=folder,
         label=str(first["label"]),
         protocol=str(first["protocol"]),
         part=str(first["part"]),
-        faces=faces[["file", "group", "age", "gender", "race"]].reset_index(drop=True),
-        age_years=table["age_years"].to_numpy(np.float64).reshape(num_seeds, -1),
-        gender_probability=table["gender_probability"].to_numpy(np.float64).reshape(num_seeds, -1),
+        faces=table[["file", "group", "age", "gender", "race"]].head(counts.shape[1]),
+        age_years=table["age_years"].to_numpy(np.float64).reshape(counts.shape),
+        gender_probability=table["gender_probability"].to_numpy(np.float64).reshape(counts.shape),
     )

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import json
 from pathlib import Path
@@ -338,3 +339,10 @@ def test_a_trial_that_failed_counts_for_none_of_those_that_were_asked_for():
     progress = Progress(num_trials=2, max_epochs=8, earlier=[record(0), record(1, "FAIL", 0)])
     assert "1 of 2 trials ended, 0 running" in status_line(progress)
     assert "left" in status_line(progress)
+
+
+def test_a_trial_that_failed_without_a_configuration_varies_nothing():
+    failed = dataclasses.replace(record(0, "FAIL", 0), config={})
+    progress = Progress(num_trials=3, max_epochs=8, earlier=[failed, record(1, max_lr=0.1)])
+    progress.start_trial(2, record(2, max_lr=0.2).config, 0)
+    assert progress.differing() == ["max_lr"]

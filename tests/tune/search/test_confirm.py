@@ -11,7 +11,6 @@ from tune.execution.reporting import METRICS
 from tune.execution.session import SearchSession
 from tune.records.confirmation import Confirmation
 from tune.search import confirm
-from tune.search.run import is_over
 from tune.spaces.space import load_space
 from tune.study.study import SearchStudy
 from utkface.io import UserError
@@ -120,9 +119,9 @@ def test_an_interruption_with_all_trainings_begun_concludes_nothing(reopen, stor
         for epoch in (1, 2):
             session.take_result(number, {METRICS: metrics(epoch, 1.0)})
     assert not session.has_more  # there is none to begin
-    assert not is_over(session)
+    assert not session.is_over
     session.take_failure(0, "its machine fell over")
-    assert is_over(session)
+    assert session.is_over
 
 
 def test_nothing_more_is_begun_of_a_trial_that_is_no_longer_chosen(reopen, store, tmp_path):

@@ -71,10 +71,12 @@ def test_predictions_come_back_by_seed_and_face(write):
     assert (stored.age_years[0] != stored.age_years[1]).any()
 
 
-def test_a_face_that_one_seed_lacks_is_noticed(write):
+@pytest.mark.parametrize("again", [[], [1], [0, 1]])
+def test_a_face_that_one_seed_lacks_or_has_twice_is_noticed(write, again):
     folder = write("run")
     table = pd.read_parquet(folder / "predictions.parquet")
-    table.iloc[1:].to_parquet(folder / "predictions.parquet", index=False)
+    table = pd.concat([table.iloc[1:], table.iloc[again]])
+    table.to_parquet(folder / "predictions.parquet", index=False)
     assert "each face once for every seed" in error_of(read_predictions, folder, "validation")
 
 

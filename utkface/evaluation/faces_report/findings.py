@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from utkface.data.labels import GENDERS, RACES, age_bin, bin_labels
 from utkface.data.splits import PARTS, PROTOCOLS, make_split
-from utkface.evaluation import photo_measures
 from utkface.evaluation.photo_measures import PHOTO_MEASURES, PhotoMeasure
 from utkface.evaluation.records import SMALL_GROUP_FACES
 
@@ -30,10 +29,6 @@ class Extreme:
     rows: NDArray[np.int64]  # the most extreme first
 
 
-_ORDER = (
-    "luminance", "contrast", "entropy", "colour_variance", "laplacian_variance",
-    "high_frequency_energy", "brisque",
-)  # fmt: skip
 #: Title, measure, and whether its highest values are meant.
 _EXTREMES = (
     ("Blurriest", "laplacian_variance", False),
@@ -48,11 +43,6 @@ _EXTREMES = (
 def is_grey(quality: pd.DataFrame) -> NDArray[np.bool_]:
     """Tell which photographs are grey, (N,): all but what saving as a JPEG may have added."""
     return quality["colour_variance"].to_numpy() < GREY_BELOW
-
-
-def find_measured(quality: pd.DataFrame) -> list[PhotoMeasure]:
-    """Return the measures that there is any value of, in the page's order."""
-    return sorted(photo_measures.find_measured(quality), key=lambda m: _ORDER.index(m.name))
 
 
 def find_extremes(table: pd.DataFrame, quality: pd.DataFrame, num: int) -> list[Extreme]:
@@ -246,14 +236,13 @@ def _say_of_copies(copies: Copies | None, balance: list[PartBalance]) -> list[st
         f"{_percent(copies.share_gender_differs)} and in race in "
         f"{_percent(copies.share_race_differs)} of the pairs."
     ]
-    random = [part for part in balance if part.protocol == "random" and part.part == "test"]
-    said += [
-        f"A random split leaks: {part.num_leaked:,} of its {part.num_faces:,} test faces have a "
-        "copy in the training and validation parts, from which the models that are judged there "
-        "learn. A grouped split has none."
-        for part in random
-        if part.num_leaked
-    ]
+    test = next((of for of in balance if (of.protocol, of.part) == ("random", "test")), None)
+    if test and test.num_leaked:
+        said.append(
+            f"A random split leaks: {test.num_leaked:,} of its {test.num_faces:,} test faces have "
+            "a copy in the training and validation parts, from which the models that are judged "
+            "there learn. A grouped split has none."
+        )
     return said
 
 

@@ -20,6 +20,7 @@ from utkface.data.labels import GENDERS, RACES
 from utkface.data.sources import SourceName
 from utkface.evaluation.brisque import NOT_INSTALLED
 from utkface.evaluation.faces_report import figures, findings
+from utkface.evaluation.photo_measures import find_measured
 from utkface.evaluation.quality import IMAGE_SIZE, measure_quality
 from utkface.evaluation.records import SMALL_GROUP_FACES
 from utkface.evaluation.report.svg import drawing_style
@@ -77,12 +78,11 @@ def _context(faces: Faces, quality: pd.DataFrame) -> dict[str, Any]:
         "findings": findings.say_what_matters(table, quality, copies, balance),
         "age_groups": findings.AGE_GROUPS,
         "races": RACES,
-        "genders": GENDERS,
         "crossings": findings.count_crossings(table),
         "small": SMALL_GROUP_FACES,
         "grey_below": findings.GREY_BELOW,
         "grey": findings.count_crossings(table[is_grey]).sum(axis=(1, 2)),
-        "measures": findings.find_measured(quality),
+        "measures": find_measured(quality),
         "not_measured": NOT_INSTALLED if quality["brisque"].isna().all() else None,
         "quality": quality,
         "image_size": IMAGE_SIZE,
@@ -112,7 +112,7 @@ def _draw(
     table: pd.DataFrame, quality: pd.DataFrame, copies: findings.Copies | None
 ) -> dict[str, Any]:
     crossings = findings.count_crossings(table)
-    measured = findings.find_measured(quality)
+    measured = find_measured(quality)
     people: list[Markup] = [
         figures.draw_years(table["age"]),
         figures.draw_pyramid(crossings),

@@ -154,12 +154,11 @@ def _tables(
 
 def _hardest(faces: pd.DataFrame) -> dict[str, Any]:
     """Return the faces that a model gets most wrong, as rows of two tables."""
-    first = faces[faces["seed"] == faces["seed"].iloc[0]].set_index("file")
+    table = faces[faces["seed"] == faces["seed"].iloc[0]]
     ages, probabilities = (
-        faces.pivot_table(index="seed", columns="file", values=name)[first.index].to_numpy()
+        faces.pivot_table(index="seed", columns="file", values=name)[table["file"]].to_numpy()
         for name in ("age_years", "gender_probability")
     )
-    table = first.reset_index()
     hardest = find_hardest(table, ages, probabilities, _NUM_HARDEST)
     return {
         f"hardest_{name}": describe_faces(table, ages, probabilities, rows)
