@@ -118,10 +118,12 @@ def job_code(root: Path = REPOSITORY) -> dict[str, Any]:
 
 
 def check_results(results: Path, root: Path = REPOSITORY) -> None:
-    """Refuse to keep results in the copy of the project that `ray job submit` unpacks for a job.
+    """Refuse to keep results in a file, or in the copy of the code that `ray job submit` unpacks.
 
     Ray deletes that copy when it needs the room, and it is hard to find until then.
     """
+    if results.exists() and not results.is_dir():
+        raise UserError(f"the results folder {results} is a file; name a folder with --results")
     if _is_jobs_copy(root) and results.resolve().is_relative_to(root):
         raise UserError(
             f"--results {results} lies in the submitted job's own copy of the code, which Ray "

@@ -123,6 +123,9 @@ def test_in_a_submitted_jobs_copy_of_the_code_nothing_is_sent_again_or_kept(tmp_
     with pytest.raises(UserError, match="name a folder that stays"):
         check_results(copy / "results", root=copy)
     check_results(tmp_path / "results", root=copy)
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="is a file; name a folder"):
+        check_results(tmp_path / "file")
     check_results(tmp_path / "project" / "results", root=tmp_path / "project")
 
 

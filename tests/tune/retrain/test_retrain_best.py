@@ -70,7 +70,7 @@ def start_command(*arguments):
 def retrained(results):
     """The folder of a retraining that ended, and what it printed."""
     arguments = ["--top-k", 1, "--seeds", 2, "--explain", 2, "--wandb", "offline"]
-    arguments += ["--no-baselines", "--results", results]
+    arguments += ["--no-baselines", "--results", results, "--concurrency", 1]
     process = start_command(*arguments)
     output, errors = process.communicate(timeout=500)
     assert process.returncode == 0, output + errors

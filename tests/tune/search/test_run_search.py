@@ -15,7 +15,9 @@ import pytest
 import torch
 
 from tune.records.run_folder import SearchFolder
+from tune.records.trials import rank_complete
 from tune.run_search import main
+from tune.spaces.objectives import DEFAULT_OBJECTIVES
 from tune.study.store import open_study, study_records
 from utkface.backbones import make_features
 from utkface.data import load_faces
@@ -51,7 +53,9 @@ def shared(tmp_path_factory):
     space.write_text(SPACE)
     arguments = ["--space", space, "--data", "demo", "--weights", "none", "--results", folder]
     budget = ["--num-trials", 3, "--max-epochs", 2, "--image-size", 32, "--fraction", 0.5]
-    process = run_command(*arguments, *budget, "--wandb", "offline")
+    # One at a time, as the other core has tests of its own: a second worker imports for seconds.
+    quick = ["--concurrency", 1, "--finalists", 1]
+    process = run_command(*arguments, *budget, *quick, "--wandb", "offline")
     assert process.returncode == 0, process.stdout + process.stderr
     return SearchFolder.find(folder), process, space
 
@@ -110,10 +114,10 @@ def test_nothing_temporary_is_left(shared):
     folder, _, _ = shared
     assert not [path for path in folder.path.rglob("*") if path.name.endswith(".tmp")]
     checkpoints = list((folder.path / "checkpoints").glob("trial_*"))
-    complete = [
-        r.number for r in study_records(open_study(folder.journal)) if r.state == "COMPLETE"
-    ]
-    assert sorted(path.name for path in checkpoints) == [f"trial_{n:04d}.pt" for n in complete[:3]]
+    records = study_records(open_study(folder.journal))
+    complete = [record.number for record in records if record.state == "COMPLETE"]
+    best = rank_complete(records, DEFAULT_OBJECTIVES)[0].number
+    assert [path.name for path in checkpoints] == [f"trial_{best:04d}.pt"]
     kept = (folder.path / "checkpoints" / "predictions").iterdir()
     assert sorted(path.name for path in kept) == [f"trial_{n:04d}.npz" for n in complete]
 
@@ -121,7 +125,7 @@ def test_nothing_temporary_is_left(shared):
 def test_the_space_that_checkpoints_take_is_bounded_and_told(shared):
     folder, process, _ = shared
     sizes = [path.stat().st_size for path in (folder.path / "checkpoints").glob("trial_*")]
-    mb, at_most = f"{sum(sizes) / 1e6:.1f} MB", folder.record.concurrency + 3
+    mb, at_most = f"{sum(sizes) / 1e6:.1f} MB", folder.record.concurrency + 1
     assert re.search(
         rf"{len(sizes)} checkpoints?, {mb} \(never more than {at_most}:", process.stdout
     )
