@@ -10,20 +10,15 @@ from typing import Any
 from optuna.trial import BaseTrial
 
 from search_spaces.augmentation import suggest_augmentation
-from search_spaces.common import DLDL
+from search_spaces.common import DLDL, suggest_optimizer
 
-CONSTANTS = {
-    "age_loss": "dldl",
-    "batch_size": 128,
-    "perspective_p": 0.3,
-    "hue": 0.02,
-    "blur_p": 0.1,
-}
+CONSTANTS = {"age_loss": "dldl", "perspective_p": 0.3, "hue": 0.02, "blur_p": 0.1}
 
 #: `docs/recipes/strong.json`, written by hand: more augmentation, decay and dropout.
 _STRONG = {
     **CONSTANTS,
     **DLDL,
+    "batch_size": 128,
     "max_lr": 0.004,
     "weight_decay": 0.04,
     "dropout": 0.3,
@@ -53,8 +48,8 @@ POINTS = [
 
 def suggest(trial: BaseTrial) -> dict[str, Any]:
     """Suggest the optimiser, averaging, how the losses weigh, and the augmentation."""
-    trial.suggest_float("max_lr", 1e-3, 3e-2, log=True)
-    trial.suggest_float("weight_decay", 5e-3, 2e-1, log=True)
+    suggest_optimizer(trial)
+    trial.suggest_categorical("batch_size", [128, 256])
     trial.suggest_float("dropout", 0.0, 0.5)
     trial.suggest_categorical("ema_decay", [0.998, 0.999])
     trial.suggest_float("pct_start", 0.1, 0.5)
