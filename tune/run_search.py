@@ -79,6 +79,7 @@ def _resume(given: Namespace, *, anyway: bool) -> int:
 
     name = _take(given, "resume")
     folder = SearchFolder.find(getattr(given, "results", SearchOptions.results), name)
+    folder.refuse_without_journal(has_results=(folder.path / "trials.csv").is_file())
     print(labelled("resume", folder.path.name), flush=True)
     from tune.search.run import resume
 

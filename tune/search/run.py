@@ -74,7 +74,6 @@ def resume(folder: SearchFolder, given: Namespace, *, anyway: bool = False) -> i
     with ExitStack() as stack:
         stack.enter_context(folder.lock())
         search = folder.record
-        folder.refuse_without_journal(has_results=(folder.path / "trials.csv").is_file())
         refuse_other_training(search, "start a new search")
         options = search.options.resumed_with(
             given, folder.path.parent, "the search", "a new search"
