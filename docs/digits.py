@@ -16,7 +16,8 @@ from tune.execution.checkpoints import CheckpointStore
 from tune.execution.durable import durable
 from tune.execution.ray_adapter import run_trials
 from tune.execution.session import SearchSession, interruptible
-from tune.study.study import SearchStudy, Suggested
+from tune.study.sources import Suggested
+from tune.study.study import SearchStudy
 
 from ray.tune import Trainable  # isort: skip
 

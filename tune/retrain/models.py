@@ -11,7 +11,8 @@ import numpy as np
 
 from tune.records.retrain import Job, ModelRecord
 from tune.records.trials import TrialRecord
-from tune.study.study import GivenStudy, GivenTrial
+from tune.study.sources import GivenTrial
+from tune.study.study import GivenStudy
 from utkface.data import Split
 
 

@@ -27,8 +27,9 @@ from tune.execution.trainable import TrialJob, face_trainable
 from tune.records.confirmation import Confirmation, Confirmed, Lead
 from tune.records.trials import TrialRecord, objective_values, pareto_front, rank_complete
 from tune.spaces.objectives import SCORE, Metrics, judged_metric
+from tune.study.sources import GivenTrial
 from tune.study.store import CONFIRM_STUDY
-from tune.study.study import GivenStudy, GivenTrial
+from tune.study.study import GivenStudy
 from utkface.evaluation.bootstrap import Bootstrap, percentile_interval
 from utkface.metrics import per_face_metrics
 

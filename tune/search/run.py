@@ -39,7 +39,8 @@ from tune.search import confirm
 from tune.search.prepare import Prepared, describe_search, join, prepare, refuse_changes
 from tune.search.warm_start import known_trials, plan_warm_start, read_runs
 from tune.search.writer import RecordWriter
-from tune.study.study import SEARCH_ROWS, SearchStudy
+from tune.study.sources import SEARCH_ROWS
+from tune.study.study import SearchStudy
 from tune.tracking.wandb_logger import WandbLogger, resolve_mode
 from utkface.data.faces import write_data_tables
 from utkface.io import UV_RUN, UserError

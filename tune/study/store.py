@@ -72,10 +72,23 @@ def curves_until(
     return curves
 
 
-def study_records(study: optuna.Study) -> list[TrialRecord]:
-    """Return a record of every trial that was handed out, by number."""
-    trials = study.get_trials(deepcopy=False)
-    return [to_record(trial) for trial in trials if trial.state != TrialState.WAITING]
+def study_records(
+    study: optuna.Study, ended: dict[int, TrialRecord] | None = None
+) -> list[TrialRecord]:
+    """Return a record of every trial that was handed out, by number.
+
+    ``ended`` keeps those of ended trials, which change no more, from one call to the next.
+    """
+    ended = {} if ended is None else ended
+    records = []
+    for trial in study.get_trials(deepcopy=False):
+        if trial.state == TrialState.WAITING:
+            continue
+        record = ended.get(trial.number) or to_record(trial)
+        if trial.state.is_finished():
+            ended[trial.number] = record
+        records.append(record)
+    return records
 
 
 def to_record(trial: FrozenTrial) -> TrialRecord:
@@ -109,21 +122,21 @@ def study_name(storage: BaseStorage, kind: str) -> str | None:
 
 
 def open_study(
-    path: Path,
+    journal: TwinJournal | Path,
     objectives: tuple[str, ...] = DEFAULT_OBJECTIVES,
     kind: str = SEARCH_STUDY,
-    journal: TwinJournal | None = None,
 ) -> optuna.Study:
     """Open the study of a run's journal, or start one; mends what a killed writer left behind.
 
-    ``objectives`` matter to a new study alone; ``journal`` is that of ``path``, where it is open
-    already. The caller holds the run folder's lock, so nobody else is writing.
+    ``objectives`` matter to a new study alone. The caller holds the run folder's lock, so nobody
+    else is writing.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    storage = open_storage(journal or TwinJournal(path))
+    journal = TwinJournal(journal) if isinstance(journal, Path) else journal
+    storage = open_storage(journal)
     study = optuna.create_study(
         storage=storage,
-        study_name=study_name(storage, kind) or f"{path.absolute().parent.name}: {kind}",
+        study_name=study_name(storage, kind) or f"{journal.path.absolute().parent.name}: {kind}",
         directions=["minimize"] * len(objectives),
         load_if_exists=True,
     )

@@ -11,17 +11,16 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, TypeVar
+from typing import Concatenate, Generic, ParamSpec, TypeVar
 
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from tune.records.files import Record
 from tune.records.trials import TrialRecord
 from tune.spaces.objectives import DEFAULT_OBJECTIVES, Metrics, Settings
 from tune.study.journal import TwinJournal
-from tune.study.near_points import NearPoints
-from tune.study.samplers import InformedSampler, make_sampler
+from tune.study.samplers import InformedSampler, NearPoints, make_sampler
+from tune.study.sources import ROWS, SEARCH_ROWS, GivenTrial, GivenTrials, Point, TrialSource
 from tune.study.stopping import make_rule, to_places
 from tune.study.store import (
     ARRIVAL,
@@ -36,15 +35,9 @@ from tune.study.store import (
     epoch_key,
     open_study,
     recorded_epochs,
-    to_record,
+    study_records,
 )
-from utkface.config import TrainConfig
 from utkface.io import describe_error
-
-#: What is enqueued, as JSON keeps it: values of a space's names, or a `GivenTrial`.
-Point = Mapping[str, Any]
-#: The name of a search's rows in `TrialJob.rows`, and where a given trial names others.
-SEARCH_ROWS, ROWS = "search", "rows"
 
 #: After so many suggestions in a row that were no configuration, the space is at fault.
 MAX_BAD_SUGGESTIONS = 3
@@ -58,67 +51,6 @@ class Assignment:
     config: Settings
     epochs_done: int
     rows: str  # the faces to train on, a name in `TrialJob.rows`
-
-
-class TrialSource(Protocol):
-    """Where a study's trials come from: a search space, or trials that are given one by one."""
-
-    can_suggest: ClassVar[bool]  # further trials than its points
-
-    @property
-    def points(self) -> Sequence[Point]:
-        """The trials to hand out first."""
-
-    def split_point(self, point: Point) -> tuple[Settings, Point]:
-        """Return a point's parameters to suggest, and what else it sets."""
-
-    def settings(self, trial: Trial, fixed: Mapping[str, int], overrides: Point) -> Settings:
-        """Return a trial's whole configuration, with ``epochs``, its full budget, in it."""
-
-
-class GivenTrial(Record):
-    """A trial that is given and not suggested; its owner may add what else it needs."""
-
-    config: Settings
-    rows: str = SEARCH_ROWS  # the faces to train on, a name in `TrialJob.rows`
-
-
-@dataclass(frozen=True)
-class GivenTrials:
-    """Trials of which each is given."""
-
-    can_suggest: ClassVar[bool] = False
-    trials: Sequence[GivenTrial]
-
-    @property
-    def points(self) -> list[Point]:
-        """The trials as the study keeps them."""
-        return [trial.model_dump() for trial in self.trials]
-
-    def split_point(self, point: Point) -> tuple[Settings, Point]:
-        """Return no parameters to suggest: all of a given trial is beyond suggesting."""
-        return {}, point
-
-    def settings(self, trial: Trial, fixed: Mapping[str, int], overrides: Point) -> Settings:
-        """Return the configuration that was given."""
-        return TrainConfig.from_dict(overrides["config"]).to_dict()
-
-
-@dataclass(frozen=True)
-class Suggested:
-    """Trials of any task: ``suggest`` returns what is constant in a trial's configuration."""
-
-    can_suggest: ClassVar[bool] = True
-    suggest: Callable[[Trial], Settings]
-    points: Sequence[Settings] = ()
-
-    def split_point(self, point: Point) -> tuple[Settings, Point]:
-        """Return all of a point as parameters to suggest."""
-        return dict(point), {}
-
-    def settings(self, trial: Trial, fixed: Mapping[str, int], overrides: Point) -> Settings:
-        """Return what is constant, suggested and fixed."""
-        return {**self.suggest(trial), **trial.params, **overrides, **fixed}
 
 
 P = ParamSpec("P")
@@ -171,7 +103,7 @@ class SearchStudy:
         self._sampler_name, self._num_startup_trials = sampler, num_startup_trials
         self._rule = make_rule(scheduler, fixed["epochs"], grace_epochs, reduction_factor)
         self._journal = TwinJournal(path)
-        self.study = open_study(path, objectives, kind, self._journal)
+        self.study = open_study(self._journal, objectives, kind)
         self._known = known
         self._ended: dict[int, TrialRecord] = {}  # what was read already
         self._live: dict[int, Trial] = {}
@@ -301,11 +233,7 @@ class SearchStudy:
 
     def records(self) -> list[TrialRecord]:
         """Return all trials that were ever handed out, by number."""
-        trials = [trial for trial in self._trials() if trial.state != TrialState.WAITING]
-        for trial in trials:
-            if trial.state.is_finished() and trial.number not in self._ended:
-                self._ended[trial.number] = to_record(trial)
-        return [self._ended.get(trial.number) or to_record(trial) for trial in trials]
+        return study_records(self.study, self._ended)
 
     def _record(self, number: int, epoch: int, metrics: Metrics) -> None:
         """Write an epoch to the study unless it is there."""

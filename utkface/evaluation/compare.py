@@ -20,20 +20,13 @@ import pandas as pd
 from utkface.data.splits import PROTOCOLS
 from utkface.evaluation.changes import describe_sides, draw_sides, find_one_sided
 from utkface.evaluation.evaluate import paired_difference
-from utkface.evaluation.measures import compare
+from utkface.evaluation.measures import ONE_SEED, compare
 from utkface.evaluation.predictions import StoredPredictions, read_predictions
 from utkface.evaluation.weak_groups import face_errors, read_weak_groups, weights_file
 from utkface.io import UserError, replacing, run_command
 from utkface.sampling import GroupWeight, parse_weights
 
 WEAK, REST, ALL = "all weak groups", "the rest", "all faces"
-
-
-#: Standard deviations between seeds of the retrainings under ``results/``.
-_ONE_SEED = (
-    "of one seed: the intervals are for want of faces alone; another seed has moved the age MAE of "
-    "a model by 0.01 to 0.06 years"
-)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -79,7 +72,7 @@ def compare_models(a: StoredPredictions, b: StoredPredictions) -> list[str]:
         for model in (a, b)
     ]
     if min(len(model.age_years) for model in (a, b)) == 1:
-        lines.append(_ONE_SEED)
+        lines.append(ONE_SEED)
     lines.append(f"on {len(a.faces):,} {a.part} faces, {a.protocol} split, the first is")
     return lines + [f"  {said.title}: {said.text}" for said in compare(difference).values()]
 
@@ -156,7 +149,7 @@ def _show_groups(
     for line in gains_and_losses(table):
         print(line)
     if min(len(model.age_years) for model in (before, after)) == 1:
-        print(f"\n{_ONE_SEED}")
+        print(f"\n{ONE_SEED}")
     if found.part == before.part:
         print(
             "\nThe groups were chosen on these faces, so part of a gain may be regression to the "

@@ -100,10 +100,10 @@ def paired_difference(
     for predictions in (a, b):
         terms = per_face_terms(age, gender, *_checked(faces, *predictions))[rows]  # (3, S, N)
         num_seeds = terms.shape[1]
+        # By their number: so both sides draw the same ones where they have as many.
+        rng = np.random.default_rng(num_seeds)
+        drawn = rng.integers(num_seeds, size=(1, num_seeds, num_resamples))
         means = bootstrap.sample_means(terms.reshape(-1, len(faces)))
-        drawn = np.random.default_rng(num_seeds).integers(
-            num_seeds, size=(1, num_seeds, num_resamples)
-        )
         means = means.reshape(len(rows), num_seeds, num_resamples)
         samples.append(np.take_along_axis(means, drawn, axis=1).mean(axis=1))
         values.append(terms.mean(axis=(1, 2)))

@@ -24,8 +24,7 @@ from replay.simulator import Curve, History, Policy, Source, simulate
 from replay.sources import StockRay, Study, Table
 from replay.surrogate import Measured, Surrogate
 from tune.options.search import SearchOptions
-from tune.study.near_points import NearPoints
-from tune.study.samplers import make_sampler
+from tune.study.samplers import NearPoints, make_sampler
 from tune.study.stopping import Asha, make_rule
 
 NUM_STARTUP_TRIALS = 8  # of TPE; a search takes 5 to 10, by its size

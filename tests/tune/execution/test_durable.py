@@ -9,7 +9,8 @@ from ray.tune import Trainable
 from tune.execution.checkpoints import CheckpointStore
 from tune.execution.durable import durable
 from tune.execution.reporting import FAILURE, METRICS
-from tune.study.study import SearchStudy, Suggested
+from tune.study.sources import Suggested
+from tune.study.study import SearchStudy
 
 
 class Adding(Trainable):

@@ -11,7 +11,7 @@ from tune.cluster import Weights
 from tune.execution.checkpoints import CheckpointStore
 from tune.execution.reporting import DIVERGED, FAILURE, METRICS, UNSAVED
 from tune.execution.trainable import FaceTrainable, TrialJob
-from tune.study.study import SEARCH_ROWS
+from tune.study.sources import SEARCH_ROWS
 from utkface.batches import Teacher
 from utkface.config import TrainConfig
 from utkface.model import NUM_AGES

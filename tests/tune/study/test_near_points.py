@@ -6,7 +6,7 @@ import pytest
 from optuna.samplers import RandomSampler
 
 from tune.spaces.space import load_space
-from tune.study.near_points import KEPT, WIDTH, NearPoints
+from tune.study.samplers import KEPT, WIDTH, NearPoints
 from tune.study.study import SearchStudy
 
 POINT = {"rate": 1e-3, "width": 64, "loss": "l1", "share": 0.5}

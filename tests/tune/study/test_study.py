@@ -7,7 +7,8 @@ from optuna.trial import TrialState
 
 from tune.spaces.space import load_space
 from tune.study.journal import TwinJournal, open_storage
-from tune.study.study import GivenTrials, SearchStudy
+from tune.study.sources import GivenTrials
+from tune.study.study import SearchStudy
 
 FIXED = {"epochs": 9, "image_size": 32, "seed": 3}
 SPACE = '''"""Does the learning rate matter?"""

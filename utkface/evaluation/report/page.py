@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from utkface.data.labels import GENDERS, bin_labels
 from utkface.evaluation.evaluate import describe_faces, find_hardest
-from utkface.evaluation.measures import COMPARED, MEASURES, compare
+from utkface.evaluation.measures import COMPARED, MEASURES, ONE_SEED, compare
 from utkface.evaluation.metrics import class_scores
 from utkface.evaluation.photo_measures import PHOTO_MEASURES
 from utkface.evaluation.records import BaselineRow, Evaluation, Row
@@ -121,6 +121,7 @@ def _context(evaluation: Evaluation, headlines: list[Row]) -> dict[str, Any]:
         "spreads": [findings.spread_sentence(row) for row in headlines],
         "paired": [(pair, compare(pair)) for pair in findings.order_pairs(evaluation.paired)],
         "compared": COMPARED,
+        "one_seed": ONE_SEED,
         "rows": rows,
         "explanations": evaluation.explanations,
         "measures": MEASURES,
