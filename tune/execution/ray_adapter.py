@@ -115,6 +115,15 @@ class StudyScheduler(_OfSession, FIFOScheduler):
         """Each epoch is judged, and on record, before the next one begins."""
         return False
 
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        """Return the newest trial that waits: an idle worker is for one without a worker.
+
+        Ray would give it to the oldest, whose own worker is still starting, and stop that one. Of
+        trials that are shorter than a start, hardly two would then ever run at a time.
+        """
+        waiting = (t for t in reversed(tune_controller.get_trials()) if t.status == t.PENDING)
+        return next(waiting, None)
+
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """Record a trial that its machine failed once too often; before, Ray tries it again."""
         error = trial.get_pickled_error()

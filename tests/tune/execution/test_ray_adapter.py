@@ -2,6 +2,7 @@
 
 import os
 import time
+from types import SimpleNamespace
 
 import pytest
 import ray
@@ -10,7 +11,7 @@ from ray import tune as ray_tune
 
 from tune import cluster
 from tune.execution.checkpoints import CheckpointStore
-from tune.execution.ray_adapter import describe_machine_failure, run_trials
+from tune.execution.ray_adapter import StudyScheduler, describe_machine_failure, run_trials
 from tune.execution.session import MAX_FAILURES_AT_START, SearchSession
 from tune.execution.trainable import FaceTrainable
 from tune.options.search import SearchOptions
@@ -79,6 +80,32 @@ def test_the_last_trial_s_failure_is_made_good_after_ray_was_told_that_there_is_
 
     records = search(Raising).study.records()
     assert [record.state for record in records] == ["COMPLETE"] * 3 + ["FAIL", "COMPLETE"]
+
+
+def test_an_idle_worker_is_for_the_newest_trial_as_older_ones_wait_for_their_own():
+    states = ["TERMINATED", "PENDING", "RUNNING", "PENDING", "RUNNING"]
+    trials = [SimpleNamespace(status=state, PENDING="PENDING") for state in states]
+    choose = StudyScheduler(None).choose_trial_to_run
+    assert choose(SimpleNamespace(get_trials=lambda: trials)) is trials[3]
+    assert choose(SimpleNamespace(get_trials=lambda: trials[:1])) is None
+
+
+@pytest.mark.slow
+def test_a_worker_that_starts_slowly_is_not_given_up_for_one_that_is_idle(search, tmp_path):
+    class Slow(FaceTrainable):
+        def setup(self, config, job):
+            if config["number"] == 1:
+                time.sleep(8)  # meanwhile the other worker has ended its first trial
+            super().setup(config, job)
+
+        def step(self):
+            with (tmp_path / "steps").open("a") as steps:
+                steps.write(str(self._number))
+            return super().step()
+
+    records = search(Slow).study.records()
+    assert [record.state for record in records] == ["COMPLETE"] * NUM_TRIALS
+    assert (tmp_path / "steps").read_text().startswith("0022")  # not 0011, on the idle worker
 
 
 @pytest.mark.slow
