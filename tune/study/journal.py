@@ -267,9 +267,14 @@ def _add_checksums(logs: Iterable[bytes], last: bytes) -> tuple[list[bytes], byt
     return lines, last
 
 
-def _checksum_of_all(logs: Iterable[bytes], last: bytes) -> bytes:
-    for log in logs:
-        last = _checksum(log, last)
+def _checksum_of_all(lines: Iterable[bytes], last: bytes) -> bytes:
+    """Return the checksum of the last of some lines that follow the one with another.
+
+    Those of another `TwinJournal`, which nobody may open beside this one, have theirs.
+    """
+    for line in lines:
+        link = _link(line)
+        last = link[0] if link and link[1] == last else _checksum(line, last)
     return last
 
 

@@ -198,6 +198,16 @@ def test_lines_of_optuna_dashboard_are_kept_and_vouched_for(reopen, journal, cop
     assert [record.number for record in reopen().records()] == [0, 1, 2]
 
 
+def test_a_search_that_is_opened_twice_against_the_rules_loses_nothing(reopen, journal):
+    study = reopen()
+    run(study)
+    for _ in range(2):
+        open_study(journal)  # begins by noting what the study is called
+        run(study)
+    assert study.records() == reopen().records()
+    assert [record.number for record in study.records()] == [0, 1, 2]
+
+
 def test_half_a_line_of_a_killed_dashboard_is_cut_off_while_the_search_runs(reopen, journal):
     study = reopen()
     with journal.open("ab") as file:
