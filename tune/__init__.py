@@ -7,6 +7,7 @@ for _name, _value in {
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # workers use this environment, they do not build one
     "RAY_USAGE_STATS_ENABLED": "0",  # nobody is told of a search unasked
     "RAY_AIR_NEW_OUTPUT": "0",  # tune.console shows the search, not Ray
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # tune.execution names those that are wanted
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # tune.execution ends an interrupted search in order
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # the study is on disk: nothing reads Ray's state
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
