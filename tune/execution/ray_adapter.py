@@ -59,7 +59,7 @@ def run_trials(
                 raise_on_failed_trial=False,
                 # Trials keep their own, see `DurableTrainable`.
                 checkpoint_config=ray_tune.CheckpointConfig(checkpoint_at_end=False),
-                # Not its JSON: a sixth of the driver's work, for what the study has already.
+                # Not its JSON: a tenth of the driver's work, for what the study has already.
                 callbacks=[TBXLoggerCallback(), CSVLoggerCallback()],
                 trial_name_creator=_trial_name,
                 trial_dirname_creator=_trial_name,
