@@ -9,7 +9,7 @@ for _name, _value in {
     "RAY_AIR_NEW_OUTPUT": "0",  # tune.console shows the search, not Ray
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # tune.execution names those that are wanted
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # tune.execution ends an interrupted search in order
-    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # the study is on disk: nothing reads Ray's state
+    "TUNE_GLOBAL_CHECKPOINT_S": "30",  # that often event files reach the run's folder (at a cost)
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }.items():
     os.environ.setdefault(_name, _value)

@@ -129,8 +129,7 @@ class StudyScheduler(_OfSession, FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """Record a trial that its machine failed once too often; before, Ray tries it again."""
-        error = trial.get_pickled_error()
-        reason = describe_machine_failure(error)
+        reason = describe_machine_failure(_error_of(trial))
         if trial.num_failures > MAX_RETRIES:
             times = f"failed {trial.num_failures} times, each in a fresh worker; the last: "
             self._session.take_failure(trial.config["number"], times + reason)
@@ -145,6 +144,16 @@ class StudyScheduler(_OfSession, FIFOScheduler):
         if self._session.take_result(trial.config["number"], result):
             return TrialScheduler.CONTINUE
         return TrialScheduler.STOP
+
+
+def _error_of(trial: Any) -> BaseException | None:
+    """Return what a trial failed of, if Ray knows.
+
+    From the driver's own folder: `Trial.get_pickled_error` reads the run's, where Ray copies files
+    to once in a while, and so would find the failure before or none.
+    """
+    file = trial.pickled_error_file
+    return ray.cloudpickle.loads(Path(file).read_bytes()) if file else None
 
 
 class SessionStopper(_OfSession, Stopper):

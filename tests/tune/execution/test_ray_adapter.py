@@ -109,6 +109,22 @@ def test_a_worker_that_starts_slowly_is_not_given_up_for_one_that_is_idle(search
 
 
 @pytest.mark.slow
+def test_curves_of_a_search_that_runs_are_there_for_tensorboard(search, tmp_path, monkeypatch):
+    monkeypatch.setenv("TUNE_GLOBAL_CHECKPOINT_S", "1")  # 30 otherwise
+
+    class Watched(FaceTrainable):
+        def step(self):
+            for _ in range(200):
+                if self._number < NUM_TRIALS - 1 or list(tmp_path.glob("*/ray/*_0000/events.*")):
+                    return super().step()
+                time.sleep(0.1)
+            raise FileNotFoundError("no event file of trial 0")
+
+    records = search(Watched).study.records()
+    assert [record.state for record in records] == ["COMPLETE"] * NUM_TRIALS
+
+
+@pytest.mark.slow
 def test_a_worker_that_dies_once_is_replaced_and_its_trial_goes_on(search, tmp_path):
     class Mortal(FaceTrainable):
         def step(self):

@@ -1,3 +1,5 @@
+import pickle
+
 import pytest
 from ray.tune.search import Searcher
 
@@ -179,18 +181,19 @@ def test_ray_is_told_when_there_are_no_more(begin):
 class LostTrial:
     """As much of Ray's trial as the scheduler looks at."""
 
-    def __init__(self, number, error, num_failures):
-        self.config, self.num_failures, self._error = {"number": number}, num_failures, error
-
-    def get_pickled_error(self):
-        return self._error
+    def __init__(self, number, error_file, num_failures):
+        self.config, self.num_failures = {"number": number}, num_failures
+        self.pickled_error_file = error_file
 
 
-def test_a_trial_that_its_machine_failed_is_tried_again_and_fails_the_third_time(begin, recorder):
+def test_a_trial_that_its_machine_failed_is_tried_again_and_fails_the_third_time(
+    begin, recorder, tmp_path
+):
     session = begin()
     number = session.next_config()["number"]
     scheduler = StudyScheduler(session)
-    error = MemoryError("Tried to allocate 2.00 GiB")
+    error = tmp_path / "error.pkl"
+    error.write_bytes(pickle.dumps(MemoryError("Tried to allocate 2.00 GiB")))
     for num_failures in (1, 2):
         scheduler.on_trial_error(None, LostTrial(number, error, num_failures))
     assert session.study.records()[0].state == "RUNNING"
