@@ -49,12 +49,16 @@ class SleepingTrainable(ray_tune.Trainable):
         """Do nothing."""
 
 
+def travel_whole() -> None:
+    """Let workers have what is here without importing it, and the torch behind it, to sleep."""
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+
 def sleeping_search(
     num_trials: int, num_epochs: int, epoch_s: float, concurrency: int, callback: Callback
 ) -> None:
     """Run a search on a Ray that is there; every trial runs to its end."""
-    # Workers are not to import this file, nor the torch behind it, only to sleep.
-    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    travel_whole()
     fixed = {"epochs": num_epochs, "image_size": 32, "seed": 0}
     with tempfile.TemporaryDirectory() as results:
         folder = SearchFolder.create(Path(results), "sleeping")
