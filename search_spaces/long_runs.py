@@ -12,7 +12,13 @@ from optuna.trial import BaseTrial
 from search_spaces.augmentation import suggest_augmentation
 from search_spaces.common import DLDL, suggest_optimizer
 
-CONSTANTS = {"age_loss": "dldl", "perspective_p": 0.3, "hue": 0.02, "blur_p": 0.1}
+CONSTANTS = {
+    "age_loss": "dldl",
+    "dldl_estimate": "median",
+    "perspective_p": 0.3,
+    "hue": 0.02,
+    "blur_p": 0.1,
+}
 
 #: `docs/recipes/strong.json`, written by hand: more augmentation, decay and dropout.
 _STRONG = {

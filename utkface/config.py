@@ -101,6 +101,9 @@ class TrainConfig:
     dldl_sigma_years: float = _between(1.0, 0.1, 20.0, "dldl: the label's width at age 0")
     dldl_sigma_per_year: float = _between(0.04, 0.0, 1.0, "dldl: how the width grows with age")
     dldl_l1_weight: float = _between(0.1, 0.0, 10.0, "dldl: weight of |expectation - age|")
+    dldl_estimate: str = _text(
+        "mean", "mean median", "dldl: of the distribution, the age that is answered"
+    )
     gender_weight: float = _between(0.5, 0.0, 1.0, "share of the gender loss")
     label_smoothing: float = _between(0.05, 0.0, 0.5, "of the gender target")
     teacher_weight: float = _between(

@@ -23,10 +23,10 @@ pytest.importorskip("onnxscript", reason="onnxscript is not installed")
 SIZE = 32
 
 
-def tiny_model() -> TrainedModel:
+def tiny_model(**values: object) -> TrainedModel:
     """Make a model of one convolution with BatchNorm, which is exported in a second or two."""
     torch.manual_seed(0)
-    config = TrainConfig(image_size=SIZE, pretrained=False)
+    config = TrainConfig(image_size=SIZE, pretrained=False, **values)
     convolution = nn.Conv2d(3, 8, 3, stride=4, bias=False)
     block = nn.Sequential(convolution, nn.BatchNorm2d(8), nn.Hardswish())
     block.out_channels = 8
@@ -36,10 +36,11 @@ def tiny_model() -> TrainedModel:
     return TrainedModel(model.eval(), config, {"seed": 3}, fit_intervals([], []))
 
 
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory) -> tuple[TrainedModel, Path, export.MaxError]:
+@pytest.fixture(scope="module", params=["mean", "median"])
+def exported(tmp_path_factory, request) -> tuple[TrainedModel, Path, export.MaxError]:
     ops._imagenet.cache_clear()  # as in a process that has predicted nothing yet
-    trained, path = tiny_model(), tmp_path_factory.mktemp("onnx") / "deeper" / "model.onnx"
+    trained = tiny_model(dldl_estimate=request.param)
+    path = tmp_path_factory.mktemp("onnx") / "deeper" / "model.onnx"
     return trained, path, export.export_onnx(trained, path)
 
 

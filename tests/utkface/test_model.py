@@ -17,6 +17,7 @@ from utkface.model import (
     build_model,
     expected_age,
     load_model,
+    median_age,
     save_model,
 )
 
@@ -60,6 +61,26 @@ def test_the_expected_age_is_the_mean_of_the_distribution() -> None:
     logits[0, [10, 30]] = 0.0  # half each
     logits[1, 116] = 5.0
     assert expected_age(logits).tolist() == pytest.approx([20.0, 116.0])
+
+
+def test_the_median_age_has_half_of_the_distribution_on_either_side() -> None:
+    logits = torch.full((4, NUM_AGES), -torch.inf)
+    logits[0, 30] = 0.0  # all of it
+    logits[1, [10, 11]] = 0.0  # half each, so between the two
+    logits[2, [20, 21, 90]] = torch.tensor([0.4, 0.4, 0.2]).log()  # a mean of 34.4
+    logits[3, [0, 60]] = torch.tensor([0.8, 0.2]).log()
+    expected = [30.0, 10.5, 20.75, 0.125]
+    assert median_age(logits).tolist() == pytest.approx(expected, abs=1e-4)
+    assert torch.equal(median_age(1e4 * torch.eye(NUM_AGES)).round(), torch.arange(NUM_AGES) * 1.0)
+
+
+def test_a_model_answers_with_the_estimate_that_its_configuration_names(tmp_path) -> None:
+    logits = torch.randn(5, NUM_AGES)
+    outputs = FaceOutputs(logits, torch.zeros(5, 2))
+    for estimate, ages in (("mean", expected_age(logits)), ("median", median_age(logits))):
+        asked = config(dldl_estimate=estimate)
+        save_model(tmp_path / "model.pt", TrainedModel(build_model(asked, "none"), asked))
+        assert torch.equal(load_model(tmp_path / "model.pt").model.ages(outputs), ages)
 
 
 def test_predicted_ages_stay_within_the_ages_there_are() -> None:
