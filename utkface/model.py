@@ -179,7 +179,6 @@ class Predictions(NamedTuple):
 
     age_years: NDArray[np.float32]  # (N,)
     gender_probability: NDArray[np.float32]  # (N,) of being female
-    age_distribution: NDArray[np.float32] | None  # (N, NUM_AGES) of a model that predicts one
 
 
 @torch.inference_mode()
@@ -190,15 +189,8 @@ def predict(model: FaceModel, images: ImageStore, rows: NDArray[np.integer]) -> 
     parts = []
     for start in range(0, len(rows), size):
         outputs = pixel_model.outputs(images.gather(rows[start : start + size]))
-        answers = model.ages(outputs), model.gender_probability(outputs)
-        parts.append((*answers, outputs.age_output.softmax(dim=1)))
-    age_years, gender_probability, age_distribution = (
-        torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True)
-    )
-    has_distribution = age_distribution.shape[1] > 1
-    return Predictions(
-        age_years, gender_probability, age_distribution if has_distribution else None
-    )
+        parts.append((model.ages(outputs), model.gender_probability(outputs)))
+    return Predictions(*(torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True)))
 
 
 @dataclass(frozen=True)

@@ -242,7 +242,7 @@ class Training:
         """Return the metrics of the validation faces."""
         data = self.data
         self.val_predictions = self.predict(data.val)
-        age_years, gender_probability, _ = self.val_predictions
+        age_years, gender_probability = self.val_predictions
         if not (np.isfinite(age_years).all() and np.isfinite(gender_probability).all()):
             raise FloatingPointError(
                 f"predictions are not finite after epoch {self.epoch + 1}, "

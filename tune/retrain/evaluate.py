@@ -109,6 +109,7 @@ def _describe(plan: Plan, record: RetrainRecord, rows: list[Row], shown: Job) ->
         hardware=record.hardware or SharedHardware(),
         search=record.search,
         search_split=record.search_split,
+        weights=_begun_with(plan, config),
         data=record.data,
         wall_s=record.wall_s,
         evaluated_by=Evaluator(command=command_line(), commit=commit(), versions=versions()),
@@ -118,6 +119,15 @@ def _describe(plan: Plan, record: RetrainRecord, rows: list[Row], shown: Job) ->
         rows=rows,
         leak={protocol: _num_leaked(plan, protocol) for protocol in plan.splits},
     )
+
+
+def _begun_with(plan: Plan, config: TrainConfig) -> str:
+    """Name what a backbone began with, as a model card may say it: no path of this machine."""
+    if not config.pretrained or plan.weights == "none":
+        return "random weights"
+    if plan.weights == "imagenet":
+        return "ImageNet weights"
+    return Path(plan.weights).name
 
 
 def describe_model(plan: Plan, shown: Row, path: Path) -> list[str]:

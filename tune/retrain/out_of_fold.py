@@ -2,10 +2,12 @@
 
 import shlex
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from tune.console import labelled
 from tune.console.lines import estimates_line
@@ -20,7 +22,7 @@ from utkface.batches import map_on_cores, to_device
 from utkface.evaluation.bootstrap import Bootstrap, estimate
 from utkface.evaluation.metrics import MEAN_METRICS, per_face_terms
 from utkface.io import UV_RUN, progress_bar
-from utkface.model import NUM_AGES, FaceModel, PixelModel, prediction_batch_size
+from utkface.model import NUM_AGES, FaceModel, FaceOutputs, PixelModel, prediction_batch_size
 from utkface.predictor import find_device
 
 
@@ -56,28 +58,40 @@ def teach(
     return [*lines, labelled("teacher", path), labelled("use it", command)]
 
 
+class Said(NamedTuple):
+    """What a model says of N faces."""
+
+    age_distribution: np.ndarray  # (N, NUM_AGES)
+    age_years: np.ndarray  # (N,) by the estimate that the model was configured for
+    gender_probability: np.ndarray  # (N,) of being female
+
+
 def predict_distributions(
     model: FaceModel, images: np.ndarray, rows: np.ndarray, *, flip: bool, device: torch.device
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return age distributions (N, NUM_AGES) and probabilities (N,) of being female.
+) -> Said:
+    """Return what a model says of some rows of the images (N, S, S, 3).
 
-    flip: the mean of those for each face and for its mirror image.
+    flip: the mean of that for each face and for its mirror image.
     """
     pixel_model = PixelModel(model).to(device)
     size = prediction_batch_size(images.shape[1], device)
 
     @torch.inference_mode()
-    def answers(start: int) -> tuple[np.ndarray, np.ndarray]:
+    def answers(start: int) -> Said:
         pixels = to_device(np.take(images, rows[start : start + size], 0), device)
         looks = [pixels, pixels.flip(2)] if flip else [pixels]  # (B, S, S, 3)
         outputs = [pixel_model.outputs(look.permute(0, 3, 1, 2)) for look in looks]
-        ages = torch.stack([each.age_output.softmax(dim=1) for each in outputs]).mean(dim=0)
-        genders = torch.stack([model.gender_probability(each) for each in outputs]).mean(dim=0)
-        return ages.cpu().numpy(), genders.cpu().numpy()
+        answered = zip(*(_answers(model, each) for each in outputs), strict=True)
+        return Said(*(torch.stack(of_looks).mean(dim=0).cpu().numpy() for of_looks in answered))
 
     batches = map_on_cores(answers, range(0, len(rows), size), device)
-    ages, genders = (np.concatenate(part) for part in zip(*batches, strict=True))
-    return ages, genders
+    return Said(*(np.concatenate(part) for part in zip(*batches, strict=True)))
+
+
+def _answers(model: FaceModel, outputs: FaceOutputs) -> tuple[Tensor, Tensor, Tensor]:
+    """Return age distributions, ages and probabilities of being female."""
+    distribution = outputs.age_output.softmax(dim=1)
+    return distribution, model.ages(outputs), model.gender_probability(outputs)
 
 
 class _Sums:
@@ -87,8 +101,7 @@ class _Sums:
         self._plan, self._protocol = plan, protocol
         self._device = find_device("auto")
         num_rows = len(plan.faces.table)
-        self._ages = np.zeros((num_rows, NUM_AGES))
-        self._genders = np.zeros(num_rows)
+        self._said = Said(np.zeros((num_rows, NUM_AGES)), np.zeros(num_rows), np.zeros(num_rows))
         self._num_models = np.zeros(num_rows, dtype=np.int64)
         self._fold = np.full(num_rows, -1)
 
@@ -98,9 +111,9 @@ class _Sums:
         assert fold is not None
         rows = self._plan.fold_rows(self._protocol, fold)
         images, flip = self._plan.faces.images, self._plan.options.flip
-        ages, genders = predict_distributions(model, images, rows, flip=flip, device=self._device)
-        self._ages[rows] += ages
-        self._genders[rows] += genders
+        said = predict_distributions(model, images, rows, flip=flip, device=self._device)
+        for total, values in zip(self._said, said, strict=True):
+            total[rows] += values
         self._num_models[rows] += 1
         self._fold[rows] = fold
 
@@ -108,7 +121,7 @@ class _Sums:
         """Return the mean predictions of all faces that have any."""
         rows = np.flatnonzero(self._num_models)
         num_models = self._num_models[rows]
-        distribution = self._ages[rows] / num_models[:, None]
+        means = Said(*((total[rows].T / num_models).T for total in self._said))
         table = self._plan.faces.table.iloc[rows][["file", "group", "age", "gender"]]
         table = table.reset_index(drop=True).assign(
             protocol=self._protocol,
@@ -116,10 +129,10 @@ class _Sums:
             split_hash=self._plan.splits[self._protocol].hash,
             fold=self._fold[rows],
             num_models=num_models,
-            age_years=(distribution @ np.arange(NUM_AGES)).astype(np.float32),
-            gender_probability=(self._genders[rows] / num_models).astype(np.float32),
+            age_years=means.age_years.astype(np.float32),
+            gender_probability=means.gender_probability.astype(np.float32),
         )
-        return OutOfFold(table, distribution.astype(np.float32))
+        return OutOfFold(table, means.age_distribution.astype(np.float32))
 
 
 def _of(records: Sequence[ModelRecord], protocol: str) -> list[ModelRecord]:

@@ -92,7 +92,7 @@ def _features(model: FaceModel, images: np.ndarray, device: torch.device) -> Fea
 
     parts = []
     starts = range(0, len(images), size)
-    with progress_bar("Features of the frozen backbone", len(images)) as advance:
+    with progress_bar("Features of a backbone", len(images)) as advance:
         for part in map_on_cores(features_from, starts, device):
             parts.append(part)
             advance(len(part))

@@ -28,6 +28,7 @@ import torch
 from lime.lime_image import LimeImageExplainer
 from numpy.typing import NDArray
 
+from utkface import model as network
 from utkface.batches import map_on_cores
 from utkface.evaluation.cache import Arrays, cached, content_digest
 from utkface.evaluation.records import RegionWeight
@@ -104,12 +105,13 @@ def explain_faces(
         )
     device = find_device("auto")
     texts = [_CODE, importlib.metadata.version("lime"), torch.__version__, str(device)]
-    texts += [str(num_samples), str(seed), str(trained.config), str(trained.model)]
+    texts += [str(num_samples), str(seed), str(trained.flip)]
+    texts += [str(trained.config), str(trained.model), inspect.getsource(network)]
     tensors = [tensor.cpu().numpy() for tensor in trained.model.state_dict().values()]
     key = content_digest(*texts, images, *tensors)
 
     def explain() -> Arrays:
-        model = PixelModel(copy.deepcopy(trained.model)).to(device)
+        model = PixelModel(copy.deepcopy(trained.model), flip=trained.flip).to(device)
 
         def explain_face(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             shown = draw_shown(image, num_samples, seed)

@@ -240,6 +240,7 @@ class Evaluation(Record):
     hardware: SharedHardware = SharedHardware()
     search: str | None = None
     search_split: str | None = None  # the protocol by which it split its faces
+    weights: str | None = None  # what the shown backbone began with; None in older files
     data: DataFacts
     wall_s: float | None = None
     evaluated_by: Evaluator | None = None

@@ -1,3 +1,4 @@
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -90,6 +91,15 @@ def test_maps_find_the_cells_that_a_model_looks_at(one_cell, images):
         assert np.abs(age[cells != AGE_CELL]).max() < 0.6
         assert np.abs(gender[cells != GENDER_CELL]).max() < 0.02
     assert (explained.r2 > 0.99).all()
+
+
+def test_the_mirror_image_is_looked_at_where_answers_are_of_both(one_cell, images):
+    both = dataclasses.replace(one_cell, about={"flip": True})
+    maps = explain_faces(both, images[:1], num_samples=200).maps[0, 0]
+    cells, by_cell = superpixels(SIZE), np.zeros(81)
+    by_cell[cells.ravel()] = maps.ravel()
+    row, column = divmod(AGE_CELL, 9)
+    assert set(by_cell.argsort()[-2:]) == {AGE_CELL, 9 * row + 8 - column}
 
 
 def test_weights_are_those_of_limes_own_explainer(everywhere, images):

@@ -24,21 +24,19 @@ _REMEDIES = {
     "gender": "weights from validation errors; of small children no photograph may tell it",
     "race": "weights from validation errors: `--space weak_groups`; more photographs help most",
     "luminance": "vary brightness more in training: `--space augmentation`",
-    "brisque": "blur and noise in training: `--space augmentation`; refuse poor photographs",
+    "brisque": "blur and noise in training (`blur_p`, `noise_std`); refuse poor photographs",
     "poor_quality": "refuse photographs that poor, or say how unsure the age is (its interval)",
 }
 
 _DATA = """\
 [UTKFace](https://susanqq.github.io/UTKFace/), aligned and cropped: photographs of people from 1 to
 116 years with age, gender and race in the file name. **Non-commercial research use only**; the
-photographs belong to their owners. No photograph is part of this model or of its repository. The
-backbone starts from ImageNet weights unless the settings say `pretrained: no`."""
+photographs belong to their owners. No photograph is part of this model or of its repository."""
 
 _OTHER_DATA = """\
 Photographs that are not UTKFace's, with age, gender and race in the file name. Their terms are not
 known here, and the photographs belong to their owners. No photograph is part of this model or of
-its repository. The backbone starts from ImageNet weights unless the settings say
-`pretrained: no`."""
+its repository."""
 
 _DEMO = "> **DEMO FACES: drawn by a program.** These numbers say nothing about real people."
 _DEMO_DATA = "Faces drawn by `utkface.data.demo`, part of this project, under its licence."
@@ -99,6 +97,7 @@ def _details(evaluation: Evaluation, row: Row) -> str:
     config, by = row.config, findings.evaluated_by(evaluation)
     facts = {
         "network": f"{show(config.backbone)}, one head for age and one for gender",
+        "backbone began with": show(evaluation.weights),
         "age": f"by {show(config.age_loss)} loss",
         "input": f"{config.image_size or evaluation.image_size} px, RGB",
         "training": f"{config.epochs or evaluation.epochs} epochs on "
@@ -126,6 +125,7 @@ def _protocol(evaluation: Evaluation, row: Row) -> str:
     looks = "averaged with its mirror image's" if evaluation.flip else "of one look"
     lines = [
         findings.protocol_sentence(row.protocol, row.part) or f"The {row.protocol} split.",
+        findings.choice_sentence(row, evaluation.search, evaluation.search_split),
         findings.leak_sentence(evaluation) if row.protocol == "random" else None,
         f"Judged on {findings.count(row.num_faces, 'face')} of the {row.part} part in "
         f"{findings.count(row.num_groups, 'group')} of copies; each prediction is {looks}.",

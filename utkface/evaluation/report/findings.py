@@ -67,10 +67,15 @@ def limits(data: DataFacts) -> list[str]:
 
 
 def choice_sentence(row: Row, search: str | None, search_split: str | None) -> str:
-    """Say by which faces a headline was chosen, if at all.
+    """Say by which faces the row to speak of was chosen, if at all.
 
     Older evaluations do not say how a search split its faces: grouped, by default.
     """
+    if not row.headline:
+        return (
+            "No row was chosen beforehand: this is the one with the best score here, which looks a "
+            "little better than it is."
+        )
     if row.part != "test":
         return (
             "These are validation faces: what is chosen on them looks a little better there than "

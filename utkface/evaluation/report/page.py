@@ -59,9 +59,10 @@ def write_evaluation_report(
     faces = predictions[(predictions[keys] == [getattr(shown, key) for key in keys]).all(axis=1)]
     with drawing_style():
         figures = _draw(shown, faces)
+    note = "drawn demo faces" if evaluation.data.is_demo else ""
     for name, svg in figures.items():
         with replacing(folder / "figures" / f"{name}.svg") as temporary:
-            temporary.write_text(standalone(svg), encoding="utf-8")
+            temporary.write_text(standalone(svg, note), encoding="utf-8")
     context = {
         **_context(evaluation, headlines),
         "figures": figures,
@@ -106,9 +107,7 @@ def _context(evaluation: Evaluation, headlines: list[Row]) -> dict[str, Any]:
         "is_demo": evaluation.data.is_demo,
         "facts": findings.facts(evaluation),
         "headlines": headlines,
-        "choice": findings.choice_sentence(shown, evaluation.search, evaluation.search_split)
-        if all(row.headline for row in headlines)
-        else None,
+        "choice": findings.choice_sentence(shown, evaluation.search, evaluation.search_split),
         "shown": shown,
         **_classes(shown),
         "settings": shown.config.model_dump(exclude_unset=True),

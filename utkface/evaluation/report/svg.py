@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -110,8 +110,11 @@ def to_svg(
     return Markup(_with_variables(ET.tostring(root, encoding="unicode")))
 
 
-def standalone(svg: Markup) -> str:
-    """Return a figure of `to_svg` as a file of its own, which follows light and dark by itself."""
+def standalone(svg: Markup, note: str = "") -> str:
+    """Return a figure of `to_svg` as a file of its own, which follows light and dark by itself.
+
+    note: what is to be read in its corner wherever it goes.
+    """
     match = re.search(r'viewBox="0 0 (\S+) (\S+)"', svg)
     assert match
     head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{match[1]}" height="{match[2]}"'
@@ -119,7 +122,8 @@ def standalone(svg: Markup) -> str:
     style = "svg { background: var(--paper); font-family: system-ui, sans-serif; }"
     start = svg.index(">") + 1
     opening = str(svg[:start]).replace("<svg", head, 1)
-    return f"{opening}<style>\n{colours}{style}\n</style>{svg[start:]}\n"
+    text = f'<text x="3" y="9" font-size="8" fill="var(--warn)">{escape(note)}</text>'
+    return f"{opening}<style>\n{colours}{style}\n</style>{text if note else ''}{svg[start:]}\n"
 
 
 def _without_namespaces(text: str) -> str:

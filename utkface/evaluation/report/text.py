@@ -69,7 +69,7 @@ ATTRIBUTES = {
     "gender": "gender",
     "race": "race",
     **{name: measure.attribute for name, measure in PHOTO_MEASURES.items()},
-    "poor_quality": "poor quality (among the poorest fifth by so many of five measures)",
+    "poor_quality": "poor quality (among the poorest fifth by so many measures)",
     "age_gender": "age × gender",
     "race_gender": "race × gender",
     "luminance_gender": "luminance × gender",

@@ -26,6 +26,16 @@ def test_a_card_has_every_section_and_metric(make_evaluation):
     assert "- race: weights from validation errors" in card
 
 
+def test_a_card_says_what_the_backbone_began_with_and_who_chose_the_configuration(make_evaluation):
+    made = make_evaluation()
+    made.evaluation.weights = "resnet50_faces.pth"
+    card = write_model_card(made.evaluation, made.row())
+    assert "- backbone began with: resnet50\\_faces.pth\n" in card
+    assert "settled on validation faces" in card
+    made.row().headline = False
+    assert "No row was chosen beforehand" in write_model_card(made.evaluation, made.row())
+
+
 def test_precision_is_the_one_that_training_ran_in(make_evaluation):
     made = make_evaluation()
     assert "amp: off (trained on CPUs)" in write_model_card(made.evaluation, made.row())

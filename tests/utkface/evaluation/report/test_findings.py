@@ -31,13 +31,20 @@ def test_the_headline_is_the_one_that_was_chosen_and_not_the_best():
 def test_it_is_said_by_which_faces_the_headline_was_chosen():
     search = "oversampling-1"
     for split in ("grouped", "random"):  # the test part of its own split no search looks at
-        assert "before these were looked at" in choice_sentence(row("a", split), search, split)
+        assert "before these were looked at" in choice_sentence(
+            row("a", split, headline=True), search, split
+        )
     for split, other in (("grouped", "random"), ("random", "grouped"), ("random", None)):
-        assert "some of them are among these" in choice_sentence(row("a", split), search, other)
-    assert "before these were looked at" in choice_sentence(row("a"), search, None)
-    assert "this run chose nothing" in choice_sentence(row("a"), None, None)
+        assert "some of them are among these" in choice_sentence(
+            row("a", split, headline=True), search, other
+        )
+    assert "before these were looked at" in choice_sentence(row("a", headline=True), search, None)
+    assert "this run chose nothing" in choice_sentence(row("a", headline=True), None, None)
     for given in (search, None):
-        assert "validation faces" in choice_sentence(row("a", part="validation"), given, None)
+        assert "validation faces" in choice_sentence(
+            row("a", part="validation", headline=True), given, None
+        )
+    assert "looks a little better than it is" in choice_sentence(row("a"), None, None)
 
 
 def test_the_headline_says_interval_protocol_and_seeds():
