@@ -286,7 +286,7 @@ def test_predictions_are_read_where_a_search_keeps_them(tmp_path):
     store = CheckpointStore.of_run(None, tmp_path, "run")
     for number in range(6):
         ages, genders = np.full(3, number, np.float32), np.full(3, 0.5, np.float32)
-        store.save_predictions(number, Predictions(ages, genders, None))
+        store.save_predictions(number, Predictions(ages, genders))
     age, gender, age_years, probability = objective_noise.read_predictions(tmp_path)
     assert (age.tolist(), gender.tolist()) == ([20, 21, 22], [0, 1, 0])
     assert age_years[:, 0].tolist() == [0, 1, 2, 3, 4]

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from ray import tune
+from ray.tune.result import TIMESTEPS_TOTAL
 
 from tune.execution.checkpoints import CheckpointStore
 from tune.execution.reporting import DIVERGED, FAILURE, METRICS, UNSAVED
@@ -67,11 +68,11 @@ class DurableTrainable(tune.Trainable):
         """Train and validate one epoch; a restored trial first repeats its last epoch's metrics."""
         if self._restored_metrics is not None:
             metrics, self._restored_metrics = self._restored_metrics, None
-            return {METRICS: metrics}
+            return _result(metrics)
         if self._failure is None:
             try:
                 metrics = self.train_epoch()
-                return self._save() or {METRICS: metrics}
+                return self._save() or _result(metrics)
             except Exception as error:
                 self._failure = error
         if is_of_the_machine(self._failure):
@@ -113,6 +114,11 @@ class DurableTrainable(tune.Trainable):
         except UserError:
             # Torn by a full disk or a dying node: its epochs are trained again, with equal results.
             return None
+
+
+def _result(metrics: Metrics) -> dict[str, Any]:
+    """Return an epoch's result; by its steps TensorBoard draws a resumed trial as one curve."""
+    return {METRICS: metrics, TIMESTEPS_TOTAL: int(metrics["epoch"])}
 
 
 def durable(
@@ -165,5 +171,6 @@ def is_of_the_machine(error: Exception) -> bool:
         return True
     # What libraries raise on top of the driver has no class of its own.
     return isinstance(error, RuntimeError) and any(
-        name in str(error) for name in ("CUDA error", "cuDNN error", "CUBLAS_STATUS")
+        name in str(error)
+        for name in ("CUDA error", "cuDNN error", "CUBLAS_STATUS", "can't allocate memory")
     )

@@ -128,13 +128,15 @@ class StudyScheduler(_OfSession, FIFOScheduler):
         return next(waiting, None)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """Record a trial that its machine failed once too often; before, Ray tries it again."""
-        reason = describe_machine_failure(_error_of(trial))
-        if trial.num_failures > MAX_RETRIES:
-            times = f"failed {trial.num_failures} times, each in a fresh worker; the last: "
-            self._session.take_failure(trial.config["number"], times + reason)
+        """Record a trial that its machine failed, unless Ray has put it aside to try it again."""
+        number, reason = trial.config["number"], describe_machine_failure(_error_of(trial))
+        if trial.status == trial.ERROR:
+            self._session.take_retry(number, reason)
+        elif trial.num_failures == 1:  # as its worker was made ready for it
+            self._session.take_failure(number, reason)
         else:
-            self._session.take_retry(trial.config["number"], reason)
+            times = f"failed {trial.num_failures} times, each in a fresh worker; the last: "
+            self._session.take_failure(number, times + reason)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict) -> str:
         """Record the epoch and pass on the study's decision."""

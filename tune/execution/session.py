@@ -3,7 +3,7 @@
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,7 +24,8 @@ class SearchSession:
 
     ``num_trials`` counts all trials of the study that have a result, also those of earlier
     sessions; one that failed says nothing, and another takes its place where trials are suggested
-    and not given. Checkpoints of the ``num_best`` best trials are kept.
+    and not given. Of complete trials those checkpoints are kept that ``keep`` chooses of all
+    records, by default the best one's.
     """
 
     def __init__(
@@ -35,9 +36,9 @@ class SearchSession:
         checkpoints: CheckpointStore,
         *,
         replace_failed: bool = True,
-        num_best: int = 1,
+        keep: Callable[[Sequence[TrialRecord]], Sequence[TrialRecord]] | None = None,
     ) -> None:
-        self.num_best = num_best
+        self._keep = keep or (lambda records: rank_complete(records, study.objectives)[:1])
         self._replace_failed = replace_failed
         self.study, self.num_trials, self.callbacks = study, num_trials, callbacks
         self.checkpoints = checkpoints
@@ -106,16 +107,15 @@ class SearchSession:
             callback.trial_retried(number, reason)
 
     def tidy(self, records: Sequence[TrialRecord]) -> None:
-        """Keep no checkpoints but of unfinished trials and the best few, so that few are there.
+        """Keep no checkpoints but of unfinished trials and the chosen, so that few are there.
 
-        One of those may be confirmed as the best. The predictions of complete trials are small and
-        stay.
+        The predictions of complete trials are small and stay.
         """
         unfinished = {record.number for record in records if record.state == "RUNNING"}
-        complete = [record.number for record in rank_complete(records, self.study.objectives)]
+        complete = {record.number for record in rank_complete(records, self.study.objectives)}
+        chosen = complete & {record.number for record in self._keep(records)}
         with contextlib.suppress(OSError):  # the next trial's end is another chance
-            best = complete[: self.num_best]
-            self.checkpoints.keep_only(unfinished | {*best}, unfinished | {*complete})
+            self.checkpoints.keep_only(unfinished | chosen, unfinished | complete)
 
     def _next_assignment(self) -> Assignment | None:
         """Return the next trial; suggestions that failed on the way count as failed trials."""

@@ -46,7 +46,7 @@ class Declared:
         """Whether a value lies in the range; None, which leaves it to the machine, does."""
         if value is None:
             return True
-        return not math.isnan(value) and not (
+        return math.isfinite(value) and not (
             (self.at_least is not None and value < self.at_least)
             or (self.above is not None and value <= self.above)
             or (self.at_most is not None and value > self.at_most)

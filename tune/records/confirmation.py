@@ -59,6 +59,10 @@ class Confirmation(Record):
         same = (lead for lead in self.leads if (lead.over, lead.metric) == (over, metric))
         return next(same, None)
 
+    def _decides(self, lead: Lead) -> bool:
+        """Whether a lead is in what was minimised, or in what people compare several by."""
+        return len(self.winner.values) > 1 or lead.metric in self.winner.values
+
     def sentence(self) -> str:
         """Say what may be claimed, in one sentence or two."""
         leads = self.deciding_leads
@@ -69,11 +73,12 @@ class Confirmation(Record):
             parts.append(f"over the runner-up, {leads[runner_up]}")
         if start in leads:
             parts.append(f"over the starting point, {leads[start]}")
-        best = "the best" if len(self.winner.values) == 1 else "of the front, the best by score"
+        is_one = len(self.winner.values) == 1
+        best = "the best" if is_one else "the best by score of those that were trained again"
         text = f"trial {self.winner.trial} is {best}"
         if start == self.winner.trial:
             text = f"trial {start}, a starting point of the space, is {best} that was found"
-        elif start in leads and not leads[start].is_clear:
+        elif start in leads and not leads[start].is_clear and self._decides(leads[start]):
             text += ", but no better than the starting point as far as these faces and seeds tell"
         elif len(self.trials) == 1:
             text = f"trial {self.winner.trial} is the only one that could be confirmed"

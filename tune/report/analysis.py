@@ -164,15 +164,6 @@ def find_leads(best: TrialRecord, others: Iterable[TrialRecord], num_faces: int)
     return leads
 
 
-def find_point(point: Settings, records: Sequence[TrialRecord]) -> TrialRecord | None:
-    """Return the first trial that ran one of the space's starting points, if any did."""
-    for record in records:
-        values = {**record.config, **record.params}
-        if all(name in values and values[name] == value for name, value in point.items()):
-            return record
-    return None
-
-
 @dataclass(frozen=True)
 class Agreement:
     """How far the ranking after one epoch agrees with that after a later one."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from search_spaces.common import REFERENCE
 from tune.records.search import SearchRecord
 from tune.records.trials import TrialRecord
-from tune.report.analysis import find_point, last_value
+from tune.report.analysis import last_value
 from tune.spaces.objectives import describe_objectives
 from utkface.evaluation.report.text import (
     show,
@@ -72,10 +72,8 @@ def list_points(
 ) -> list[str]:
     """Say how the trial of each of the space's starting points fared, by its last ``metric``."""
     texts = []
-    for point in search.points:
-        record = find_point(point, records)
-        if record is None:
-            continue
+    started = [record for record in records if record.is_starting_point]  # in the points' order
+    for point, record in zip(search.points, started, strict=False):
         is_reference = all(point.get(name) == REFERENCE[name] for name in _REFERENCE_MARKS)
         trial = f"trial {record.number}" + (" (the reference's settings)" if is_reference else "")
         if best and record.number == best.number:

@@ -39,7 +39,7 @@ def prepare(options: RetrainOptions, search: SearchFolder | None) -> Plan:
     decided = dataclasses.replace(
         options,
         search=searched.name if searched else None,
-        weights=options.weights or _weights_here(searched, finalists[0].config),
+        weights=options.weights or _weights_here(searched),
         data=options.data or _data_here(then.data if then else None),
     )
     if search is not None:
@@ -158,27 +158,23 @@ def _refuse_without_teacher(options: RetrainOptions, finalists: Sequence[Finalis
             )
 
 
-def _weights_here(search: SearchRecord | None, config: TrainConfig) -> str:
-    """Return the weights that a search began with, or torchvision's where its file is not here."""
+def _weights_here(search: SearchRecord | None) -> str:
+    """Return the weights that a search began with; raises `UserError` where their file is gone."""
     recorded = search.options.weights if search else "imagenet"
     if search is None or recorded in ("imagenet", "none"):
         return recorded
-    if Path(recorded).is_file():
-        if search.weights_hash not in (None, Weights.read(recorded).fingerprint):
-            raise UserError(
-                f"{recorded} holds other weights than {search.name} began with; put those back, or "
-                f"begin with these all the same by --weights {recorded}"
-            )
-        return recorded
-    try:
-        build_model(config, "imagenet")
-    except UserError as error:
+    if not Path(recorded).is_file():
         raise UserError(
-            f"the weights {recorded} that the search began with are not on this machine; give "
-            "them with --weights PATH"
-        ) from error
-    print(labelled("weights", f"{recorded} of the search is not here; torchvision's are taken"))
-    return "imagenet"
+            f"the weights {recorded} that {search.name} began with are not here (nor in the folder "
+            "you are in, if that is no whole path); give them with --weights PATH, or begin with "
+            "torchvision's by --weights imagenet"
+        )
+    if search.weights_hash not in (None, Weights.read(recorded).fingerprint):
+        raise UserError(
+            f"{recorded} holds other weights than {search.name} began with; put those back, or "
+            f"begin with these all the same by --weights {recorded}"
+        )
+    return recorded
 
 
 def _data_here(recorded: list[str] | None) -> list[str] | None:

@@ -138,7 +138,7 @@ class Retraining(Callback):
                 screen.say(f"{record.job.title} failed before: {record.reason}")
         session = SearchSession(
             self.trained.study, len(titles), callbacks, self.checkpoints,
-            replace_failed=False, num_best=len(titles),
+            replace_failed=False, keep=list,  # all
         )  # fmt: skip
         if session.has_more:
             self._train(jobs, session, stack, screen)
@@ -227,6 +227,9 @@ class Retraining(Callback):
         if interrupted:
             self._pause(screen, "go on")
             return 130
+        if any(record.state == "RUNNING" for record in records):  # Ray gave it up without a word
+            self._pause(screen, "go on")
+            return 1
         if not any(record.job.purpose in (RETRAIN, FOLD) for record in trained):
             self.record.status, self.record.ended = FAILED, now()
             self._save()

@@ -1,7 +1,7 @@
 """What a retraining shows: a bar for each model in training, or lines in a log file."""
 
+import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Self
 
 from rich.console import Console
@@ -22,7 +22,9 @@ class RetrainScreen(Callback):
     def __init__(self, titles: Sequence[str]) -> None:
         self._titles = titles  # of the models, by number
         self._num_epochs: dict[int, int] = {}
-        self._console = Console(highlight=False, soft_wrap=True)
+        # Decided here, since rich also takes FORCE_COLOR, common in CI, for a terminal.
+        is_terminal = sys.stdout.isatty()
+        self._console = Console(highlight=False, soft_wrap=True, force_terminal=is_terminal)
         columns = (
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -88,6 +90,3 @@ class RetrainScreen(Callback):
     def trial_retried(self, number: int, reason: str) -> None:
         """Say that a training is tried again, and why."""
         self.say(f"{self._titles[number]} is tried again in a fresh worker: {reason}")
-
-    def search_ended(self, records: list[TrialRecord], report: Path | None) -> None:
-        """Say nothing: the evaluation has the last word."""

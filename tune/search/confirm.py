@@ -2,10 +2,10 @@
 
 The best of many noisy trials looks better than it is. So the finalists and the best of the space's
 own starting points are trained again with seeds that the search did not use. The winner has the
-best mean over all its seeds; by how much it leads is told by the fresh seeds alone, on which nobody
-was selected, with an interval over validation faces and seeds. "No better than the starting point"
-is a result. A trial that diverges or fails with a fresh seed comes after all that do not. The
-trainings stand in a study of their own, in the search's journal.
+best mean over all its seeds; by how much it leads is told by the fresh seeds alone, by which nobody
+became a finalist, with an interval over validation faces and seeds. "No better than the starting
+point" is a result. A trial that diverges or fails with a fresh seed comes after all that do not.
+The trainings stand in a study of their own, in the search's journal.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ from tune.spaces.objectives import SCORE, Metrics, judged_metric
 from tune.study.sources import GivenTrial
 from tune.study.store import CONFIRM_STUDY
 from tune.study.study import GivenStudy
-from utkface.evaluation.bootstrap import Bootstrap, percentile_interval
+from utkface.evaluation.bootstrap import Bootstrap, percentile_interval, resample_seeds
 from utkface.metrics import per_face_metrics
 
 NUM_SEEDS = 2
@@ -241,8 +241,9 @@ def _paired_lead(
     """Return by how much lower the winner's metric is, and the ends of the interval.
 
     Resampled are groups of copies of the faces, and the seeds, the same for both: what is hard
-    about a face, and what is lucky about a seed, is so for both of them. ``winner``, ``other``: by
-    seed. None where they share no seed, or the metric is no mean over faces.
+    about a face, and what is lucky about a seed, is so for both of them; a single seed leaves want
+    of faces alone. ``winner``, ``other``: by seed. None where they share no seed, or the metric is
+    no mean over faces.
     """
     differences = np.array(
         [
@@ -254,9 +255,7 @@ def _paired_lead(
     if not len(differences):
         return None
     means = Bootstrap(groups).sample_means(differences)  # (seeds, resamples)
-    rng = np.random.default_rng(0)
-    drawn = rng.integers(len(differences), size=means.shape)
-    low, high = percentile_interval(np.take_along_axis(means, drawn, axis=0).mean(axis=0))
+    low, high = percentile_interval(resample_seeds(means))
     return float(differences.mean()), float(low), float(high)
 
 

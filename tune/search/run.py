@@ -33,7 +33,7 @@ from tune.records.provenance import (
 )
 from tune.records.run_folder import FAILED, FINISHED, INTERRUPTED, RUNNING, SearchFolder
 from tune.records.search import SearchRecord
-from tune.records.trials import rank_complete
+from tune.records.trials import TrialRecord, rank_complete
 from tune.report.page import write_report
 from tune.search import confirm
 from tune.search.prepare import Prepared, describe_search, join, prepare, refuse_changes
@@ -158,16 +158,17 @@ class SearchRun:
         self.checkpoints.check()
         options, num_unfinished = self.prepared.options, self.study.num_unfinished()
         screen, callbacks = self._watch(stack)
-        num_best = options.finalists if options.confirm else 1
         session = SearchSession(
-            self.study, options.num_trials, callbacks, self.checkpoints, num_best=num_best
-        )
+            self.study, options.num_trials, callbacks, self.checkpoints,
+            keep=self._to_confirm if options.confirm else None,
+        )  # fmt: skip
         if session.has_more:
             self.record.confirmation = None  # of fewer trials; made anew at the end
         with interruptible(session, options.time_budget), self.writer.kept_if_the_disk_is_full():
             run_trials(face_trainable(self.job), self.folder.path, session, self.resources)
         session.tidy(self.study.records())  # a driver killed at a trial's end left that for now
-        at_most = max(self.resources.concurrency, num_unfinished) + num_best
+        num_kept = options.finalists + 1 if options.confirm else 1
+        at_most = max(self.resources.concurrency, num_unfinished) + num_kept
         disk = _disk_lines(self.checkpoints, at_most)
         last_session, status = self._conclude(session, screen.say)
         report = self.writer.finish(status)
@@ -214,6 +215,10 @@ class SearchRun:
             return session, status
         return again, FINISHED if again.is_over else INTERRUPTED
 
+    def _to_confirm(self, records: Sequence[TrialRecord]) -> list[TrialRecord]:
+        """Return the trials to train again, of which one may turn out to be the best."""
+        return confirm.choose(records, self.study.objectives, self.prepared.options.finalists)
+
     def _confirm(
         self, say: Callable[[str], None], time_budget_s: float | None
     ) -> SearchSession | None:
@@ -223,8 +228,7 @@ class SearchRun:
         the journal is opened a second time, and two writers know nothing of each other's lines.
         """
         study, journal = self.study, self.folder.journal
-        finalists = self.prepared.options.finalists
-        chosen = confirm.choose(study.records(), study.objectives, finalists)
+        chosen = self._to_confirm(study.records())
         if not chosen:
             return None
         confirmation = confirm.open_confirmation(journal, chosen, study.fixed, study.objectives)

@@ -78,6 +78,7 @@ class BackgroundTasks:
     def __init__(self, *, say: Callable[[str], None], warn: Callable[[str], None]) -> None:
         self._say, self._warn = say, warn
         self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
+        self._is_closed = False
         self.thread = threading.Thread(target=self._work, name="wandb", daemon=True)
         self.thread.start()
 
@@ -87,8 +88,9 @@ class BackgroundTasks:
 
     def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
         """Wait until all tasks are done, for a bounded time; a second call does nothing."""
-        if not self.thread.is_alive():
+        if self._is_closed:
             return
+        self._is_closed = True
         self._tasks.put(None)
         self.thread.join(min(_PATIENCE_S, timeout_s))
         if self.thread.is_alive():

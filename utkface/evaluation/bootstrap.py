@@ -66,6 +66,24 @@ class Bootstrap:
             yield counts.reshape(num_groups, num_columns).astype(np.float64)[group_of_face]
 
 
+def resample_seeds(means: FloatArray, seed: int = 0) -> FloatArray:
+    """Return the mean over seeds drawn with replacement, in every resample of the faces, (..., R).
+
+    means: (..., S, R) of each seed. The mean of S draws from S seeds varies by (S - 1) / S of what
+    the mean of S new ones would, of two by half, so deviations are stretched by the root of its
+    inverse (Efron & Tibshirani 1993, ch. 5). Of one seed nothing says what another would give.
+    """
+    num_seeds, num_resamples = means.shape[-2:]
+    centre = means.mean(axis=-2)
+    if num_seeds == 1:
+        return centre
+    drawn = np.random.default_rng(seed).integers(num_seeds, size=(num_seeds, num_resamples))
+    drawn = drawn.reshape((1,) * (means.ndim - 2) + drawn.shape)
+    of_drawn = np.take_along_axis(means, drawn, axis=-2).mean(axis=-2)
+    stretched: FloatArray = centre + np.sqrt(num_seeds / (num_seeds - 1)) * (of_drawn - centre)
+    return stretched
+
+
 def percentile_interval(samples: FloatArray) -> tuple[float, float]:
     """Return the ends of the central `CONFIDENCE_LEVEL` of the resamples (R,).
 

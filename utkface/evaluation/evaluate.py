@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from utkface.data.labels import age_bin, bin_labels
-from utkface.evaluation.bootstrap import Bootstrap, estimate, number_or_none
+from utkface.evaluation.bootstrap import Bootstrap, estimate, number_or_none, resample_seeds
 from utkface.evaluation.measures import COMPARED
 from utkface.evaluation.metrics import (
     MEAN_METRICS,
@@ -100,12 +100,10 @@ def paired_difference(
     for predictions in (a, b):
         terms = per_face_terms(age, gender, *_checked(faces, *predictions))[rows]  # (3, S, N)
         num_seeds = terms.shape[1]
-        # By their number: so both sides draw the same ones where they have as many.
-        rng = np.random.default_rng(num_seeds)
-        drawn = rng.integers(num_seeds, size=(1, num_seeds, num_resamples))
         means = bootstrap.sample_means(terms.reshape(-1, len(faces)))
         means = means.reshape(len(rows), num_seeds, num_resamples)
-        samples.append(np.take_along_axis(means, drawn, axis=1).mean(axis=1))
+        # By their number: so both sides draw the same ones where they have as many.
+        samples.append(resample_seeds(means, num_seeds))
         values.append(terms.mean(axis=(1, 2)))
     estimates = map(estimate, values[0] - values[1], samples[0] - samples[1])
     return Difference(**dict(zip(COMPARED, estimates, strict=True)))

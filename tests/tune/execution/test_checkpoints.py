@@ -116,7 +116,7 @@ def test_runs_that_share_a_storage_do_not_meet(tmp_path):
 
 @pytest.mark.parametrize("length", [0, 100])
 def test_damaged_predictions_are_none(store, tmp_path, length):
-    store.save_predictions(4, Predictions(np.ones(9, np.float32), np.ones(9, np.float32), None))
+    store.save_predictions(4, Predictions(np.ones(9, np.float32), np.ones(9, np.float32)))
     path = tmp_path / "checkpoints" / "predictions" / "trial_0004.npz"
     path.write_bytes(path.read_bytes()[:length])
     assert store.load_predictions(4) is None
@@ -127,7 +127,7 @@ def test_predictions_come_back_and_are_kept_apart_from_checkpoints(tmp_path):
     assert store.load_predictions(4) is None
     for number in (4, 5):
         ages = np.array([1.5, 80.25], np.float32)
-        store.save_predictions(number, Predictions(ages, np.array([0.125, 1.0], np.float32), None))
+        store.save_predictions(number, Predictions(ages, np.array([0.125, 1.0], np.float32)))
     store.save(4, {"epoch": 1})
     store.keep_only(set(), {4})
     ages, probabilities = store.load_predictions(4)

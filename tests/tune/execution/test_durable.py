@@ -44,18 +44,20 @@ def trial(number, rate):
 
 def test_a_trial_goes_on_in_another_worker_where_it_stood(worker):
     first = worker(3)
-    assert first.step() == {METRICS: {"epoch": 1, "sum": 0.5}}
-    assert first.step() == {METRICS: {"epoch": 2, "sum": 1.0}}
+    assert first.step()[METRICS] == {"epoch": 1, "sum": 0.5}
+    assert first.step()[METRICS] == {"epoch": 2, "sum": 1.0}
     again = worker(3)
-    assert again.step() == {METRICS: {"epoch": 2, "sum": 1.0}}  # the driver may not know it yet
-    assert again.step() == {METRICS: {"epoch": 3, "sum": 1.5}}
+    result = again.step()
+    assert result[METRICS] == {"epoch": 2, "sum": 1.0}  # the driver may not know it yet
+    assert result["timesteps_total"] == 2  # where TensorBoard draws it
+    assert again.step()[METRICS] == {"epoch": 3, "sum": 1.5}
 
 
 def test_a_worker_begins_another_trial_anew(worker):
     one = worker(0)
     one.step()
     assert one.reset_config(trial(1, 2.0))
-    assert one.step() == {METRICS: {"epoch": 1, "sum": 2.0}}
+    assert one.step()[METRICS] == {"epoch": 1, "sum": 2.0}
 
 
 def test_what_a_trial_does_wrong_is_a_result(worker):

@@ -161,6 +161,18 @@ def test_what_a_killed_driver_left_is_cleaned_up(begin, tmp_path):
     assert again.checkpoints.sizes().keys() == {1}
 
 
+def test_what_may_yet_turn_out_to_be_the_best_is_kept(begin):
+    session = begin(num_trials=3)
+    for score in (0.3, 0.2, 0.1):
+        number = session.next_config()["number"]
+        session.checkpoints.save(number, {"epoch": 3})
+        for epoch in (1, 2, 3):
+            session.study.report(number, result(epoch, score)[METRICS])
+    study, store = session.study, session.checkpoints
+    SearchSession(study, 3, [], store, keep=lambda records: records[:2]).tidy(study.records())
+    assert store.sizes().keys() == {0, 1}
+
+
 def test_an_ending_that_cannot_clean_up_is_an_ending(begin, monkeypatch):
     def refuse(*numbers):
         raise OSError("the storage does not answer")
@@ -181,9 +193,11 @@ def test_ray_is_told_when_there_are_no_more(begin):
 class LostTrial:
     """As much of Ray's trial as the scheduler looks at."""
 
-    def __init__(self, number, error_file, num_failures):
+    ERROR = "ERROR"
+
+    def __init__(self, number, error_file, num_failures, status="ERROR"):
         self.config, self.num_failures = {"number": number}, num_failures
-        self.pickled_error_file = error_file
+        self.pickled_error_file, self.status = error_file, status
 
 
 def test_a_trial_that_its_machine_failed_is_tried_again_and_fails_the_third_time(
@@ -198,7 +212,22 @@ def test_a_trial_that_its_machine_failed_is_tried_again_and_fails_the_third_time
         scheduler.on_trial_error(None, LostTrial(number, error, num_failures))
     assert session.study.records()[0].state == "RUNNING"
     assert recorder.seen[1:] == [("retried", number, "MemoryError: Tried to allocate 2.00 GiB")] * 2
-    scheduler.on_trial_error(None, LostTrial(number, error, 3))
+    scheduler.on_trial_error(None, LostTrial(number, error, 3, "RUNNING"))
     (record,) = session.study.records()
     assert record.state == "FAIL"
     assert record.reason.startswith("failed 3 times, each in a fresh worker; the last: MemoryError")
+
+
+@pytest.mark.parametrize("num_failures", [1, 2])
+def test_a_trial_that_ray_gives_up_while_its_worker_is_made_ready_has_failed(
+    begin, tmp_path, num_failures
+):
+    session = begin()
+    number = session.next_config()["number"]
+    error = tmp_path / "error.pkl"
+    error.write_bytes(pickle.dumps(OSError("no space left")))
+    lost = LostTrial(number, error, num_failures, "PENDING")
+    StudyScheduler(session).on_trial_error(None, lost)
+    (record,) = session.study.records()
+    assert record.state == "FAIL"
+    assert "OSError: no space left" in record.reason

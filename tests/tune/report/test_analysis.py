@@ -9,7 +9,6 @@ from tune.report.analysis import (
     find_comparable,
     find_leads,
     find_margins,
-    find_point,
     finishes,
     judge_rungs,
     rank_correlation,
@@ -107,15 +106,6 @@ def test_trials_are_compared_after_the_latest_epoch_that_enough_reached(record):
     scores = [score for _, score in few.pairs]
     assert scores == sorted(scores)
     assert find_comparable([], []).records == []
-
-
-def test_a_point_is_found_among_overrides_and_parameters(record):
-    records = [
-        record(0, [1.0], params={"lr": 0.1}, config={"lr": 0.1, "backbone": "small"}),
-        record(1, [1.0], params={"lr": 0.1}, config={"lr": 0.1, "backbone": "large"}),
-    ]
-    assert find_point({"lr": 0.1, "backbone": "large"}, records) is records[1]
-    assert find_point({"lr": 0.3}, records) is None
 
 
 def test_importance_finds_what_matters_and_calls_the_rest_chance(make_search):

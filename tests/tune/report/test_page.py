@@ -105,6 +105,8 @@ def test_demo_faces_are_said_loudly(make_search, write):
 def test_starting_points_are_named(make_search, write):
     made = make_search(6)
     made.search["points"] = [made.records[1].params, made.records[5].params]
+    for number in (1, 5):
+        made.records[number] = dataclasses.replace(made.records[number], is_starting_point=True)
     words = write(made).words
     assert (
         f"trial 1 stood at {made.records[1].score:.4f} when it was stopped after epoch 1" in words
@@ -115,7 +117,9 @@ def test_starting_points_are_named(make_search, write):
 def test_a_starting_point_that_diverged_was_not_stopped(make_search, write):
     made = make_search(6)
     made.search["points"] = [made.records[1].params]
-    made.records[1] = dataclasses.replace(made.records[1], reason="the loss is nan")
+    made.records[1] = dataclasses.replace(
+        made.records[1], reason="the loss is nan", is_starting_point=True
+    )
     words = write(made).words
     assert "trial 1 diverged in epoch 2" in words
     assert "1 diverged" in words

@@ -32,7 +32,7 @@ def begin(tmp_path):
         trained.plan(jobs)
         store = CheckpointStore(str(tmp_path / "checkpoints"))
         session = SearchSession(
-            trained.study, len(trained.jobs), [], store, replace_failed=False, num_best=99
+            trained.study, len(trained.jobs), [], store, replace_failed=False, keep=list
         )
         return trained, session
 

@@ -97,6 +97,18 @@ def test_weights_that_were_replaced_since_are_refused(tmp_path, retrain_record):
         run._refuse_other_weights(record, Weights.read(str(path)))
 
 
+def test_weights_that_are_not_where_they_were_are_not_replaced_by_others(
+    tmp_path, search_record, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"the weights own[.]pth that .* began with are not here"):
+        prepare._weights_here(search_record(weights="own.pth"))
+    (tmp_path / "own.pth").write_bytes(b"")
+    assert prepare._weights_here(search_record(weights="own.pth")) == "own.pth"
+    assert prepare._weights_here(search_record(weights="none")) == "none"
+    assert prepare._weights_here(None) == "imagenet"
+
+
 def test_a_split_that_is_another_one_now_is_refused(make_plan, retrain_record, monkeypatch):
     plan = make_plan()
     monkeypatch.setattr(prepare, "_load", lambda options, finalists: plan)

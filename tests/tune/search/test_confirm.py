@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 from tune.execution.checkpoints import CheckpointStore
 from tune.execution.reporting import METRICS
 from tune.execution.session import SearchSession
-from tune.records.confirmation import Confirmation
+from tune.records.confirmation import Confirmation, Confirmed, Lead
 from tune.search import confirm
 from tune.spaces.space import load_space
 from tune.study.study import SearchStudy
@@ -32,7 +32,7 @@ def metrics(epoch, score):
 
 
 def predictions(years_off):
-    return Predictions((AGE + years_off).astype(np.float32), GENDER.astype(np.float32), None)
+    return Predictions((AGE + years_off).astype(np.float32), GENDER.astype(np.float32))
 
 
 def run(study, store, score, *, years_off=1.0, epochs=2):
@@ -205,6 +205,17 @@ def test_no_better_than_the_starting_point_is_said(reopen, store):
     found = confirm.compare(chosen, again, store, LABELS)
     assert found.winner.trial == 4
     assert "no better than the starting point" in found.sentence()
+
+
+def test_nothing_is_said_of_the_starting_point_by_another_measure_than_the_search_s():
+    own = {"seeds": [0], "score": 1.0, "age_mae": 5.0, "gender_accuracy": 0.9}
+    own["values"] = {"worst_group_mae": 9.0}
+    trials = [Confirmed(trial=n, is_starting_point=n == 0, **own) for n in (4, 0)]
+    lead = Lead(over=0, metric="score", value=-0.1, low=-0.2, high=0.0)
+    assert Confirmation(trials=trials, leads=[lead]).sentence() == (
+        "trial 4 is the best; its lead over the starting point, trial 0: -0.100 in score "
+        "(-0.200 to +0.000)"
+    )
 
 
 def test_a_starting_point_that_wins_is_called_the_best(reopen, store):

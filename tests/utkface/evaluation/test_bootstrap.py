@@ -8,6 +8,7 @@ from utkface.evaluation.bootstrap import (
     Bootstrap,
     estimate,
     percentile_interval,
+    resample_seeds,
 )
 from utkface.evaluation.records import Estimate
 from utkface.io import UserError
@@ -63,6 +64,18 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
         low, high = percentile_interval(means)
         covered += low <= 5 <= high
     assert 0.90 <= covered / num_trials <= 0.98
+
+
+@pytest.mark.parametrize("num_seeds", [2, 3, 6])
+def test_seeds_spread_a_mean_as_new_seeds_would(num_seeds: int) -> None:
+    of_seeds = np.random.default_rng(1).normal(size=num_seeds)
+    means = np.repeat(of_seeds[:, None], 100_000, axis=1)  # faces that do not matter
+    samples = resample_seeds(means)
+    assert samples.mean() == pytest.approx(of_seeds.mean(), abs=0.01)
+    assert samples.std() == pytest.approx(of_seeds.std(ddof=1) / num_seeds**0.5, rel=0.02)
+    both = resample_seeds(np.stack([means, 2 * means]))
+    np.testing.assert_allclose(both, [samples, 2 * samples])  # the same seeds for all statistics
+    np.testing.assert_array_equal(resample_seeds(means[:1]), means[0])
 
 
 def test_resamples_where_a_statistic_does_not_exist_are_left_out() -> None:
