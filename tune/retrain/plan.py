@@ -130,8 +130,13 @@ class Plan:
         purpose: str,
         protocols: list[str],
         part: str,
-        seeds: range,
+        places: range,
     ) -> list[Job]:
+        """Return a job for each configuration, protocol and place in the row of seeds.
+
+        A search's configuration has the seed that it was searched with, which says nothing here; a
+        file's has the first of those to train it with.
+        """
         return [
             Job(
                 purpose=purpose,
@@ -143,7 +148,8 @@ class Plan:
             )
             for finalist in finalists
             for protocol in protocols
-            for seed in seeds
+            for place in places
+            for seed in [place + (finalist.config.seed if self.options.config else 0)]
         ]
 
 

@@ -40,6 +40,15 @@ def test_what_is_judged_is_what_is_asked_for_in_the_plan_s_order(make_plan):
     ]
 
 
+def test_a_file_names_the_first_of_its_seeds(make_plan):
+    mine = make_plan().finalists[0].config.replace(seed=2000)
+    plan = make_plan(mine, splits=["grouped"], seeds=2, intervals=False)
+    for files, seeds in ((["mine.json"], [2000, 2001]), (None, [0, 1])):
+        options = dataclasses.replace(plan.options, config=files)
+        jobs = dataclasses.replace(plan, options=options).jobs()
+        assert [job.seed for job in jobs] == [job.config["seed"] for job in jobs] == seeds
+
+
 @pytest.mark.parametrize(
     ("searched", "asked", "enlarge", "final"),
     [
