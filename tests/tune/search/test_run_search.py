@@ -117,7 +117,9 @@ def test_nothing_temporary_is_left(shared):
     records = study_records(open_study(folder.journal))
     complete = [record.number for record in records if record.state == "COMPLETE"]
     best = rank_complete(records, DEFAULT_OBJECTIVES)[0].number
-    assert [path.name for path in checkpoints] == [f"trial_{best:04d}.pt"]
+    compared = {trial.trial for trial in folder.record.confirmation.trials} & {*complete}
+    assert best in compared
+    assert {path.name for path in checkpoints} == {f"trial_{n:04d}.pt" for n in compared}
     kept = (folder.path / "checkpoints" / "predictions").iterdir()
     assert sorted(path.name for path in kept) == [f"trial_{n:04d}.npz" for n in complete]
 
@@ -125,7 +127,7 @@ def test_nothing_temporary_is_left(shared):
 def test_the_space_that_checkpoints_take_is_bounded_and_told(shared):
     folder, process, _ = shared
     sizes = [path.stat().st_size for path in (folder.path / "checkpoints").glob("trial_*")]
-    mb, at_most = f"{sum(sizes) / 1e6:.1f} MB", folder.record.concurrency + 1
+    mb, at_most = f"{sum(sizes) / 1e6:.1f} MB", folder.record.concurrency + 2
     assert re.search(
         rf"{len(sizes)} checkpoints?, {mb} \(never more than {at_most}:", process.stdout
     )
