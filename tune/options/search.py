@@ -119,6 +119,11 @@ class SearchOptions(Options):
         return self.grace or max(1, round(3 / 8 * self.max_epochs))
 
     @property
+    def num_kept(self) -> int:
+        """How many complete trials' checkpoints are kept at most: of all that may be the best."""
+        return self.finalists + 1 if self.confirm else 1  # and the best starting point
+
+    @property
     def fixed(self) -> dict[str, int]:
         """The `TrainConfig` fields that are the same in every trial."""
         return {"epochs": self.max_epochs, "image_size": self.image_size, "seed": self.seed}

@@ -132,11 +132,7 @@ class Plan:
         part: str,
         places: range,
     ) -> list[Job]:
-        """Return a job for each configuration, protocol and place in the row of seeds.
-
-        A search's configuration has the seed that it was searched with, which says nothing here; a
-        file's has the first of those to train it with.
-        """
+        """Return a job for each configuration, protocol and place in the row of seeds."""
         return [
             Job(
                 purpose=purpose,
@@ -148,9 +144,12 @@ class Plan:
             )
             for finalist in finalists
             for protocol in protocols
-            for place in places
-            for seed in [place + (finalist.config.seed if self.options.config else 0)]
+            for seed in (self._first_seed(finalist) + place for place in places)
         ]
+
+    def _first_seed(self, finalist: Finalist) -> int:
+        """A file names the first of its seeds; a search's is the one that it was chosen by."""
+        return finalist.config.seed if self.options.config else 0
 
 
 def assign_folds(table: pd.DataFrame, rows: np.ndarray, num_folds: int) -> np.ndarray:

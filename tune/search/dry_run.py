@@ -112,13 +112,13 @@ def _print_plan(console: Console, prepared: Prepared, resources: cluster.Resourc
     if resources.memory_per_trial:
         each.append(f"up to {resources.memory_per_trial / 2**30:.1f} GiB of memory")
     console.print(f"\nworkers: {resources.concurrency} trials at a time, {', '.join(each)} each")
-    num_kept = resources.concurrency + (options.finalists if options.confirm else 1)
+    num_kept = resources.concurrency + options.num_kept
     if resources.gpus_per_trial or options.address:
         console.print("time: known after the first trials; this machine is not what trains")
         return
     rows = prepared.split.train, prepared.split.val
     epoch_s, checkpoint_bytes = time_epoch(prepared.faces, rows, config)
-    num_finalists = min(options.finalists + 1, options.num_trials) if options.confirm else 0
+    num_finalists = min(options.num_kept, options.num_trials) if options.confirm else 0
     num_again = num_finalists * confirm.NUM_SEEDS
     longest = options.max_epochs
     again = epochs_in_a_row(num_again * longest, num_again, longest, resources)

@@ -167,8 +167,7 @@ class SearchRun:
         with interruptible(session, options.time_budget), self.writer.kept_if_the_disk_is_full():
             run_trials(face_trainable(self.job), self.folder.path, session, self.resources)
         session.tidy(self.study.records())  # a driver killed at a trial's end left that for now
-        num_kept = options.finalists + 1 if options.confirm else 1
-        at_most = max(self.resources.concurrency, num_unfinished) + num_kept
+        at_most = max(self.resources.concurrency, num_unfinished) + options.num_kept
         disk = _disk_lines(self.checkpoints, at_most)
         last_session, status = self._conclude(session, screen.say)
         report = self.writer.finish(status)

@@ -78,8 +78,7 @@ def resample_seeds(means: FloatArray, seed: int = 0) -> FloatArray:
     if num_seeds == 1:
         return centre
     drawn = np.random.default_rng(seed).integers(num_seeds, size=(num_seeds, num_resamples))
-    drawn = drawn.reshape((1,) * (means.ndim - 2) + drawn.shape)
-    of_drawn = np.take_along_axis(means, drawn, axis=-2).mean(axis=-2)
+    of_drawn = means[..., drawn, np.arange(num_resamples)].mean(axis=-2)
     stretched: FloatArray = centre + np.sqrt(num_seeds / (num_seeds - 1)) * (of_drawn - centre)
     return stretched
 

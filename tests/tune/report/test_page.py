@@ -114,6 +114,17 @@ def test_starting_points_are_named(make_search, write):
     assert "trial 5 failed" in words
 
 
+def test_a_starting_point_is_no_other_that_says_more(make_search, write):
+    made = make_search(6)
+    whole = made.records[1].params
+    made.search["points"] = [whole, {"max_lr": whole["max_lr"]}]  # which the first one has too
+    for number in (1, 5):
+        made.records[number] = dataclasses.replace(made.records[number], is_starting_point=True)
+    words = write(made).words
+    assert "trial 1 stood at" in words
+    assert "trial 5 failed" in words
+
+
 def test_a_starting_point_that_diverged_was_not_stopped(make_search, write):
     made = make_search(6)
     made.search["points"] = [made.records[1].params]
