@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.model_selection import cross_val_score
+from sklearn.svm import SVC
 
-from utkface.data.demo import draw_face, draw_traits, write_demo_faces
+from utkface.data.demo import draw_face, write_demo_faces
 from utkface.data.duplicates import group_copies, perceptual_hash, thumbnail
 
 NAME = re.compile(r"(\d{1,3})_([01])_([0-4])_(\d{17})\.jpg\.chip\.jpg")
@@ -72,29 +74,17 @@ def test_groups_are_the_copies_that_were_planted_and_no_strangers(demo: dict[str
     assert same_labels == [True, True, False, False, True, True]
 
 
-def test_age_shows_in_hair_and_wrinkles_and_gender_in_brows_and_hair() -> None:
-    def mean_of(age: int, gender: int, trait: str) -> float:
-        people = [draw_traits(age, gender, 0, np.random.default_rng(i)) for i in range(200)]
-        return float(np.mean([getattr(person, trait) for person in people]))
-
-    for trait, rises in (("grey", True), ("wrinkles", True), ("eye_size", False)):
-        means = [mean_of(age, 0, trait) for age in (5, 45, 60, 85)]
-        assert means == sorted(means, reverse=not rises)
-        assert means[0] != means[-1]
-    assert mean_of(30, 1, "hair_length") > mean_of(30, 0, "hair_length") + 0.3
-    assert mean_of(30, 1, "brow_thickness") < mean_of(30, 0, "brow_thickness") - 0.02
-    assert mean_of(30, 1, "beard") == 0
-
-
-def test_two_photographs_of_one_person_differ() -> None:
-    person = draw_traits(30, 1, 2, np.random.default_rng(0))
-    first, second = (np.asarray(draw_face(person, np.random.default_rng(i)), int) for i in (1, 2))
-    assert np.abs(first - second).mean() > 10
+def test_age_and_gender_can_be_learned_from_the_pixels() -> None:
+    kinds = [(age, gender) for age in (8, 30, 75) for gender in (0, 1)] * 25
+    drawn = [draw_face(*kind, i % 5, np.random.default_rng(i)) for i, kind in enumerate(kinds)]
+    pixels = np.stack([np.asarray(face.resize((32, 32))).ravel() / 255 for face in drawn])
+    for labels, chance in zip(zip(*kinds, strict=True), (1 / 3, 1 / 2), strict=True):
+        assert cross_val_score(SVC(C=10), pixels, labels).mean() > chance + 0.15
 
 
 @pytest.mark.parametrize("age", [0, 1, 18, 116])
 @pytest.mark.parametrize("gender", [0, 1])
-@pytest.mark.parametrize("race", range(5))
-def test_any_labels_can_be_drawn(age: int, gender: int, race: int) -> None:
-    rng = np.random.default_rng([age, gender, race])
-    assert np.asarray(draw_face(draw_traits(age, gender, race, rng), rng)).std() > 10
+def test_any_labels_can_be_drawn(age: int, gender: int) -> None:
+    for race in range(5):
+        face = draw_face(age, gender, race, np.random.default_rng(race))
+        assert np.asarray(face).std() > 10

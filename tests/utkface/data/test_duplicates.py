@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageOps
 
-from utkface.data.demo import draw_face, draw_traits
+from utkface.data.demo import draw_face
 from utkface.data.duplicates import (
     conflicting_labels,
     correlations,
@@ -22,8 +22,7 @@ from utkface.data.duplicates import (
 
 
 def _face(number: int) -> Image.Image:
-    rng = np.random.default_rng(number)
-    return draw_face(draw_traits(20 + number, number % 2, number % 5, rng), rng)
+    return draw_face(20 + number, number % 2, number % 5, np.random.default_rng(number))
 
 
 def _groups(images: list[Image.Image]) -> list[int]:
