@@ -28,7 +28,8 @@ def main(arguments: list[str] | None = None) -> None:
     faces = load_faces(source, options.image_size)
     print(summary(faces))
     print(f"fingerprint {faces.fingerprint}\npixels      {faces.path}")
-    _print_rejected(faces)
+    for kind, files in group_rejected(faces.rejected).items():
+        print(f"refused {len(files):,}: {kind} (the first: {files[0][0]})")
     _print_labels(faces)
     split = _print_split(faces, options.split)
     if options.out:
@@ -89,12 +90,6 @@ def _report_path(options: argparse.Namespace) -> Path | None:
     if path is None and not options.photographs:
         raise UserError("--no-photographs says how a page is written: give --report too")
     return path
-
-
-def _print_rejected(faces: Faces) -> None:
-    """Print how many files were refused for each kind of reason, with the first of them."""
-    for kind, files in group_rejected(faces.rejected).items():
-        print(f"refused {len(files):,}: {kind} (the first: {files[0][0]})")
 
 
 def _print_labels(faces: Faces) -> None:

@@ -14,9 +14,10 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, BinaryIO, NamedTuple, cast
+from typing import IO, BinaryIO, cast
 
 from utkface.io import UserError
 
@@ -27,23 +28,18 @@ MAX_TOTAL_BYTES = 16 * 2**30  # UTKFace has 0.14 GB, its uncropped edition 1.5 G
 MAX_MEMBER_BYTES = 64 * 2**20
 _TAR_BLOCK = 512
 
-# What the readers raise for broken bytes; an encrypted zip is a RuntimeError.
+# What the readers raise for broken bytes, beside an OSError without a number; an encrypted zip is a
+# RuntimeError.
 _BROKEN = (
-    *(tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, struct.error),
-    *(lzma.LZMAError, EOFError, RuntimeError, ValueError),
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, struct.error, lzma.LZMAError),
+    *(EOFError, RuntimeError, ValueError),
 )
+#: A regular file in an archive: its name, its size in bytes, and what opens it.
+_Member = tuple[str, int, Callable[[], IO[bytes] | None]]
 
 
 class _Refused(Exception):  # noqa: N818 - a verdict on an archive, told as a UserError
     """An archive that can be read but should not be; the message is the reason."""
-
-
-class _Member(NamedTuple):
-    """A regular file in an archive."""
-
-    name: str
-    num_bytes: int
-    stream: IO[bytes] | None  # None for what is not an image, and stays packed
 
 
 def is_archive(path: Path) -> bool:
@@ -62,36 +58,32 @@ def unpack(archive: Path, folder: Path) -> None:
     Raises `UserError` when the archive is broken or not safe; the folder may then hold a part.
     """
     members = _zip_members if archive.name.lower().endswith(".zip") else _tar_members
-    num_members = num_bytes = 0
+    num_members = total_bytes = 0
     try:
-        for member in members(archive):
+        for name, num_bytes, open_member in members(archive):
             num_members += 1
-            num_bytes += member.num_bytes
-            if num_members > MAX_MEMBERS or num_bytes > MAX_TOTAL_BYTES:
+            total_bytes += num_bytes
+            if num_members > MAX_MEMBERS or total_bytes > MAX_TOTAL_BYTES:
                 raise _Refused(
                     f"it unpacks to more than {MAX_MEMBERS:,} files or {MAX_TOTAL_BYTES:,} bytes"
                 )
-            target = folder / _safe_path(member.name)
-            if member.stream is None:
+            path = _safe_path(name)
+            if not is_image_name(path.name):
                 continue
-            if member.num_bytes > MAX_MEMBER_BYTES:
-                raise _Refused(f"{member.name} is larger than {MAX_MEMBER_BYTES:,} bytes")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("wb") as output:
-                shutil.copyfileobj(member.stream, output)
+            if num_bytes > MAX_MEMBER_BYTES:
+                raise _Refused(f"{name} is larger than {MAX_MEMBER_BYTES:,} bytes")
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            stream = open_member()
+            assert stream is not None  # what is no regular file was refused
+            with stream, (folder / path).open("wb") as output:
+                shutil.copyfileobj(stream, output)
     except _Refused as refusal:
         raise UserError(f"{archive} is not safe to unpack: {refusal}; get a new copy") from None
-    except _BROKEN as error:
-        raise _damaged(archive, error) from error
-    except OSError as error:
-        if error.errno is not None:
-            raise
-        raise _damaged(archive, error) from error  # bzip2 has no error of its own
-
-
-def _damaged(archive: Path, error: Exception) -> UserError:
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return UserError(f"{archive} is damaged: {reason}; get a new copy")
+    except (OSError, *_BROKEN) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk's
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{archive} is damaged: {reason}; get a new copy") from error
 
 
 def _safe_path(name: str) -> PurePosixPath:
@@ -109,13 +101,8 @@ def _zip_members(archive: Path) -> Iterator[_Member]:
             kind = stat.S_IFMT(info.external_attr >> 16)  # 0 where made by other than Unix
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise _Refused(f"{info.filename!r} is a link or a device")
-            if info.is_dir():
-                continue
-            if is_image_name(PurePosixPath(info.filename).name):
-                with packed.open(info) as stream:
-                    yield _Member(info.filename, info.file_size, stream)
-            else:
-                yield _Member(info.filename, info.file_size, None)
+            if not info.is_dir():
+                yield info.filename, info.file_size, partial(packed.open, info)
 
 
 def _tar_members(archive: Path) -> Iterator[_Member]:
@@ -130,8 +117,7 @@ def _tar_members(archive: Path) -> Iterator[_Member]:
                     continue
                 if not info.isreg():
                     raise _Refused(f"{info.name!r} is a link or a device")
-                is_image = is_image_name(PurePosixPath(info.name).name)
-                yield _Member(info.name, info.size, packed.extractfile(info) if is_image else None)
+                yield info.name, info.size, partial(packed.extractfile, info)
             # tarfile takes a damaged header for the end; the real end is a block of zeros.
             stream.seek(packed.offset)
             if stream.read(_TAR_BLOCK) != bytes(_TAR_BLOCK):

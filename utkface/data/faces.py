@@ -58,16 +58,18 @@ def load_faces(source: SourceName, image_size: int) -> Faces:
     digests = hash_files([file.path for file in files])
     kept, same_names = _one_per_name(files, digests)
     packed = load_packed(kept, image_size, cache_folder() / "packed")
-    rejected = [*bad_names, *same_names, *packed.rejected.itertuples(index=False, name=None)]
+    rows = packed.rows
+    refused = rows.loc[rows.reason != "", ["file", "reason"]].itertuples(index=False, name=None)
     # A name is bytes, and those of another alphabet's disk may be no text.
-    rejected = [tuple(_as_text(text) for text in row) for row in rejected]
-    if packed.table.empty:
+    rejected = [tuple(map(_as_text, row)) for row in (*bad_names, *same_names, *refused)]
+    used = rows[rows.reason == ""].reset_index(drop=True).astype({"group": np.int64})
+    if used.empty:
         raise UserError(
             f"no faces in {opened.label}: none of its {len(kept)} images can be used, the first "
-            f"because: {next(iter(packed.rejected.reason), rejected[0][1])}"
+            f"because: {rows.reason[0]}"
         )
-    table = pd.DataFrame([labels[file] for file in packed.table.file])
-    table = pd.concat([packed.table.file, table, packed.table[["sha256", "group"]]], axis=1)
+    table = pd.DataFrame([labels[file] for file in used.file])
+    table = pd.concat([used.file, table, used[["sha256", "group"]]], axis=1)
     return Faces(
         table=table,
         rejected=pd.DataFrame(sorted(rejected), columns=["file", "reason"]),
@@ -145,24 +147,21 @@ def _one_per_name(
     Kaggle's edition holds the same faces in several folders. Files come sorted, so the one kept is
     the one least deep, whatever the file system.
     """
-    kept: list[FaceFile] = []
+    kept: dict[str, tuple[ImageFile, str]] = {}
     rejected: list[tuple[str, str]] = []
-    first: ImageFile | None = None
     for file, sha256 in zip(files, digests, strict=True):
-        if first is None or file.path.name != first.path.name:
-            first = file
-            kept.append(FaceFile(file.path, sha256))
-        elif sha256 == kept[-1].sha256:
-            rejected.append(
-                (file.path.name, f"copy of the same name: {file.inside} equals {first.inside}")
-            )
+        name = file.path.name
+        first, first_sha256 = kept.setdefault(name, (file, sha256))
+        if file is first:
+            continue
+        if sha256 == first_sha256:
+            reason = f"copy of the same name: {file.inside} equals {first.inside}"
         else:
             reason = f"name taken: {file.inside} differs from {first.inside}"
-            rejected.append((file.path.name, reason))
-    return kept, rejected
+        rejected.append((name, reason))
+    return [FaceFile(file.path, sha256) for file, sha256 in kept.values()], rejected
 
 
 def _fingerprint(table: pd.DataFrame) -> str:
-    """Return the sha256 of all faces' names and contents, as hex."""
     lines = (f"{sha256} {file}" for file, sha256 in zip(table.file, table.sha256, strict=True))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

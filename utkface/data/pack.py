@@ -44,9 +44,8 @@ class FaceFile(NamedTuple):
 class PackedFaces(NamedTuple):
     """A cache that has been opened."""
 
-    table: pd.DataFrame  # file, sha256, group: one row per row of images
-    rejected: pd.DataFrame  # file, reason
-    images: np.ndarray  # (N, S, S, 3) uint8, read-only memory map
+    rows: pd.DataFrame  # file, sha256, phash, group, reason: one row per file, all text
+    images: np.ndarray  # (N, S, S, 3) uint8, read-only memory map: a row per file without reason
     path: Path
 
 
@@ -60,7 +59,6 @@ def _sha256(data: bytes) -> str:
 
 
 def _read_bytes(path: Path) -> bytes:
-    """Read a file, telling a failure as the user's matter."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -116,50 +114,38 @@ def _open(path: Path, files: Sequence[FaceFile], image_size: int) -> PackedFaces
     wanted = [(file.name, file.sha256) for file in files]
     if list(rows.columns) != _COLUMNS or list(zip(rows.file, rows.sha256, strict=True)) != wanted:
         return None
-    accepted = rows.reason == ""
-    pixels = open_packed(path, (accepted.sum(), image_size, image_size, 3))
-    if pixels is None:
-        return None
-    table = rows.loc[accepted, ["file", "sha256", "group"]].reset_index(drop=True)
-    rejected = rows.loc[~accepted, ["file", "reason"]].reset_index(drop=True)
-    return PackedFaces(table.astype({"group": np.int64}), rejected, pixels, path)
-
-
-class _Decoded(NamedTuple):
-    """What decoding one file gave: either all but a reason, or only a reason."""
-
-    pixels: np.ndarray | None  # (S, S, 3) uint8
-    thumbnail: np.ndarray | None  # (32, 32) uint8, grey
-    phash: int
-    reason: str
+    pixels = open_packed(path, ((rows.reason == "").sum(), image_size, image_size, 3))
+    return None if pixels is None else PackedFaces(rows, pixels, path)
 
 
 def _build(path: Path, files: Sequence[FaceFile], image_size: int) -> None:
     """Decode all files into the array at ``path``, then write the table beside it."""
-    faces: list[_Decoded] = []
+    rows, phashes, thumbnails = [], [], []
     with replacing(path) as temporary, temporary.open("wb") as stream:
         # Written, not mapped: a full disk is then an error to report, where writing to a mapping
         # would kill the process. NumPy leaves room in the header for the number of rows to grow.
         _write_header(stream, 0, image_size)
-        for face in map_files(lambda file: _decode(file, image_size), files, "Decoding faces"):
-            if face.pixels is not None:
-                stream.write(face.pixels.data)
-            faces.append(face._replace(pixels=None))
+        decoded = map_files(lambda file: _decode(file, image_size), files, "Decoding faces")
+        for file, face in zip(files, decoded, strict=True):
+            if isinstance(face, str):
+                rows.append((file.name, file.sha256, "", "", face))
+                continue
+            pixels, thumbnail, phash = face
+            stream.write(pixels.data)
+            thumbnails.append(thumbnail)
+            phashes.append(phash)
+            rows.append((file.name, file.sha256, f"{phash:016x}", "", ""))
         stream.seek(0)
-        _write_header(stream, sum(not face.reason for face in faces), image_size)
+        _write_header(stream, len(phashes), image_size)
         _flush(stream)
-    rows = pd.DataFrame(
-        {
-            "file": [file.name for file in files],
-            "sha256": [file.sha256 for file in files],
-            "phash": [f"{face.phash:016x}" if not face.reason else "" for face in faces],
-            "group": _groups(files, faces),
-            "reason": [face.reason for face in faces],
-        },
-        columns=_COLUMNS,
+    table = pd.DataFrame(rows, columns=_COLUMNS)
+    accepted = table.reason == ""
+    groups = duplicates.group_copies(
+        table.sha256[accepted].tolist(), np.array(phashes, np.uint64), np.array(thumbnails)
     )
+    table.loc[accepted, "group"] = groups.astype(str)
     with replacing(path.with_suffix(".csv")) as temporary, temporary.open("wb") as stream:
-        rows.to_csv(stream, index=False)
+        table.to_csv(stream, index=False)
         _flush(stream)
 
 
@@ -176,27 +162,12 @@ def _flush(stream: BinaryIO) -> None:
     os.fsync(stream.fileno())
 
 
-def _decode(file: FaceFile, image_size: int) -> _Decoded:
-    """Decode one file."""
+def _decode(file: FaceFile, image_size: int) -> tuple[np.ndarray, np.ndarray, int] | str:
+    """Return a face's pixels, thumbnail and perceptual hash; where it is refused, the reason."""
     data = read_unchanged(file)
     try:
         image = images.open_rgb(data)
     except images.ImageRejected as rejection:
-        return _Decoded(None, None, 0, str(rejection))
+        return str(rejection)
     pixels = images.square_pixels(image, image_size)
-    return _Decoded(pixels, duplicates.thumbnail(image), duplicates.perceptual_hash(image), "")
-
-
-def _groups(files: Sequence[FaceFile], faces: Sequence[_Decoded]) -> list[str]:
-    """Return each file's group of copies, empty for the files that were refused."""
-    accepted = [row for row, face in enumerate(faces) if not face.reason]
-    groups = [""] * len(files)
-    if accepted:
-        found = duplicates.group_copies(
-            [files[row].sha256 for row in accepted],
-            np.array([faces[row].phash for row in accepted], dtype=np.uint64),
-            np.stack([thumbnail for face in faces if (thumbnail := face.thumbnail) is not None]),
-        )
-        for row, group in zip(accepted, found, strict=True):
-            groups[row] = str(group)
-    return groups
+    return pixels, duplicates.thumbnail(image), duplicates.perceptual_hash(image)

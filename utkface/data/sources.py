@@ -20,7 +20,6 @@ HOW_TO_GET_FACES = (
     "download UTKFace (aligned and cropped; for non-commercial research only) by hand from "
     "https://susanqq.github.io/UTKFace and give its folder or archives with --data"
 )
-_DEFAULT_FOLDER = Path("data")
 SourceName = str | Path | Sequence[str | Path]
 
 
@@ -48,23 +47,20 @@ def find_source() -> list[str | Path]:
     names = [name for name in os.environ.get("UTKFACE_DATA", "").split(os.pathsep) if name]
     if names:
         return [*names]
-    folder = _DEFAULT_FOLDER / "UTKFace"
-    if folder.is_dir():
-        return [folder]
-    if archives := _archives_in(_DEFAULT_FOLDER):
+    if Path("data/UTKFace").is_dir():
+        return [Path("data/UTKFace")]
+    if archives := _archives_in(Path("data")):
         return [*archives]
     raise UserError(
-        f"no faces: UTKFACE_DATA is not set and there is neither {folder} nor an archive in "
-        f"{_DEFAULT_FOLDER}/; {HOW_TO_GET_FACES}; --data demo shows the system without them"
+        "no faces: UTKFACE_DATA is not set and there is neither data/UTKFace nor an archive in "
+        f"data/; {HOW_TO_GET_FACES}; --data demo shows the system without them"
     )
 
 
 def cache_folder() -> Path:
     """Return the folder of all that can be made again: UTKFACE_CACHE or ~/.cache/utkface."""
-    if named := os.environ.get("UTKFACE_CACHE"):
-        return Path(named).expanduser()
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "utkface"
+    return Path(os.environ.get("UTKFACE_CACHE") or f"{base}/utkface").expanduser()
 
 
 def open_source(source: SourceName) -> Source:

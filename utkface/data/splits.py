@@ -41,30 +41,25 @@ class Split:
 
     def save(self, path: Path, table: pd.DataFrame) -> None:
         """Write the split as JSON: protocol, seed, hash and the parts' file names."""
-        parts = _names(table, (self.train, self.val, self.test))
+        parts = _names(table, self.train, self.val, self.test)
         text = {"protocol": self.protocol, "seed": self.seed, "hash": self.hash, **parts}
         with replacing(Path(path)) as temporary:
             temporary.write_text(json.dumps(text, indent=1), encoding="utf-8")
 
 
-def _names(table: pd.DataFrame, parts: tuple[Rows, Rows, Rows]) -> dict[str, list[str]]:
+def _names(table: pd.DataFrame, *parts: Rows) -> dict[str, list[str]]:
     files = table["file"].to_numpy()
     return {part: sorted(files[rows]) for part, rows in zip(PARTS, parts, strict=True)}
 
 
-def _hash_names(names: dict[str, list[str]]) -> str:
-    canonical = json.dumps([names[part] for part in PARTS], ensure_ascii=True)
+def _hash(table: pd.DataFrame, *parts: Rows) -> str:
+    canonical = json.dumps([*_names(table, *parts).values()], ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def _lots(names: "pd.Series[str]", seed: int, purpose: str) -> NDArray[np.str_]:
     """Draw a lot for each name, (N,) text: sorting by it shuffles."""
-    prefix = hashlib.sha256(f"{purpose}/{seed}/".encode())
-    lots = []
-    for name in names:
-        lot = prefix.copy()
-        lot.update(str(name).encode())
-        lots.append(lot.hexdigest())
+    lots = [hashlib.sha256(f"{purpose}/{seed}/{name}".encode()).hexdigest() for name in names]
     return np.array(lots, dtype=np.str_)
 
 
@@ -101,9 +96,7 @@ def _assign_grouped(table: pd.DataFrame, seed: int) -> Rows:
     sizes = pd.Series(groups).map(pd.Series(groups).value_counts()).to_numpy()
     assigned = np.full(len(table), -1)
     shared = order[sizes[order] > 1]
-    for rows in (
-        np.split(shared, np.flatnonzero(np.diff(groups[shared])) + 1) if len(shared) else []
-    ):
+    for rows in np.split(shared, np.flatnonzero(np.diff(groups[shared])) + 1):
         part = int(np.argmax((room[strata[rows]] / shares).sum(axis=0)))
         assigned[rows] = part
         room[:, part] -= np.bincount(strata[rows], minlength=_NUM_STRATA)
@@ -120,12 +113,12 @@ def _assign_grouped(table: pd.DataFrame, seed: int) -> Rows:
 
 def _assign_random(table: pd.DataFrame, seed: int) -> Rows:
     counts = np.array([len(table)])
-    num_test = _portion(counts, TEST_SHARE)
-    num_val = _portion(counts - num_test, VAL_SHARE)
+    (num_test,) = _portion(counts, TEST_SHARE)
+    (num_val,) = _portion(counts - num_test, VAL_SHARE)
     order = np.argsort(_lots(table["file"], seed, "random"))
     assigned = np.zeros(len(table), dtype=np.int64)
-    assigned[order[: num_test[0]]] = 2
-    assigned[order[num_test[0] : num_test[0] + num_val[0]]] = 1
+    assigned[order[:num_test]] = 2
+    assigned[order[num_test : num_test + num_val]] = 1
     return assigned
 
 
@@ -144,8 +137,7 @@ def make_split(table: pd.DataFrame, protocol: str = "grouped", seed: int = 0) ->
     train, val, test = (np.flatnonzero(assigned == part) for part in range(3))
     if min(len(train), len(val), len(test)) == 0:
         raise UserError(f"{len(table)} faces are too few for training, validation and test parts")
-    names_hash = _hash_names(_names(table, (train, val, test)))
-    return Split(train, val, test, protocol, seed, names_hash)
+    return Split(train, val, test, protocol, seed, _hash(table, train, val, test))
 
 
 def take_fraction(split: Split, table: pd.DataFrame, fraction: float, seed: int) -> Split:
@@ -167,5 +159,4 @@ def take_fraction(split: Split, table: pd.DataFrame, fraction: float, seed: int)
     train = np.sort(split.train[np.concatenate(kept)])
     if len(train) == 0:
         raise UserError(f"fraction {fraction} of {len(split.train)} training faces leaves none")
-    names_hash = _hash_names(_names(table, (train, split.val, split.test)))
-    return replace(split, train=train, hash=names_hash)
+    return replace(split, train=train, hash=_hash(table, train, split.val, split.test))
