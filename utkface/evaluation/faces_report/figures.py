@@ -3,14 +3,14 @@
 Each function returns an `<svg>`.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from utkface.data.labels import RACES
-from utkface.evaluation.faces_report.findings import AGE_GROUPS
 from utkface.evaluation.photo_measures import PhotoMeasure
 from utkface.evaluation.report.svg import COLOUR, SMALL_WIDTH, new_figure, to_svg
 
@@ -31,37 +31,20 @@ def draw_years(ages: pd.Series) -> Markup:
     return to_svg(figure, "years", f"Number of faces by year of age, of {len(ages)} faces")
 
 
-def draw_pyramid(crossings: NDArray[np.int64]) -> Markup:
-    """Draw how many men and women there are in each age group; crossings: (10, 5, 2)."""
-    figure, axes = new_figure(height=300)
-    men, women = crossings.sum(axis=1).T
-    places = np.arange(len(AGE_GROUPS))
-    axes.barh(places, -men, 0.8, color=COLOUR["male"])
-    axes.barh(places, women, 0.8, color=COLOUR["female"])
+def draw_pyramid(counts: NDArray[np.int64], labels: Sequence[str], groups: str) -> Markup:
+    """Draw how many men and women there are in each group, from below; counts: (groups, 2)."""
+    figure, axes = new_figure(height=60 + 24 * len(labels))
+    men, women = counts.T
+    axes.barh(labels, -men, 0.8, color=COLOUR["male"])
+    axes.barh(labels, women, 0.8, color=COLOUR["female"])
     axes.axvline(0, color=COLOUR["paper"], lw=1.5)
-    axes.set_yticks(places, AGE_GROUPS)
-    axes.set(xlabel="male and female faces", ylabel="age, years")
+    axes.set(xlabel="male and female faces", ylabel=groups)
     axes.grid(axis="y", visible=False)
-    limit = 1.08 * max(men.max(), women.max())
+    limit = 1.08 * counts.max()
     axes.set_xlim(-limit, limit)
     axes.xaxis.set_major_locator(MaxNLocator(5, symmetric=True))
     axes.xaxis.set_major_formatter(_whole())
-    return to_svg(figure, "pyramid", f"Men and women in {len(AGE_GROUPS)} age groups")
-
-
-def draw_races(crossings: NDArray[np.int64]) -> Markup:
-    """Draw how many men and women there are of each race; crossings: (10, 5, 2)."""
-    figure, axes = new_figure(height=240)
-    counts = crossings.sum(axis=0)
-    places = np.arange(len(RACES))[::-1]
-    for column, (role, shift) in enumerate((("male", 0.2), ("female", -0.2))):
-        axes.barh(places + shift, counts[:, column], 0.36, color=COLOUR[role])
-    axes.set_yticks(places, RACES)
-    axes.set_xlabel("faces")
-    axes.grid(axis="y", visible=False)
-    axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.xaxis.set_major_formatter(_whole())
-    return to_svg(figure, "races", f"Men and women of {len(RACES)} races")
+    return to_svg(figure, f"pyramid-{groups}", f"Men and women by {groups}")
 
 
 def draw_measure(values: NDArray[np.float64], measure: PhotoMeasure) -> Markup:

@@ -1,6 +1,5 @@
 """What there is to know of a set of faces: who is in it, how good the photographs are, copies."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from utkface.data.labels import GENDERS, RACES, age_bin, bin_labels
-from utkface.data.splits import PARTS, PROTOCOLS, make_split
+from utkface.data.splits import PROTOCOLS, make_split
 from utkface.evaluation.photo_measures import PHOTO_MEASURES, PhotoMeasure
 from utkface.evaluation.records import SMALL_GROUP_FACES
 
@@ -17,7 +16,7 @@ LABELS = ("age", "gender", "race")
 AGE_GROUPS = bin_labels()
 GREY_BELOW = 1.0  # squared levels
 _NUM_AGES_NAMED = 5
-_PART_NAMES = dict(zip(PARTS, ("training", "validation", "test"), strict=True))
+_PART_NAMES = ("training", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -95,14 +94,6 @@ def find_medians(table: pd.DataFrame, quality: pd.DataFrame) -> pd.DataFrame:
 
 
 @dataclass(frozen=True)
-class Conflict:
-    """Copies of one photograph whose labels disagree."""
-
-    rows: NDArray[np.int64]
-    age_spread_years: int
-
-
-@dataclass(frozen=True)
 class Copies:
     """What copies of one photograph say of the labels."""
 
@@ -110,13 +101,13 @@ class Copies:
     num_faces: int  # in them
     num_identical: int  # faces whose file is another's, byte by byte
     largest: int
-    num_conflicts: int  # groups whose labels disagree
-    num_conflicts_by: dict[str, int]  # by label
+    num_conflicts_by: dict[str, int]  # groups whose labels disagree, by label
     age_spreads_years: NDArray[np.int64]  # of each group, oldest minus youngest label
     mean_age_difference_years: float  # over all pairs of copies
     share_gender_differs: float
     share_race_differs: float
-    conflicts: list[Conflict]  # the widest spread of ages first
+    #: Of each group whose labels disagree its rows and its spread, the widest first.
+    conflicts: list[tuple[NDArray[np.int64], int]]
 
 
 def find_copies(table: pd.DataFrame) -> Copies | None:
@@ -127,31 +118,26 @@ def find_copies(table: pd.DataFrame) -> Copies | None:
     labels = together.groupby("group")[list(LABELS)]
     ranges = labels.max() - labels.min()
     spreads, disagree = ranges["age"], ranges > 0
-    pairs = np.concatenate([_pair_differences(group) for _, group in labels])
+    pairs = []  # how far the labels of each pair of copies are apart, (pairs, 3)
+    for _, group in labels:
+        first, second = np.triu_indices(len(group), k=1)
+        pairs.append(np.abs(group.to_numpy()[first] - group.to_numpy()[second]))
+    differences = np.concatenate(pairs)
     worst = spreads[disagree.any(axis=1)].sort_values(ascending=False, kind="stable")
     return Copies(
         num_groups=len(spreads),
         num_faces=len(together),
         num_identical=int(table.duplicated("sha256", keep=False).sum()),
         largest=int(together["group"].value_counts().max()),
-        num_conflicts=int(disagree.any(axis=1).sum()),
         num_conflicts_by={name: int(disagree[name].sum()) for name in LABELS},
         age_spreads_years=spreads.to_numpy(),
-        mean_age_difference_years=float(pairs[:, 0].mean()),
-        share_gender_differs=float((pairs[:, 1] > 0).mean()),
-        share_race_differs=float((pairs[:, 2] > 0).mean()),
+        mean_age_difference_years=float(differences[:, 0].mean()),
+        share_gender_differs=float((differences[:, 1] > 0).mean()),
+        share_race_differs=float((differences[:, 2] > 0).mean()),
         conflicts=[
-            Conflict(np.flatnonzero(table["group"] == group), int(years))
-            for group, years in worst.items()
+            (np.flatnonzero(table["group"] == group), int(years)) for group, years in worst.items()
         ],
     )
-
-
-def _pair_differences(group: pd.DataFrame) -> NDArray[np.int64]:
-    """Return how far the labels of each pair of faces are apart, (pairs, 3)."""
-    values = group.to_numpy()
-    first, second = np.triu_indices(len(values), k=1)
-    return np.abs(values[first] - values[second])
 
 
 @dataclass(frozen=True)
@@ -170,34 +156,29 @@ class PartBalance:
 
 
 def find_balance(table: pd.DataFrame) -> list[PartBalance]:
-    """Return every part of every split; none where there are too few faces to split."""
-    return [part for protocol in PROTOCOLS for part in _parts(table, protocol)]
-
-
-def _parts(table: pd.DataFrame, protocol: str) -> Iterator[PartBalance]:
-    split = make_split(table, protocol)
-    group = table["group"].to_numpy()
-    for part, name in _PART_NAMES.items():
-        rows = getattr(split, part)
-        faces = table.iloc[rows]
-        # As in retraining: before the test part models learn from the validation part as well.
-        learned = {"train": [], "val": [split.train], "test": [split.train, split.val]}[part]
-        is_leaked = np.isin(group[rows], group[np.concatenate([rows[:0], *learned])])
-        yield PartBalance(
-            protocol=protocol,
-            part=name,
-            num_faces=len(faces),
-            share_of_all=len(faces) / len(table),
-            mean_age_years=float(faces["age"].mean()),
-            share_female=float((faces["gender"] == 1).mean()),
-            race_shares=_shares(faces["race"].to_numpy(), len(RACES)),
-            age_shares=_shares(age_bin(faces["age"]), len(AGE_GROUPS)),
-            num_leaked=int(is_leaked.sum()),
-        )
-
-
-def _shares(codes: NDArray[np.int64], num: int) -> NDArray[np.float64]:
-    return np.bincount(codes, minlength=num) / len(codes)
+    """Return every part of every split; raises `UserError` where faces are too few to split."""
+    group, age, race = (table[name].to_numpy() for name in ("group", "age", "race"))
+    balance = []
+    for protocol in PROTOCOLS:
+        split = make_split(table, protocol)
+        learned = np.array([], np.int64)  # before the test part also the validation part is
+        for name, rows in zip(_PART_NAMES, (split.train, split.val, split.test), strict=True):
+            balance.append(
+                PartBalance(
+                    protocol=protocol,
+                    part=name,
+                    num_faces=len(rows),
+                    share_of_all=len(rows) / len(table),
+                    mean_age_years=float(age[rows].mean()),
+                    share_female=float((table["gender"].iloc[rows] == 1).mean()),
+                    race_shares=np.bincount(race[rows], minlength=len(RACES)) / len(rows),
+                    age_shares=np.bincount(age_bin(age[rows]), minlength=len(AGE_GROUPS))
+                    / len(rows),
+                    num_leaked=int(np.isin(group[rows], group[learned]).sum()),
+                )
+            )
+            learned = np.concatenate([learned, rows])
+    return balance
 
 
 def say_what_matters(
@@ -206,9 +187,10 @@ def say_what_matters(
     """Return the findings that whoever trains on these faces should know, as sentences."""
     counts = table["age"].value_counts()
     first = counts.head(_NUM_AGES_NAMED)
+    share = first.sum() / len(table)
     said = [
         f"Ages are heaped: age {first.index[0]} alone has {first.iloc[0]:,} faces, and "
-        f"{len(first)} of the {len(counts)} ages hold {_percent(first.sum() / len(table))} of all."
+        f"{len(first)} of the {len(counts)} ages hold {100 * share:.0f} % of all."
     ]
     crossings = count_crossings(table)
     num_small = int((crossings < SMALL_GROUP_FACES).sum())
@@ -224,18 +206,14 @@ def say_what_matters(
             f"{by_race.index[-1]} is {by_race.iloc[-1]:.0f}, of those labelled {by_race.index[0]} "
             f"{by_race.iloc[0]:.0f}."
         )
-    return said + _say_of_copies(copies, balance)
-
-
-def _say_of_copies(copies: Copies | None, balance: list[PartBalance]) -> list[str]:
     if copies is None:
-        return []
-    said = [
+        return said
+    said.append(
         "Labels are uncertain: two of one photograph differ by "
         f"{copies.mean_age_difference_years:.1f} years on average, in gender in "
-        f"{_percent(copies.share_gender_differs)} and in race in "
-        f"{_percent(copies.share_race_differs)} of the pairs."
-    ]
+        f"{100 * copies.share_gender_differs:.0f} % and in race in "
+        f"{100 * copies.share_race_differs:.0f} % of the pairs."
+    )
     test = next((of for of in balance if (of.protocol, of.part) == ("random", "test")), None)
     if test and test.num_leaked:
         said.append(
@@ -244,7 +222,3 @@ def _say_of_copies(copies: Copies | None, balance: list[PartBalance]) -> list[st
             "there learn. A grouped split has none."
         )
     return said
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -28,10 +27,8 @@ from utkface.evaluation.report.text import write_page
 from utkface.io import UserError, progress_bar
 
 _TEMPLATE = Path(__file__).parent / "faces.html.j2"
-_NUM_SAMPLES = 8  # of each age group
-_NUM_EXTREME = 8
+_NUM_SAMPLES = 8  # of each age group, of each measure's end, and of the grey ones
 _NUM_CONFLICTS = 12
-_NUM_GREY = 8
 _THUMBNAIL_PIXELS = 96
 
 
@@ -55,10 +52,11 @@ def write_faces_report(
         raise UserError(f"{path} is no name of a page; give one that ends in .html")
     quality = measure_quality(faces, source).drop(columns="file")
     with progress_bar("Writing the page"):
-        context = _context(faces, quality)
+        context = _context(faces, quality) | {"with_photographs": with_photographs}
         with drawing_style():
-            context |= _draw(faces.table, quality, context["copies"])
-        context |= _photographs(faces, context, with_photographs)
+            context |= _draw(context)
+        if with_photographs:
+            context |= _photographs(context)
         return write_page(path, _TEMPLATE, context)
 
 
@@ -66,28 +64,31 @@ def _context(faces: Faces, quality: pd.DataFrame) -> dict[str, Any]:
     """Return what the template shows besides figures and photographs."""
     table = faces.table
     copies = findings.find_copies(table)
-    balance = _balance(table)
-    is_grey = findings.is_grey(quality)
+    try:
+        balance = findings.find_balance(table)
+    except UserError:  # too few faces for parts
+        balance = []
     return {
         "faces": faces,
-        "source": _name_source(faces.source),
+        # The names of what they were read from, without this machine's folders.
+        "source": ", ".join(Path(name).name or name for name in faces.source.split(", ")),
         "table": table,
         "num_photographs": table["group"].nunique(),
         "age": table["age"].describe(),
         "share_female": float((table["gender"] == 1).mean()),
-        "findings": findings.say_what_matters(table, quality, copies, balance),
+        "said": findings.say_what_matters(table, quality, copies, balance),
         "age_groups": findings.AGE_GROUPS,
         "races": RACES,
         "crossings": findings.count_crossings(table),
         "small": SMALL_GROUP_FACES,
         "grey_below": findings.GREY_BELOW,
-        "grey": findings.count_crossings(table[is_grey]).sum(axis=(1, 2)),
+        "grey": findings.count_crossings(table[findings.is_grey(quality)]).sum(axis=(1, 2)),
         "measures": find_measured(quality),
         "not_measured": NOT_INSTALLED if quality["brisque"].isna().all() else None,
         "quality": quality,
         "image_size": IMAGE_SIZE,
         "medians": findings.find_medians(table, quality),
-        "extremes": findings.find_extremes(table, quality, _NUM_EXTREME),
+        "extremes": findings.find_extremes(table, quality, _NUM_SAMPLES),
         "copies": copies,
         "conflicts": copies.conflicts[:_NUM_CONFLICTS] if copies else [],
         "refused": group_rejected(faces.rejected),
@@ -95,49 +96,34 @@ def _context(faces: Faces, quality: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _balance(table: pd.DataFrame) -> list[findings.PartBalance]:
-    """Return who is in the parts of the splits; nobody where there are too few faces for parts."""
-    try:
-        return findings.find_balance(table)
-    except UserError:
-        return []
-
-
-def _name_source(label: str) -> str:
-    """Return the names of what the faces were read from, without this machine's folders."""
-    return ", ".join(Path(name).name or name for name in label.split(", "))
-
-
-def _draw(
-    table: pd.DataFrame, quality: pd.DataFrame, copies: findings.Copies | None
-) -> dict[str, Any]:
-    crossings = findings.count_crossings(table)
-    measured = find_measured(quality)
-    people: list[Markup] = [
-        figures.draw_years(table["age"]),
-        figures.draw_pyramid(crossings),
-        figures.draw_races(crossings),
-    ]
+def _draw(context: dict[str, Any]) -> dict[str, Any]:
+    table, quality, copies = context["table"], context["quality"], context["copies"]
+    by_age, by_race = context["crossings"].sum(axis=1), context["crossings"].sum(axis=0)
     return {
-        "people": people,
-        "distributions": [figures.draw_measure(quality[m.name].to_numpy(), m) for m in measured],
+        "people": [
+            figures.draw_years(table["age"]),
+            figures.draw_pyramid(by_age, findings.AGE_GROUPS, "age, years"),
+            figures.draw_pyramid(by_race[::-1], RACES[::-1], "race"),
+        ],
+        "distributions": [
+            figures.draw_measure(quality[measure.name].to_numpy(), measure)
+            for measure in context["measures"]
+        ],
         "spreads": figures.draw_spreads(copies.age_spreads_years) if copies else None,
     }
 
 
-def _photographs(faces: Faces, context: dict[str, Any], with_them: bool) -> dict[str, Any]:
-    """Return the photographs of the page, or nothing in their place."""
-    if not with_them:
-        return {"with_photographs": False}
+def _photographs(context: dict[str, Any]) -> dict[str, Any]:
+    """Return thumbnails of some faces of each kind that the page tells of."""
+    faces = context["faces"]
     grey = findings.is_grey(context["quality"]).nonzero()[0]
+    spaced = grey[:: max(len(grey) // _NUM_SAMPLES, 1)][:_NUM_SAMPLES]
     samples = findings.draw_samples(faces.table, _NUM_SAMPLES)
-    spaced = grey[:: max(len(grey) // _NUM_GREY, 1)][:_NUM_GREY]
     return {
-        "with_photographs": True,
         "samples": {label: _thumbnails(faces, rows) for label, rows in samples.items()},
         "grey_samples": _thumbnails(faces, spaced),
         "extreme_faces": [_thumbnails(faces, extreme.rows) for extreme in context["extremes"]],
-        "conflict_faces": [_thumbnails(faces, c.rows) for c in context["conflicts"]],
+        "conflict_faces": [_thumbnails(faces, rows) for rows, _ in context["conflicts"]],
     }
 
 

@@ -3,7 +3,6 @@
 Sections after Mitchell et al., *Model Cards for Model Reporting* (2019).
 """
 
-from utkface.evaluation.facts import DataFacts
 from utkface.evaluation.measures import MEASURES
 from utkface.evaluation.records import Evaluation, Row
 from utkface.evaluation.report import findings
@@ -67,15 +66,16 @@ print(predictor(["face.jpg"]))
 
 def write_model_card(evaluation: Evaluation, row: Row) -> str:
     """Return one row's model card, as Markdown; photographs are never in it."""
-    is_demo = evaluation.data.is_demo
+    is_demo, is_utkface = evaluation.data.is_demo, evaluation.data.is_utkface
+    demo = " (demo faces)" if is_demo else ""  # said in every row of a table
     title = f"# Model card: {escape(row.label)}, {escape(row.protocol)} split"
     sections = {
         "Model details": _details(evaluation, row),
-        "Data and licence": _describe_data(evaluation.data),
+        "Data and licence": _DEMO_DATA if is_demo else _DATA if is_utkface else _OTHER_DATA,
         "Protocol": _protocol(evaluation, row),
-        "The worst groups": _gaps(row, is_demo),
-        "Numbers": _numbers(row, is_demo),
-        "All groups": _groups(row, is_demo),
+        "The worst groups": _gaps(row, demo),
+        "Numbers": _numbers(row, demo),
+        "All groups": _groups(row, demo),
         "Limits": "\n".join(f"- {text}" for text in findings.limits(evaluation.data)),
         "Intended use": _INTENDED,
         "Unintended use": _UNINTENDED,
@@ -85,12 +85,6 @@ def write_model_card(evaluation: Evaluation, row: Row) -> str:
     parts = [title, *([_DEMO] if is_demo else []), escape(findings.headline_sentence(row))]
     parts += [f"## {name}\n\n{text}" for name, text in sections.items() if text]
     return "\n\n".join(parts) + "\n"
-
-
-def _describe_data(data: DataFacts) -> str:
-    if data.is_demo:
-        return _DEMO_DATA
-    return _DATA if data.is_utkface else _OTHER_DATA
 
 
 def _details(evaluation: Evaluation, row: Row) -> str:
@@ -135,23 +129,22 @@ def _protocol(evaluation: Evaluation, row: Row) -> str:
     return "\n".join(f"- {escape(line)}" for line in lines if line)
 
 
-def _numbers(row: Row, is_demo: bool) -> str:
+def _numbers(row: Row, demo: str) -> str:
     lines = []
     for name, measure in MEASURES.items():
         estimate = row.metric(name)
         value, interval = measure.show(estimate.value), measure.interval(estimate)
-        spread = measure.show_spread(estimate)
-        lines.append([measure.heading + _demo(is_demo), value, interval, spread])
+        lines.append([measure.heading + demo, value, interval, measure.show_spread(estimate)])
     text = table(["metric", "value", "95 % interval", "± between seeds"], lines)
     return "\n\n".join(filter(None, [text, findings.interval_sentence(row)]))
 
 
-def _groups(row: Row, is_demo: bool) -> str:
+def _groups(row: Row, demo: str) -> str:
     lines = []
     for attribute in _CARD_GROUPS:
         for group in row.subgroups.get(attribute, []):
             name = f"{attribute_title(attribute)}: {group.group}" + " (few)" * group.small
-            lines.append([escape(name) + _demo(is_demo), show(group.num_faces)])
+            lines.append([escape(name) + demo, show(group.num_faces)])
             for metric in ("age_mae", "gender_accuracy"):
                 measure, estimate = MEASURES[metric], getattr(group, metric)
                 lines[-1] += [measure.show(estimate.value), measure.interval(estimate)]
@@ -159,13 +152,13 @@ def _groups(row: Row, is_demo: bool) -> str:
     return table(head, lines) if lines else ""
 
 
-def _gaps(row: Row, is_demo: bool) -> str:
+def _gaps(row: Row, demo: str) -> str:
     lines = []
     for attribute, gaps in row.gaps.items():
         for metric, gap in gaps.items():
             measure = MEASURES[metric]
             lines.append([
-                escape(attribute_title(attribute)) + _demo(is_demo),
+                escape(attribute_title(attribute)) + demo,
                 f"{measure.title}, {measure.unit_of_difference}",
                 escape(gap.worst), escape(gap.best),
                 *(
@@ -176,16 +169,12 @@ def _gaps(row: Row, is_demo: bool) -> str:
     if not lines:
         return ""
     head = ["by", "metric", "worst group", "best group", "worst − best", "worst − all"]
+    note = "In brackets 95 % intervals. Which group is the worst was found on the same faces."
     actions = [
         f"- {attribute_title(name)}: {remedy}."
         for name, remedy in _REMEDIES.items()
         if name in row.gaps
     ]
-    note = "In brackets 95 % intervals. Which group is the worst was found on the same faces."
     return "\n\n".join([
         table(head, lines, num_texts=4), note, "What can be done about them:", "\n".join(actions),
     ])  # fmt: skip
-
-
-def _demo(is_demo: bool) -> str:
-    return " (demo faces)" if is_demo else ""

@@ -20,15 +20,8 @@ from utkface.evaluation.measures import COMPARED, MEASURES, ONE_SEED, compare
 from utkface.evaluation.metrics import class_scores
 from utkface.evaluation.photo_measures import PHOTO_MEASURES
 from utkface.evaluation.records import BaselineRow, Evaluation, Row
-from utkface.evaluation.report import class_figures, findings
-from utkface.evaluation.report.figures import (
-    draw_ages,
-    draw_bias,
-    draw_calibration,
-    draw_confusion,
-    draw_errors,
-    draw_groups,
-)
+from utkface.evaluation.report import figures as draw
+from utkface.evaluation.report import findings
 from utkface.evaluation.report.svg import drawing_style, standalone
 from utkface.evaluation.report.text import attribute_title, write_page
 from utkface.io import replacing
@@ -57,44 +50,37 @@ def write_evaluation_report(
     shown = headlines[0]
     keys = ["label", "protocol", "part"]
     faces = predictions[(predictions[keys] == [getattr(shown, key) for key in keys]).all(axis=1)]
+    # Not every machine measures quality, or all of it.
+    attributes = [name for name in _DRAWN_ATTRIBUTES if name in shown.subgroups]
     with drawing_style():
         figures = _draw(shown, faces)
+        by_group = {name: draw.draw_groups(shown, name) for name in attributes}
     note = "drawn demo faces" if evaluation.data.is_demo else ""
-    for name, svg in figures.items():
+    files = figures | {f"groups_{name}": svg for name, svg in by_group.items()}
+    for name, svg in files.items():
         with replacing(folder / "figures" / f"{name}.svg") as temporary:
             temporary.write_text(standalone(svg, note), encoding="utf-8")
-    context = {
-        **_context(evaluation, headlines),
-        "figures": figures,
-        "group_figures": {
-            name: figures[f"groups_{name}"] for name in _DRAWN_ATTRIBUTES if name in shown.subgroups
-        },
-        **_hardest(faces),
-    }
+    context = _context(evaluation, headlines) | _hardest(faces)
+    context |= {"figures": figures, "group_figures": by_group}
     write_page(folder / PAGE_WITHOUT_FACES, _TEMPLATE, {**context, "sheets": []})
     return write_page(folder / PAGE, _TEMPLATE, {**context, "sheets": _embed(sheets)})
 
 
 def _draw(row: Row, faces: pd.DataFrame) -> dict[str, Markup]:
-    """Return all figures of one row by name, without those that have nothing to show."""
+    """Return the figures of one row by name, without those that have nothing to show."""
     drawn = {
-        "ages": draw_ages(faces),
-        "errors": draw_errors(faces),
-        "error_shares": class_figures.draw_error_shares(faces),
-        "error_boxes": class_figures.draw_error_boxes(faces),
-        "error_quantiles": class_figures.draw_error_quantiles(faces),
-        "age_confusion": class_figures.draw_age_confusion(row.age_confusion),
-        "bias": draw_bias(row),
-        "confusion": draw_confusion(row.confusion),
-        "calibration": draw_calibration(row.calibration),
-        "roc": class_figures.draw_roc(faces),
-        "precision_recall": class_figures.draw_precision_recall(faces),
-        "learning": class_figures.draw_learning(row.train_losses),
-        **{
-            f"groups_{name}": draw_groups(row, name)
-            for name in _DRAWN_ATTRIBUTES
-            if name in row.subgroups  # not every machine measures quality, or all of it
-        },
+        "ages": draw.draw_ages(faces),
+        "errors": draw.draw_errors(faces),
+        "error_shares": draw.draw_error_shares(faces),
+        "error_boxes": draw.draw_error_boxes(faces),
+        "error_quantiles": draw.draw_error_quantiles(faces),
+        "age_confusion": draw.draw_age_confusion(row.age_confusion),
+        "bias": draw.draw_bias(row),
+        "confusion": draw.draw_confusion(row.confusion),
+        "calibration": draw.draw_calibration(row.calibration),
+        "roc": draw.draw_roc(faces),
+        "precision_recall": draw.draw_precision_recall(faces),
+        "learning": draw.draw_learning(row.train_losses),
     }
     return {name: svg for name, svg in drawn.items() if svg}
 
@@ -102,54 +88,30 @@ def _draw(row: Row, faces: pd.DataFrame) -> dict[str, Markup]:
 def _context(evaluation: Evaluation, headlines: list[Row]) -> dict[str, Any]:
     """Return what the template shows besides figures and faces."""
     rows, shown = findings.order_rows(evaluation.rows), headlines[0]
+    tables: dict[str, list[Row | BaselineRow]] = {}
+    judged: list[Row | BaselineRow] = [*rows, *findings.order_rows(evaluation.baselines)]
+    for row in judged:
+        tables.setdefault(f"{row.part} part, {row.protocol} split", []).append(row)
+    by_gender = np.sum(list(shown.confusion.values()), axis=0)
     return {
         "evaluation": evaluation,
         "is_demo": evaluation.data.is_demo,
-        "facts": findings.facts(evaluation),
         "headlines": headlines,
-        "choice": findings.choice_sentence(shown, evaluation.search, evaluation.search_split),
         "shown": shown,
-        **_classes(shown),
-        "settings": shown.config.model_dump(exclude_unset=True),
-        "tables": _tables(rows, findings.order_rows(evaluation.baselines)),
-        "published": findings.PUBLISHED,
-        "protocols": [
-            (row.protocol, findings.protocol_sentence(row.protocol, row.part)) for row in headlines
-        ],
-        "leak": findings.leak_sentence(evaluation),
-        "spreads": [findings.spread_sentence(row) for row in headlines],
+        "rows": rows,
+        "tables": tables,
+        "age_classes": class_scores(shown.age_confusion, bin_labels()),
+        "gender_classes": class_scores(by_gender, GENDERS),
+        "gender_counts": by_gender.tolist(),
         "paired": [(pair, compare(pair)) for pair in findings.order_pairs(evaluation.paired)],
         "compared": COMPARED,
         "one_seed": ONE_SEED,
-        "rows": rows,
         "explanations": evaluation.explanations,
         "measures": MEASURES,
         "genders": GENDERS,
         "attribute_title": attribute_title,
         "findings": findings,
-        "limits": findings.limits(evaluation.data),
     }
-
-
-def _classes(row: Row) -> dict[str, Any]:
-    """Return how well each age bin and each gender is told from the others."""
-    by_gender = np.sum(list(row.confusion.values()), axis=0)
-    return {
-        "age_classes": class_scores(row.age_confusion, bin_labels()),
-        "gender_classes": class_scores(by_gender, GENDERS),
-        "gender_counts": by_gender.tolist(),
-    }
-
-
-def _tables(
-    rows: list[Row], baselines: list[BaselineRow]
-) -> list[tuple[str, list[Row | BaselineRow]]]:
-    """Return the rows by part and protocol, each with its baselines below, under a title."""
-    tables: dict[tuple[str, str], list[Row | BaselineRow]] = {}
-    every: list[Row | BaselineRow] = [*rows, *baselines]
-    for row in every:
-        tables.setdefault((row.part, row.protocol), []).append(row)
-    return [(f"{part} part, {protocol} split", found) for (part, protocol), found in tables.items()]
 
 
 def _hardest(faces: pd.DataFrame) -> dict[str, Any]:

@@ -7,8 +7,8 @@ variable, so one drawing serves light and dark. Ids are unique per figure, as ma
 import io
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -68,11 +68,9 @@ _RC: dict[Any, Any] = {
 }
 
 
-@contextmanager
-def drawing_style() -> Iterator[None]:
+def drawing_style() -> AbstractContextManager[None]:
     """Set how figures look, for the time of drawing and rendering them."""
-    with mpl.rc_context(_RC):
-        yield
+    return mpl.rc_context(_RC)
 
 
 def new_figure(width: float = WIDTH, height: float = 260) -> tuple[Figure, Axes]:
@@ -91,7 +89,7 @@ def to_svg(
     """
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    root = ET.fromstring(_without_namespaces(buffer.getvalue()))
+    root = ET.fromstring(_for_html(buffer.getvalue()))
     for defs in root.findall("defs"):
         if defs.find("style") is not None:  # matplotlib's defaults would hold for the whole page
             root.remove(defs)
@@ -107,7 +105,10 @@ def to_svg(
     root.set("viewBox", f"0 0 {float(width):g} {float(height):g}")
     root.set("role", "img")
     root.set("aria-label", label)
-    return Markup(_with_variables(ET.tostring(root, encoding="unicode")))
+    text = ET.tostring(root, encoding="unicode")
+    for role, colour in COLOUR.items():
+        text = text.replace(colour, f"var(--{role})")
+    return Markup(text)
 
 
 def standalone(svg: Markup, note: str = "") -> str:
@@ -126,7 +127,7 @@ def standalone(svg: Markup, note: str = "") -> str:
     return f"{opening}<style>\n{colours}{style}\n</style>{text if note else ''}{svg[start:]}\n"
 
 
-def _without_namespaces(text: str) -> str:
+def _for_html(text: str) -> str:
     """Return SVG text as HTML wants it inline: no prologue, no namespaces, plain `href`."""
     text = text[text.index("<svg") :]
     text = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", text)
@@ -177,9 +178,3 @@ def _rename_ids(root: ET.Element, name: str) -> None:
                 element.set(key, f"#{name}-{value[1:]}")
             elif "url(#" in value:
                 element.set(key, value.replace("url(#", f"url(#{name}-"))
-
-
-def _with_variables(text: str) -> str:
-    for role, colour in COLOUR.items():
-        text = text.replace(colour, f"var(--{role})")
-    return text

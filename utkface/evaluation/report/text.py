@@ -51,10 +51,8 @@ def show_duration(seconds: Any) -> str:
     return f"{minutes} min {whole % 60:02d} s" if minutes else f"{whole} s"
 
 
-def show_fields(values: Any) -> str:
-    """Return a mapping as 'cpus 2, gpus 0'; anything else as `show` does."""
-    if not isinstance(values, Mapping):
-        return show(values)
+def show_fields(values: Mapping[str, Any]) -> str:
+    """Return a mapping as 'cpus 2, gpus 0'."""
     return ", ".join(f"{name} {show(value)}" for name, value in values.items()) or "–"
 
 
@@ -63,11 +61,8 @@ def show_hardware(hardware: Hardware) -> str:
     return show_fields(hardware.model_dump(exclude_unset=True, exclude_none=True))
 
 
-#: What a subgroup can be called after.
-ATTRIBUTES = {
-    "age": "age",
-    "gender": "gender",
-    "race": "race",
+#: What a subgroup is called after, where that is not its own name.
+_ATTRIBUTES = {
     **{name: measure.attribute for name, measure in PHOTO_MEASURES.items()},
     "poor_quality": "poor quality (among the poorest fifth by so many measures)",
     "age_gender": "age × gender",
@@ -79,8 +74,8 @@ ATTRIBUTES = {
 
 
 def attribute_title(name: str) -> str:
-    """Return an attribute in words; a new one by its own name."""
-    return ATTRIBUTES.get(name, name.replace("_", " "))
+    """Return an attribute in words."""
+    return _ATTRIBUTES.get(name, name.replace("_", " "))
 
 
 def write_page(path: Path, template: Path, context: Mapping[str, Any]) -> Path:
