@@ -35,11 +35,6 @@ class FaceFile(NamedTuple):
     path: Path
     sha256: str
 
-    @property
-    def name(self) -> str:
-        """The file's name without folders, by which splits and tables know it."""
-        return self.path.name
-
 
 class PackedFaces(NamedTuple):
     """A cache that has been opened."""
@@ -100,7 +95,7 @@ def _cache_key(files: Sequence[FaceFile], image_size: int) -> str:
     """Name a cache by all that decides about its content."""
     # imagehash's bits decide the groups; its version is asked for without importing it.
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("pillow", "imagehash")]
-    content = [f"{file.sha256} {file.name}" for file in files]
+    content = [f"{file.sha256} {file.path.name}" for file in files]
     digest = hashlib.sha256("\n".join([str(VERSION), *versions, *content]).encode())
     return f"{digest.hexdigest()[:24]}-{image_size}px"
 
@@ -111,7 +106,7 @@ def _open(path: Path, files: Sequence[FaceFile], image_size: int) -> PackedFaces
         rows = pd.read_csv(path.with_suffix(".csv"), keep_default_na=False, dtype=str)
     except (OSError, ValueError):
         return None
-    wanted = [(file.name, file.sha256) for file in files]
+    wanted = [(file.path.name, file.sha256) for file in files]
     if list(rows.columns) != _COLUMNS or list(zip(rows.file, rows.sha256, strict=True)) != wanted:
         return None
     pixels = open_packed(path, ((rows.reason == "").sum(), image_size, image_size, 3))
@@ -128,13 +123,13 @@ def _build(path: Path, files: Sequence[FaceFile], image_size: int) -> None:
         decoded = map_files(lambda file: _decode(file, image_size), files, "Decoding faces")
         for file, face in zip(files, decoded, strict=True):
             if isinstance(face, str):
-                rows.append((file.name, file.sha256, "", "", face))
+                rows.append((file.path.name, file.sha256, "", "", face))
                 continue
             pixels, thumbnail, phash = face
             stream.write(pixels.data)
             thumbnails.append(thumbnail)
             phashes.append(phash)
-            rows.append((file.name, file.sha256, f"{phash:016x}", "", ""))
+            rows.append((file.path.name, file.sha256, f"{phash:016x}", "", ""))
         stream.seek(0)
         _write_header(stream, len(phashes), image_size)
         _flush(stream)

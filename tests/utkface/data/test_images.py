@@ -26,6 +26,7 @@ def assert_colour(pixels, colour, tolerance=3):
         (flat("RGBA", (255, 0, 0, 128)), "PNG", (255, 127, 127)),
         (flat("RGB", (1, 2, 3)), "BMP", (1, 2, 3)),
         (flat("RGB", (90, 90, 200)), "WEBP", (90, 90, 200)),
+        (Image.fromarray(np.full((64, 64), 0x8040, np.uint16)), "PNG", (128,) * 3),  # not clipped
     ],
     ids=lambda value: value.mode if isinstance(value, Image.Image) else None,
 )
@@ -34,11 +35,6 @@ def test_every_mode_becomes_rgb(image, kind, colour, encode):
     assert pixels.shape == (32, 32, 3)
     assert pixels.dtype == np.uint8
     assert_colour(pixels, colour)
-
-
-def test_sixteen_bits_are_scaled_not_clipped(encode):
-    deep = Image.fromarray(np.full((64, 64), 0x8040, np.uint16))
-    assert_colour(decode_face(encode(deep, "PNG"), 32), (0x80, 0x80, 0x80), tolerance=0)
 
 
 def test_integers_up_to_255_are_taken_for_what_they_are():
@@ -111,11 +107,11 @@ def test_tiny_images_are_refused(size, encode):
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP"])
-@pytest.mark.parametrize("share", [0.4, 0.9])
-def test_truncated_files_are_refused(kind, share, make_picture, encode):
+def test_truncated_files_are_refused(kind, make_picture, encode):
     data = encode(make_picture(1, 200), kind)
-    with pytest.raises(ImageRejected, match=r"damaged image: .+|not an image"):
-        decode_face(data[: int(share * len(data))], 32)
+    for share in (0.4, 0.9):
+        with pytest.raises(ImageRejected, match=r"damaged image: .+|not an image"):
+            decode_face(data[: int(share * len(data))], 32)
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff\xd8\xff", b"<html>not found</html>", bytes(5000)])

@@ -50,10 +50,7 @@ def test_other_names_are_refused_with_a_reason(name, reason):
 def test_ages_on_and_beside_each_edge():
     ages = [0, 3, 4, 13, 14, 23, 24, 29, 30, 39, 79, 80, 116]
     np.testing.assert_array_equal(age_bin(ages), [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 8, 9, 9])
-
-
-def test_decades_are_nine_and_the_last_is_open():
-    ages = np.arange(117)
+    ages = np.arange(117)  # of the nine decades the last is open
     np.testing.assert_array_equal(age_bin(ages, DECADE_BINS), np.minimum(ages // 10, 8))
 
 

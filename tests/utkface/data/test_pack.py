@@ -17,31 +17,19 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*.*")}
 
 
-def count_decodings(monkeypatch) -> list[str]:
+def test_every_image_is_decoded_once_and_not_again_by_a_second_load(faces_folder, monkeypatch):
     decoded: list[str] = []
     decode = pack._decode
 
     def counting(file, image_size):
-        decoded.append(file.name)
+        decoded.append(file.path.name)
         return decode(file, image_size)
 
     monkeypatch.setattr(pack, "_decode", counting)
-    return decoded
-
-
-def test_a_second_load_decodes_nothing(faces_folder, monkeypatch):
-    first = load_faces(faces_folder, 32)
-    decoded = count_decodings(monkeypatch)
-    second = load_faces(faces_folder, 32)
-    assert decoded == []
+    first, second = load_faces(faces_folder, 32), load_faces(faces_folder, 32)
+    assert sorted(decoded) == sorted(path.name for path in faces_folder.iterdir())
     assert second.path == first.path
     assert second.table.equals(first.table)
-
-
-def test_every_image_is_decoded_once(faces_folder, monkeypatch):
-    decoded = count_decodings(monkeypatch)
-    load_faces(faces_folder, 32)
-    assert sorted(decoded) == sorted(path.name for path in faces_folder.iterdir())
 
 
 def test_size_content_and_versions_each_make_another_cache(
@@ -81,54 +69,38 @@ def test_pixels_hashes_and_groups_are_those_of_this_version(
     assert hashlib.sha256(content).hexdigest()[:16] == "5df65ce38326b398"  # VERSION 1
 
 
-def cut_pixels(path):
-    os.truncate(path, path.stat().st_size - 1)
+def table_of(path: Path) -> Path:
+    return path.with_suffix(".csv")
 
 
-def cut_table(path):
-    table = path.with_suffix(".csv")
-    os.truncate(table, table.stat().st_size // 2)
+def put_other_names(path: Path) -> None:
+    table_of(path).write_text(table_of(path).read_text().replace(".jpg.chip.jpg", ".jpg"))
 
 
-def lose_table(path):
-    path.with_suffix(".csv").unlink()
-
-
-def put_other_pixels(path):
-    np.save(path, np.zeros((3, 32, 32, 3), np.uint8))
-
-
-def put_other_type(path):
-    np.save(path, np.zeros((10, 32, 32, 3), np.float32))
-
-
-def put_pickle(path):
-    np.save(path, np.array([{}]), allow_pickle=True)
-
-
-def put_other_table(path):
-    table = path.with_suffix(".csv")
-    table.write_text(table.read_text().replace(".jpg.chip.jpg", ".jpg"))
-
-
-def put_nonsense(path):
+def put_nonsense(path: Path) -> None:
     path.write_bytes(b"\x00" * 100)
-    path.with_suffix(".csv").write_bytes(b"\xff\x00\xfe")
+    table_of(path).write_bytes(b"\xff\x00\xfe")
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        *(cut_pixels, cut_table, lose_table, put_other_pixels, put_other_type),
-        *(put_pickle, put_other_table, put_nonsense),
-    ],
-)
+DAMAGES = {
+    "pixels cut short": lambda path: os.truncate(path, path.stat().st_size - 1),
+    "table cut short": lambda path: os.truncate(table_of(path), table_of(path).stat().st_size // 2),
+    "no table": lambda path: table_of(path).unlink(),
+    "other pixels": lambda path: np.save(path, np.zeros((3, 32, 32, 3), np.uint8)),
+    "other type": lambda path: np.save(path, np.zeros((10, 32, 32, 3), np.float32)),
+    "pickle": lambda path: np.save(path, np.array([{}]), allow_pickle=True),
+    "other names": put_other_names,
+    "nonsense": put_nonsense,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_or_foreign_cache_is_built_again(faces_folder, cache_dir, damage):
     faces = load_faces(faces_folder, 32)
     sound = contents(cache_dir)
     del faces
     path = next(cache_dir.rglob("*.npy"))
-    damage(path)
+    DAMAGES[damage](path)
     assert contents(cache_dir) != sound
     load_faces(faces_folder, 32)
     assert contents(cache_dir) == sound

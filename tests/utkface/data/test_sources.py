@@ -36,9 +36,8 @@ def test_without_data_one_line_says_how_to_get_it(no_data):
 
 def test_the_environment_comes_before_the_data_folder(no_data, monkeypatch):
     (no_data / "data").mkdir()
-    (no_data / "data/b.zip").touch()
-    (no_data / "data/a.tar.gz").touch()
-    (no_data / "data/notes.txt").touch()
+    for name in ("b.zip", "a.tar.gz", "notes.txt"):
+        (no_data / "data" / name).touch()
     assert [path.name for path in find_source()] == ["a.tar.gz", "b.zip"]
     (no_data / "data/UTKFace").mkdir()
     assert [path.as_posix() for path in find_source()] == ["data/UTKFace"]
