@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pandas as pd
 
 from tune.records.files import Measured
@@ -19,8 +18,7 @@ from tune.records.run_folder import SearchFolder
 from tune.records.search import SearchRecord
 from tune.records.trials import METRIC_COLUMNS, TrialRecord
 from tune.spaces.objectives import Metrics
-from tune.study.journal import read_storage
-from tune.study.store import SEARCH_STUDY, study_name, study_records
+from tune.study.store import SEARCH_STUDY, load_study, study_records
 from utkface.io import UserError
 
 
@@ -57,11 +55,8 @@ def read_run(results: Path, name: str) -> PastRun:
 
 def read_study(journal: Path, kind: str = SEARCH_STUDY) -> list[TrialRecord]:
     """Read the trials of one of a journal's studies, which may be being written."""
-    storage = read_storage(journal)
-    name = study_name(storage, kind)
-    if name is None:  # killed before the study was on disk
-        return []
-    return study_records(optuna.load_study(study_name=name, storage=storage))
+    study = load_study(journal, kind)
+    return study_records(study) if study else []
 
 
 def _read_tables(folder: Path) -> list[TrialRecord]:

@@ -31,7 +31,6 @@ from tune.study.store import (
     REASON,
     SEARCH_STUDY,
     curves_until,
-    enqueued_points,
     epoch_key,
     open_study,
     recorded_epochs,
@@ -233,7 +232,9 @@ class SearchStudy:
 
     def records(self) -> list[TrialRecord]:
         """Return all trials that were ever handed out, by number."""
-        return study_records(self.study, self._ended)
+        records = study_records(self.study, self._ended)
+        self._ended = {r.number: r for r in records if r.state != TrialState.RUNNING.name}
+        return records
 
     def _record(self, number: int, epoch: int, metrics: Metrics) -> None:
         """Write an epoch to the study unless it is there."""
@@ -300,11 +301,12 @@ class GivenStudy(SearchStudy, Generic[T]):
         kind: str,
         objectives: tuple[str, ...],
     ) -> None:
-        self.given = [of.parse(point, str(path)) for point in enqueued_points(path, kind)]
         super().__init__(
-            path, GivenTrials(self.given), fixed, kind=kind, objectives=objectives,
+            path, GivenTrials(), fixed, kind=kind, objectives=objectives,
             sampler="random", scheduler="none",
         )  # fmt: skip
+        enqueued = [trial.user_attrs[OVERRIDES] for trial in self._trials()]
+        self.given = [of.parse(point, str(path)) for point in enqueued]
 
     def give(self, trial: T) -> None:
         """Have one more trial handed out, after those that wait."""
