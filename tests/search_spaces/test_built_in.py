@@ -12,7 +12,8 @@ from pydantic import TypeAdapter
 
 from search_spaces.common import BEST_GUESS, NO_AUGMENTATION, REFERENCE
 from tune.spaces.file import list_spaces
-from tune.spaces.space import Signature, describe_change, load_space
+from tune.spaces.signature import Signature, describe_change
+from tune.spaces.space import load_space
 from utkface.config import SET_BY_COMMAND, TrainConfig
 from utkface.io import UserError
 

@@ -232,7 +232,7 @@ def test_a_study_has_its_runs_first_name_and_is_found_when_the_folder_has_anothe
     first.mkdir()
     study = SearchStudy(first / "study.journal", space, FIXED)
     run(study, 0.5)
-    again = SearchStudy(first / "study.journal", GivenTrials([]), FIXED, kind="confirm")
+    again = SearchStudy(first / "study.journal", GivenTrials(), FIXED, kind="confirm")
     assert study.study.study_name == "rate-20260101: search"
     assert again.study.study_name == "rate-20260101: confirm"
     moved = first.rename(tmp_path / "kept")
