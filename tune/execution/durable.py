@@ -5,6 +5,7 @@ to it is raised: Ray then gives up the process, which may be poisoned for good, 
 error, and starts the trial again in a fresh one.
 """
 
+import contextlib
 import tempfile
 from abc import abstractmethod
 from pathlib import Path
@@ -72,7 +73,7 @@ class DurableTrainable(tune.Trainable):
         if self._failure is None:
             try:
                 metrics = self.train_epoch()
-                return self._save() or _result(metrics)
+                return self._save_or_say_why_not() or _result(metrics)
             except Exception as error:
                 self._failure = error
         if is_of_the_machine(self._failure):
@@ -86,8 +87,7 @@ class DurableTrainable(tune.Trainable):
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Do nothing, see `save_checkpoint`."""
 
-    def _save(self) -> dict[str, Any]:
-        """Write the checkpoint; return the result that tells why that was not possible."""
+    def _save_or_say_why_not(self) -> dict[str, Any]:
         try:
             self._checkpoints.save(self._number, self.save_state())
         except OSError as error:
@@ -102,18 +102,14 @@ class DurableTrainable(tune.Trainable):
         self._restored_metrics = None
         try:
             self.begin(config["train"], config["rows"])
-            state = self._stored_state()
+            state = None
+            # Torn by a full disk or a dying node: its epochs are trained again, with equal results.
+            with contextlib.suppress(UserError):
+                state = self._checkpoints.load(self._number)
             if state is not None:
                 self._restored_metrics = self.load_state(state)
         except Exception as error:
             self._failure = error
-
-    def _stored_state(self) -> dict[str, Any] | None:
-        try:
-            return self._checkpoints.load(self._number)
-        except UserError:
-            # Torn by a full disk or a dying node: its epochs are trained again, with equal results.
-            return None
 
 
 def _result(metrics: Metrics) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 import ray
 import torch
 
-from tune.cluster import Weights
+from tune.cluster import Resources, Weights
 from tune.execution.checkpoints import CheckpointStore
 from tune.execution.reporting import DIVERGED, FAILURE, METRICS, UNSAVED
 from tune.execution.trainable import FaceTrainable, TrialJob
@@ -31,15 +31,14 @@ def job(tmp_path):
     return TrialJob(
         images_path=tmp_path / "faces.npy",
         images_shape=images.shape,
-        images_ref=[],
-        age=rng.integers(0, 90, 64),
-        gender=rng.integers(0, 2, 64),
-        race=rng.integers(0, 5, 64),
+        labels={
+            name: rng.integers(0, count, 64)
+            for name, count in (("age", 90), ("gender", 2), ("race", 5))
+        },
         rows={SEARCH_ROWS: (np.sort(rows[:48]), np.sort(rows[48:]))},
         weights=Weights("none", None),
         checkpoints=CheckpointStore(str(tmp_path / "checkpoints")),
-        num_threads=1,
-        use_gpu=False,
+        resources=Resources(cpus_per_trial=1, gpus_per_trial=0, concurrency=1),
     )
 
 
