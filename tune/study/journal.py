@@ -67,14 +67,13 @@ class TwinJournal(BaseJournalBackend):
             lock.unlink()
         lines, self._last = _read_both(path)
         content = _join(lines)
-        self._size = len(content)
+        self._size = self._flushed_size = len(content)
         for file in (self.path, self._copy):
             if not file.exists() or file.read_bytes() != content:
                 with replacing(file) as temporary:
                     temporary.write_bytes(content)
                     _flush(temporary)
         self._failure: OSError | None = None
-        self._flushes_later = False
         self._lock = JournalFileSymlinkLock(str(path))  # optuna-dashboard takes it, too
         self._file = JournalFileBackend(str(path), self._lock)
 
@@ -83,26 +82,16 @@ class TwinJournal(BaseJournalBackend):
         return self._file.read_logs(log_number_from)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Write operations to the disk, all or none of which a later session will find."""
+        """Write operations to both files, all or none of which a later session will find."""
         with self._unless_failed():
             self._append([json.dumps(log, separators=(",", ":")).encode() for log in logs])
-            if not self._flushes_later:
-                _flush(self.path)
 
-    @contextlib.contextmanager
-    def flushing_once(self) -> Iterator[None]:
-        """Flush what is appended meanwhile at the end: a flush takes milliseconds."""
-        if self._flushes_later:
-            yield
-            return
-        size, self._flushes_later = self._size, True
-        try:
-            yield
-        finally:
-            self._flushes_later = False
-            if self._size > size:
-                with self._unless_failed():
-                    _flush(self.path)
+    def flush(self) -> None:
+        """Have the disk hold what was written; apart, as it takes milliseconds."""
+        if self._size > self._flushed_size:
+            with self._unless_failed():
+                _flush(self.path)
+            self._flushed_size = self._size
 
     @contextlib.contextmanager
     def _unless_failed(self) -> Iterator[None]:

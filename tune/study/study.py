@@ -63,8 +63,10 @@ def _flushed_at_its_end(
 
     @functools.wraps(method)
     def flushed(self: "SearchStudy", *args: P.args, **kwargs: P.kwargs) -> R:
-        with self._journal.flushing_once():
+        try:
             return method(self, *args, **kwargs)
+        finally:
+            self._journal.flush()
 
     return flushed
 
@@ -119,12 +121,11 @@ class SearchStudy:
         num_enqueued = sum(OVERRIDES in trial.user_attrs for trial in self._trials())
         points = [*((point, False) for point in first_points), *((p, True) for p in space.points)]
         self._centres = [space.split_point(point)[0] for point, _ in points]
-        with self._journal.flushing_once():
-            for point, is_own in points[num_enqueued:]:
-                self.add_point(point, is_own=is_own)
+        for point, is_own in points[num_enqueued:]:
+            self._enqueue(point, is_own=is_own)
+        self._journal.flush()
 
-    def add_point(self, point: Point, *, is_own: bool = True) -> None:
-        """Have a trial handed out before any that is suggested; it is on disk from now on."""
+    def _enqueue(self, point: Point, *, is_own: bool) -> None:
         params, overrides = self.space.split_point(point)
         self.study.enqueue_trial(params, {OVERRIDES: overrides, OWN_POINT: is_own})
 
@@ -309,6 +310,7 @@ class GivenStudy(SearchStudy, Generic[T]):
         self.given = [of.parse(point, str(path)) for point in enqueued]
 
     def give(self, trial: T) -> None:
-        """Have one more trial handed out, after those that wait."""
+        """Have one more trial handed out, after those that wait; it is on disk from now on."""
         self.given.append(trial)
-        self.add_point(trial.model_dump())
+        self._enqueue(trial.model_dump(), is_own=True)
+        self._journal.flush()
