@@ -143,24 +143,17 @@ class _LinesInMemory(BaseJournalBackend):
         raise NotImplementedError("this journal was opened to be read")
 
 
-class _DamageError(Exception):
-    """No file has what follows the ``num_lines`` first lines, and there is more."""
-
-    def __init__(self, num_lines: int) -> None:
-        self.num_lines = num_lines
-
-
 def _read_both(path: Path) -> tuple[list[bytes], bytes]:
     """Return the lines of a journal, each from the file that has it whole, and their checksum."""
     contents = [_read(path), _read(_copy_of(path))]
-    try:
-        return _merge([_parse(content) for content in dict.fromkeys(contents)])
-    except _DamageError as damage:
+    lines, last, is_whole = _merge([_parse(content) for content in dict.fromkeys(contents)])
+    if not is_whole:
         raise UserError(
-            f"{path} is damaged: line {damage.num_lines + 1} of {contents[0].count(10)} cannot be "
+            f"{path} is damaged: line {len(lines) + 1} of {contents[0].count(10)} cannot be "
             f"restored from its copy {_copy_of(path)}, which is damaged as well or of another "
             "study; delete the wrong file, or cut both off before that line to go on from there"
-        ) from None
+        )
+    return lines, last
 
 
 #: A line's checksum and the one it follows; None where it has none that is true.
@@ -176,8 +169,11 @@ def _parse(content: bytes) -> _Lines:
     return lines if lines[-1][1] else lines[:-1]
 
 
-def _merge(files: Sequence[_Lines]) -> tuple[list[bytes], bytes]:
-    """Link up the lines of one or two files; raises `_DamageError` where one is missing in all."""
+def _merge(files: Sequence[_Lines]) -> tuple[list[bytes], bytes, bool]:
+    """Link up the lines of one or two files, up to one that is missing in all.
+
+    Return them, the last one's checksum, and whether these are all.
+    """
     before: dict[bytes, tuple[bytes, bytes]] = {}  # by checksum: the one it follows, and the line
     checked: dict[bytes, None] = {}
     for file in files:
@@ -202,15 +198,15 @@ def _merge(files: Sequence[_Lines]) -> tuple[list[bytes], bytes]:
         lines.append(before[last][1])
         checked.pop(last, None)
     if checked:
-        raise _DamageError(len(lines))
+        return lines, last, False
     # Nothing vouches for the lines at the end: they must be entries, and the files must agree.
     for versions in itertools.zip_longest(*(_unchecked_after(file, last) for file in files)):
         entries = {line for line in versions if line is not None and _is_entry(line)}
         if len(entries) != 1:
-            raise _DamageError(len(lines))
+            return lines, last, False
         lines += entries
         last = _checksum(lines[-1], last)
-    return lines, last
+    return lines, last, True
 
 
 def _unchecked_after(file: _Lines, checksum: bytes) -> list[bytes]:

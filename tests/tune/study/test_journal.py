@@ -24,10 +24,14 @@ def measured(epoch, score):
     return {"epoch": epoch, "score": score, "smooth_score": score}
 
 
+@pytest.fixture(scope="module")
+def space():
+    return load_space("quick", fixed=FIXED)
+
+
 @pytest.fixture
-def reopen(tmp_path):
-    space = load_space("quick", fixed=FIXED)
-    return lambda: SearchStudy(tmp_path / "study.journal", space, FIXED)
+def reopen(journal, space):
+    return lambda: SearchStudy(journal, space, FIXED)
 
 
 @pytest.fixture

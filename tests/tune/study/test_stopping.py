@@ -48,10 +48,13 @@ def objectives(request):
     return request.param
 
 
-@pytest.fixture
-def reopen(tmp_path, scheduler, objectives):
-    space = load_space("quick", fixed=FIXED)
+@pytest.fixture(scope="module")
+def space():
+    return load_space("quick", fixed=FIXED)
 
+
+@pytest.fixture
+def reopen(tmp_path, space, scheduler, objectives):
     def open_(name="study"):
         return SearchStudy(
             tmp_path / f"{name}.journal", space, FIXED, objectives=objectives, sampler="random",
