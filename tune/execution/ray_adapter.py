@@ -78,7 +78,8 @@ class _OfSession:
     """
 
     def __init__(self, session: SearchSession) -> None:
-        super().__init__()  # a Searcher's metric is not given: Ray would refuse what lacks it
+        # A Searcher gets no metric: Ray would refuse a failed trial's result for lacking it.
+        super().__init__()
         self._session = session
 
     def __getstate__(self) -> dict[str, Any]:

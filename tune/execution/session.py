@@ -139,7 +139,6 @@ class SearchSession:
         self.stop_requested.set()
 
     def _ended(self, number: int) -> None:
-        """Clean up and tell the callbacks."""
         records = self.study.records()
         self.tidy(records)
         ended = next(record for record in records if record.number == number)

@@ -226,7 +226,6 @@ class SearchStudy:
         return records
 
     def _record(self, number: int, epoch: int, metrics: Metrics) -> None:
-        """Write an epoch to the study unless it is there."""
         trial, frozen = self._live[number], self._frozen(number)
         if epoch not in store.recorded_epochs(frozen):
             trial.set_user_attr(
@@ -238,7 +237,6 @@ class SearchStudy:
             trial.report(metrics[self.objectives[0]], epoch)
 
     def _is_stopped(self, number: int, epoch: int) -> bool:
-        """Say whether the rule of early stopping ends a trial after this epoch."""
         if epoch not in self._rule.epochs:  # spares the reading of all curves
             return False
         trials = self._trials()
@@ -263,7 +261,6 @@ class SearchStudy:
         return sampler
 
     def _next_number(self) -> int:
-        """Return the number of the trial that is handed out next."""
         waiting = [trial.number for trial in self._trials(TrialState.WAITING)]
         return next(iter([*self._unfinished, *waiting]), len(self._trials()))
 
