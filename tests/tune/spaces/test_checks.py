@@ -53,16 +53,6 @@ def test_a_users_own_file_is_loaded_with_its_question_text_and_points(write):
     assert space.split_point(space.points[0]) == ({"dropout": 0.1}, {"max_lr": 0.001})
 
 
-def test_a_file_may_inherit_from_a_built_in_space(write):
-    path = write(
-        '"""Which ages, with a fixed rate?"""\n'
-        "from search_spaces.oversampling import suggest_sampling\n\n"
-        "def suggest(trial):\n"
-        '    return {**suggest_sampling(trial), "max_lr": 0.002}\n'
-    )
-    assert load_space(path).suggested[0] == "oversample_by"
-
-
 def test_a_changed_file_is_read_again(write):
     first = load_space(write(SOUND))
     second = load_space(write(SOUND.replace("0.01}", "0.02}")))
