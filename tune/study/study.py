@@ -6,12 +6,11 @@ rebuilt from it. After a crash the same study is opened again: finished trials s
 ones (RUNNING) are handed out first, and rungs need no restoring (see `tune.study.stopping`).
 """
 
-import functools
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Concatenate, Generic, ParamSpec, TypeVar
+from typing import Generic, TypeVar
 
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -37,25 +36,6 @@ class Assignment:
     config: Settings
     epochs_done: int
     rows: str  # the faces to train on, a name in `TrialJob.rows`
-
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def _flushed_at_its_end(
-    method: Callable[Concatenate["SearchStudy", P], R],
-) -> Callable[Concatenate["SearchStudy", P], R]:
-    """Have what a method writes on the disk when it returns, by one flush."""
-
-    @functools.wraps(method)
-    def flushed(self: "SearchStudy", *args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return method(self, *args, **kwargs)
-        finally:
-            self._journal.flush()
-
-    return flushed
 
 
 class SearchStudy:
@@ -117,7 +97,6 @@ class SearchStudy:
         params, overrides = self.space.split_point(point)
         self.study.enqueue_trial(params, {store.OVERRIDES: overrides, store.OWN_POINT: is_own})
 
-    @_flushed_at_its_end
     def next_trial(self) -> Assignment | None:
         """Hand out an unfinished trial, else the next point to try first, else a new suggestion.
 
@@ -141,12 +120,12 @@ class SearchStudy:
                 self.fail(trial.number, describe_error(error))
                 continue
             trial.set_user_attr(store.CONFIG, config)
+            self._journal.flush()
             epochs_done = len(store.recorded_epochs(self._frozen(trial.number)))
             rows = overrides.get(ROWS, SEARCH_ROWS)
             return Assignment(trial.number, config, epochs_done, rows)
         return None
 
-    @_flushed_at_its_end
     def report(self, number: int, metrics: Metrics) -> TrialState:
         """Record an epoch and say how the trial stands: RUNNING (go on), PRUNED or COMPLETE.
 
@@ -165,11 +144,12 @@ class SearchStudy:
             self.study.tell(number, state=TrialState.PRUNED)
             state = TrialState.PRUNED
         else:
-            return TrialState.RUNNING
-        del self._live[number]
+            state = TrialState.RUNNING
+        self._journal.flush()
+        if state != TrialState.RUNNING:
+            del self._live[number]
         return state
 
-    @_flushed_at_its_end
     def diverge(self, number: int, reason: str) -> TrialState:
         """Record that a trial diverged: it ends as PRUNED, worse than any for sampler and rungs."""
         epoch = 1 + max(store.recorded_epochs(self._frozen(number)), default=0)
@@ -177,16 +157,15 @@ class SearchStudy:
         self._num_reports += 1
         self._live.pop(number).set_user_attr(store.DIVERGENCE, ending)
         self.study.tell(number, state=TrialState.PRUNED)
+        self._journal.flush()
         return TrialState.PRUNED
 
-    @_flushed_at_its_end
-    def fail(self, number: int, reason: str) -> TrialState:
+    def fail(self, number: int, reason: str) -> None:
         """Record that a trial failed, and why: neither sampler nor rungs learn anything from it."""
         self._live.pop(number).set_user_attr(store.REASON, reason)
         self.study.tell(number, state=TrialState.FAIL)
-        return TrialState.FAIL
+        self._journal.flush()
 
-    @_flushed_at_its_end
     def withdraw(self, numbers: Collection[int]) -> None:
         """Hand out none of these trials in this session.
 
@@ -202,6 +181,7 @@ class SearchStudy:
                 self.fail(trial.number, "no longer asked for")
             else:
                 self._unfinished.append(trial.number)
+        self._journal.flush()
 
     def num_started(self) -> int:
         """Return how many trials have been handed out, finished or not, in all sessions."""
