@@ -84,15 +84,12 @@ class NearPoints(RandomSampler):
 
     def _near(self, centre: float, distribution: FloatDistribution | IntDistribution) -> float:
         """Draw a number that the distribution can have, near one that may lie outside."""
+        to_scale, from_scale = (math.log, math.exp) if distribution.log else (float, float)
         low, high = distribution.low, distribution.high
-        centre = min(max(centre, low), high)
-        if distribution.log:
-            ends = math.log(low), math.log(high)
-            drawn = self._rng_near.normal(math.log(centre), WIDTH * (ends[1] - ends[0]))
-            value = math.exp(min(max(drawn, ends[0]), ends[1]))
-        else:
-            value = self._rng_near.normal(centre, WIDTH * (high - low))
-        value = min(max(value, low), high)
+        start, end = to_scale(low), to_scale(high)
+        centre = to_scale(min(max(centre, low), high))
+        drawn = self._rng_near.normal(centre, WIDTH * (end - start))
+        value = min(max(from_scale(min(max(drawn, start), end)), low), high)
         if distribution.step is not None:
             value = low + round((value - low) / distribution.step) * distribution.step
             value = min(value, high)
@@ -102,10 +99,11 @@ class NearPoints(RandomSampler):
 class InformedSampler(BaseSampler):
     """Asks ``sampler`` for suggestions as if the study had had the ``known`` trials too.
 
-    The trials numbered in ``diverged`` are shown as worse than any. Both would do harm in the study
-    itself: a trial that is added counts, could be the best, fill rungs and appear in tables. So the
-    sampler is shown another study, in memory: the real one's trials, under their own numbers, and
-    the known ones after them. Made anew for each suggestion: what it shows is of that moment.
+    A known trial in the study itself would count, could be its best, fill its rungs and appear in
+    its tables. And those numbered in ``diverged`` have no value in it, from which no sampler would
+    learn to stay away; they are shown as worse than any. So the sampler is shown another study, in
+    memory: the real one's trials, under their own numbers, and the known ones after them. Made anew
+    for each suggestion: what it shows is the study of that moment.
     """
 
     _shown: Study  # from `infer_relative_search_space` on, which Optuna calls first
