@@ -19,8 +19,8 @@ from tune.cluster.storage import check_storage, join_uri, open_storage
 from utkface.io import UserError, dump_checkpoint, parse_checkpoint
 from utkface.model import Predictions
 
-#: Within a store: what trials predict for the validation faces.
-_PREDICTIONS = "predictions"
+#: Within a store, by a trial's number: its state, and what it predicts for the validation faces.
+_STATE, _PREDICTIONS = "trial_{:04d}.pt", "predictions/trial_{:04d}.npz"
 
 
 class CheckpointStore:
@@ -48,11 +48,11 @@ class CheckpointStore:
 
     def save(self, number: int, state: dict) -> None:
         """Replace a trial's checkpoint; the old one stands until the new one is whole."""
-        self._write(f"trial_{number:04d}.pt", dump_checkpoint(state))
+        self._write(_STATE.format(number), dump_checkpoint(state))
 
     def load(self, number: int) -> dict | None:
         """Return a trial's latest state, or None where there is none."""
-        name = f"trial_{number:04d}.pt"
+        name = _STATE.format(number)
         content = self._read(name)
         return None if content is None else parse_checkpoint(content, name)
 
@@ -60,7 +60,7 @@ class CheckpointStore:
         """Replace what a trial's last epoch predicts for the validation faces."""
         buffer = io.BytesIO()
         np.savez(buffer, **predictions._asdict())
-        self._write(f"{_PREDICTIONS}/trial_{number:04d}.npz", buffer.getvalue())
+        self._write(_PREDICTIONS.format(number), buffer.getvalue())
 
     def load_predictions(self, number: int) -> tuple[np.ndarray, np.ndarray] | None:
         """Return ages (N,) in years and probabilities (N,) of being female of a trial's last epoch.
@@ -69,7 +69,7 @@ class CheckpointStore:
         not answer.
         """
         try:
-            content = self._read(f"{_PREDICTIONS}/trial_{number:04d}.npz")
+            content = self._read(_PREDICTIONS.format(number))
         except OSError as error:
             raise UserError(
                 f"cannot read predictions from {self.uri} ({error}); "
@@ -86,7 +86,7 @@ class CheckpointStore:
     def keep_only(self, numbers: set[int], with_predictions: set[int]) -> None:
         """Delete all checkpoints and predictions, half-written ones too, but of these trials."""
         filesystem, folder = open_storage(self.uri)
-        for place, kept in ((folder, numbers), (f"{folder}/{_PREDICTIONS}", with_predictions)):
+        for place, kept in ((folder, numbers), (f"{folder}/predictions", with_predictions)):
             for info in filesystem.get_file_info(fs.FileSelector(place, allow_not_found=True)):
                 match = re.match(r"trial_(\d+)\.", info.base_name)
                 if match and int(match[1]) not in kept:

@@ -73,7 +73,7 @@ class DurableTrainable(tune.Trainable):
         if self._failure is None:
             try:
                 metrics = self.train_epoch()
-                return self._save_or_say_why_not() or _result(metrics)
+                return self._save() or _result(metrics)
             except Exception as error:
                 self._failure = error
         if is_of_the_machine(self._failure):
@@ -87,7 +87,8 @@ class DurableTrainable(tune.Trainable):
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Do nothing, see `save_checkpoint`."""
 
-    def _save_or_say_why_not(self) -> dict[str, Any]:
+    def _save(self) -> dict[str, Any]:
+        """Write the checkpoint; return the result that tells why that was not possible."""
         try:
             self._checkpoints.save(self._number, self.save_state())
         except OSError as error:
