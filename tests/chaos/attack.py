@@ -5,7 +5,6 @@ import os
 import random
 import signal
 import socket
-from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -44,19 +43,9 @@ class SmallCluster:
     def _add_node(self) -> Any:
         return self._cluster.add_node(num_cpus=1, object_store_memory=80 << 20)
 
-    def shutdown(self) -> None:
+    def close(self) -> None:
         """End all its processes."""
         self._cluster.shutdown()
-
-
-@contextlib.contextmanager
-def small_cluster() -> Iterator[SmallCluster]:
-    """Start a cluster for the block."""
-    cluster = SmallCluster()
-    try:
-        yield cluster
-    finally:
-        cluster.shutdown()
 
 
 def kill_driver(process: BaseProcess) -> None:

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from sleeper import score
 from witness import Testimony
@@ -31,10 +30,6 @@ class Scorecard:
     epochs_twice: int
     damaged: dict[str, int] = field(default_factory=dict)
     wall_s: float = 0.0
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the card for JSON."""
-        return asdict(self)
 
 
 def judge(testimony: Testimony, final: Endings) -> dict[str, int]:
@@ -107,7 +102,7 @@ def to_markdown(cards: Mapping[str, Scorecard]) -> str:
     """Return the cards side by side as a table."""
     rows: dict[str, list[str]] = {}
     for card in cards.values():
-        for name, value in card.to_dict().items():
+        for name, value in asdict(card).items():
             text = str(len(value)) if isinstance(value, list) else str(value)
             if isinstance(value, dict):
                 text = ", ".join(f"{number} {kind}" for kind, number in sorted(value.items()))

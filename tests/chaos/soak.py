@@ -10,6 +10,7 @@ scorecards side by side.
 """
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import os
@@ -20,6 +21,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import asdict
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -41,7 +43,6 @@ from attack import (
     kill_driver,
     kill_worker,
     plan,
-    small_cluster,
     truncate_newest,
 )
 from our_driver import run as run_ours
@@ -187,7 +188,7 @@ def main() -> None:
     print(f"seed {given.seed}, in {folder}", flush=True)
     chance = random.Random(given.seed)
     cards = {}
-    with small_cluster() as cluster:
+    with contextlib.closing(SmallCluster()) as cluster:
         attacks = plan(given.kills, chance)
         ours = cards["this project"] = soak_ours(
             Soak(folder / "ours", chance, given.progress), cluster, attacks
@@ -200,7 +201,7 @@ def main() -> None:
     for problem in (*ours.files_left, *ours.disagreements):
         print("this project:", problem)
     if given.out:
-        found = {"seed": given.seed} | {name: card.to_dict() for name, card in cards.items()}
+        found = {"seed": given.seed} | {name: asdict(card) for name, card in cards.items()}
         given.out.with_suffix(".json").write_text(json.dumps(found, indent=2) + "\n")
         given.out.with_suffix(".md").write_text(f"Seed {given.seed}\n\n{to_markdown(cards)}\n")
 

@@ -19,8 +19,8 @@ from tune.cluster.storage import check_storage, join_uri, open_storage
 from utkface.io import UserError, dump_checkpoint, parse_checkpoint
 from utkface.model import Predictions
 
-#: Within a store: what trials predict for the validation faces.
-_PREDICTIONS = "predictions"
+#: Within a store, by a trial's number: its state, and what it predicts for the validation faces.
+_STATE, _PREDICTIONS = "trial_{:04d}.pt", "predictions/trial_{:04d}.npz"
 
 
 class CheckpointStore:
@@ -48,23 +48,19 @@ class CheckpointStore:
 
     def save(self, number: int, state: dict) -> None:
         """Replace a trial's checkpoint; the old one stands until the new one is whole."""
-        self._write(self._name(number), dump_checkpoint(state))
+        self._write(_STATE.format(number), dump_checkpoint(state))
 
     def load(self, number: int) -> dict | None:
         """Return a trial's latest state, or None where there is none."""
-        name = self._name(number)
+        name = _STATE.format(number)
         content = self._read(name)
         return None if content is None else parse_checkpoint(content, name)
 
     def save_predictions(self, number: int, predictions: Predictions) -> None:
         """Replace what a trial's last epoch predicts for the validation faces."""
         buffer = io.BytesIO()
-        np.savez(
-            buffer,
-            age_years=predictions.age_years,
-            gender_probability=predictions.gender_probability,
-        )
-        self._write(self._predictions_name(number), buffer.getvalue())
+        np.savez(buffer, **predictions._asdict())
+        self._write(_PREDICTIONS.format(number), buffer.getvalue())
 
     def load_predictions(self, number: int) -> tuple[np.ndarray, np.ndarray] | None:
         """Return ages (N,) in years and probabilities (N,) of being female of a trial's last epoch.
@@ -73,7 +69,7 @@ class CheckpointStore:
         not answer.
         """
         try:
-            content = self._read(self._predictions_name(number))
+            content = self._read(_PREDICTIONS.format(number))
         except OSError as error:
             raise UserError(
                 f"cannot read predictions from {self.uri} ({error}); "
@@ -89,8 +85,8 @@ class CheckpointStore:
 
     def keep_only(self, numbers: set[int], with_predictions: set[int]) -> None:
         """Delete all checkpoints and predictions, half-written ones too, but of these trials."""
-        filesystem, folder = self._open()
-        for place, kept in ((folder, numbers), (f"{folder}/{_PREDICTIONS}", with_predictions)):
+        filesystem, folder = open_storage(self.uri)
+        for place, kept in ((folder, numbers), (f"{folder}/predictions", with_predictions)):
             for info in filesystem.get_file_info(fs.FileSelector(place, allow_not_found=True)):
                 match = re.match(r"trial_(\d+)\.", info.base_name)
                 if match and int(match[1]) not in kept:
@@ -98,7 +94,7 @@ class CheckpointStore:
 
     def sizes(self) -> dict[int, int]:
         """Return the bytes of each trial's checkpoint, by the trial's number."""
-        filesystem, folder = self._open()
+        filesystem, folder = open_storage(self.uri)
         found = {}
         for info in filesystem.get_file_info(fs.FileSelector(folder)):
             if match := re.fullmatch(r"trial_(\d+)\.pt", info.base_name):
@@ -107,7 +103,7 @@ class CheckpointStore:
 
     def _write(self, name: str, content: bytes) -> None:
         """Replace a file, whole or not at all."""
-        filesystem, folder = self._open()
+        filesystem, folder = open_storage(self.uri)
         path = f"{folder}/{name}"
         filesystem.create_dir(path.rpartition("/")[0], recursive=True)
         try:
@@ -120,20 +116,9 @@ class CheckpointStore:
             raise
 
     def _read(self, name: str) -> bytes | None:
-        filesystem, folder = self._open()
+        filesystem, folder = open_storage(self.uri)
         path = f"{folder}/{name}"
         if filesystem.get_file_info(path).type == fs.FileType.NotFound:
             return None
         with filesystem.open_input_stream(path) as stream:
             return stream.read()
-
-    def _open(self) -> tuple[fs.FileSystem, str]:
-        return open_storage(self.uri)
-
-    @staticmethod
-    def _name(number: int) -> str:
-        return f"trial_{number:04d}.pt"
-
-    @staticmethod
-    def _predictions_name(number: int) -> str:
-        return f"{_PREDICTIONS}/trial_{number:04d}.npz"

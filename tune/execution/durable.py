@@ -5,6 +5,7 @@ to it is raised: Ray then gives up the process, which may be poisoned for good, 
 error, and starts the trial again in a fresh one.
 """
 
+import contextlib
 import tempfile
 from abc import abstractmethod
 from pathlib import Path
@@ -102,18 +103,14 @@ class DurableTrainable(tune.Trainable):
         self._restored_metrics = None
         try:
             self.begin(config["train"], config["rows"])
-            state = self._stored_state()
+            state = None
+            # Torn by a full disk or a dying node: its epochs are trained again, with equal results.
+            with contextlib.suppress(UserError):
+                state = self._checkpoints.load(self._number)
             if state is not None:
                 self._restored_metrics = self.load_state(state)
         except Exception as error:
             self._failure = error
-
-    def _stored_state(self) -> dict[str, Any] | None:
-        try:
-            return self._checkpoints.load(self._number)
-        except UserError:
-            # Torn by a full disk or a dying node: its epochs are trained again, with equal results.
-            return None
 
 
 def _result(metrics: Metrics) -> dict[str, Any]:

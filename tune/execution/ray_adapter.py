@@ -77,7 +77,10 @@ class _OfSession:
     They serve `Tuner.restore`, which this project does without, and hold no live study.
     """
 
-    _session: SearchSession
+    def __init__(self, session: SearchSession) -> None:
+        # A Searcher gets no metric: Ray would refuse a failed trial's result for lacking it.
+        super().__init__()
+        self._session = session
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_session"}
@@ -85,10 +88,6 @@ class _OfSession:
 
 class StudySearcher(_OfSession, Searcher):
     """Hands Ray the configurations that the study suggests."""
-
-    def __init__(self, session: SearchSession) -> None:
-        super().__init__()  # no metric: Ray would refuse a failed trial's result for lacking it
-        self._session = session
 
     def suggest(  # type: ignore[override]  # Ray leaves out its own FINISHED
         self, trial_id: str
@@ -108,10 +107,6 @@ class StudySearcher(_OfSession, Searcher):
 
 class StudyScheduler(_OfSession, FIFOScheduler):
     """Stops a trial when the study says that it has ended."""
-
-    def __init__(self, session: SearchSession) -> None:
-        super().__init__()
-        self._session = session
 
     @property
     def supports_buffered_results(self) -> bool:
@@ -160,9 +155,6 @@ def _error_of(trial: Any) -> BaseException | None:
 
 class SessionStopper(_OfSession, Stopper):
     """Ends the experiment when the session was asked to stop."""
-
-    def __init__(self, session: SearchSession) -> None:
-        self._session = session
 
     def __call__(self, trial_id: str, result: dict) -> bool:
         """Stop no single trial: that is the scheduler's part."""

@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from tune.execution.checkpoints import CheckpointStore
 from tune.execution.reporting import DIVERGED, FAILURE, METRICS, Callback
 from tune.records.trials import TrialRecord, rank_complete
-from tune.study.study import Assignment, SearchStudy
+from tune.study.study import SearchStudy
 
 #: A search whose first trials all fail before their first epoch is wrong as a whole; so is one
 #: that fails as often as it was asked for trials.
@@ -68,8 +68,13 @@ class SearchSession:
         """Return the next trial's Ray configuration, or None when the search has had them all."""
         if not self.has_more or self.stop_requested.is_set():
             return None
-        assignment = self._next_assignment()
+        assignment = self.study.next_trial()
+        for record in self.study.records():  # suggestions that failed on the way
+            if record.state == "FAIL" and record.number not in self._failed:
+                self._count_failure(record.number, record.reason or "")
         if assignment is None:
+            if self.has_more:
+                self._give_up()
             return None
         if not self._num_failures:
             self._untold.add(assignment.number)
@@ -117,18 +122,6 @@ class SearchSession:
         with contextlib.suppress(OSError):  # the next trial's end is another chance
             self.checkpoints.keep_only(unfinished | chosen, unfinished | complete)
 
-    def _next_assignment(self) -> Assignment | None:
-        """Return the next trial; suggestions that failed on the way count as failed trials."""
-        num_failed = self.study.num_failed()
-        assignment = self.study.next_trial()
-        if self.study.num_failed() > num_failed:
-            for record in self.study.records():
-                if record.state == "FAIL" and record.number not in self._failed:
-                    self._count_failure(record.number, record.reason or "")
-        if assignment is None and self.has_more:
-            self._give_up()
-        return assignment
-
     def _count_failure(self, number: int, reason: str) -> None:
         self._num_failures += 1
         self._failed.add(number)
@@ -146,7 +139,6 @@ class SearchSession:
         self.stop_requested.set()
 
     def _ended(self, number: int) -> None:
-        """Clean up and tell the callbacks."""
         records = self.study.records()
         self.tidy(records)
         ended = next(record for record in records if record.number == number)

@@ -11,7 +11,7 @@ from tune.options.search import SearchOptions
 from tune.records.confirmation import Confirmation
 from tune.records.files import Record, RunRecord
 from tune.spaces.objectives import Settings
-from tune.spaces.space import Signature
+from tune.spaces.signature import Signature
 from utkface.evaluation.facts import DataFacts, Hardware
 
 

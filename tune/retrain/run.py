@@ -11,8 +11,7 @@ from tune.execution.checkpoints import CheckpointStore
 from tune.execution.ray_adapter import run_trials
 from tune.execution.reporting import Callback, RunStart
 from tune.execution.session import SearchSession, interruptible
-from tune.execution.timing import time_epoch
-from tune.execution.trainable import face_trainable, trial_job
+from tune.execution.trainable import face_trainable, time_epoch, trial_job
 from tune.options.retrain import RetrainOptions
 from tune.records.provenance import (
     about_run,

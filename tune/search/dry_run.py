@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tune import cluster
-from tune.execution.timing import time_epoch
+from tune.execution.trainable import time_epoch
 from tune.options.search import SearchOptions
 from tune.search import confirm
 from tune.search.prepare import Prepared, join, prepare

@@ -11,7 +11,8 @@ from tune.options.search import SearchOptions
 from tune.records.provenance import about_run, describe_faces
 from tune.records.run_folder import SearchFolder
 from tune.records.search import Conditions, DataRecord, SearchRecord
-from tune.spaces.space import Space, describe_change, load_space
+from tune.spaces.signature import describe_change
+from tune.spaces.space import Space, load_space
 from tune.study.stopping import make_rule
 from utkface.config import TRAINING_VERSION
 from utkface.data import Faces, Split, find_source, load_faces, make_split, take_fraction

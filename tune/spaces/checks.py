@@ -11,7 +11,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from typing import Any
 
 from optuna.distributions import (
@@ -33,16 +33,7 @@ NUM_DRAWS = 100
 _KNOWN = [spec.name for spec in fields(TrainConfig)]
 
 Suggest = Callable[[BaseTrial], Settings]
-
-
-@dataclass(frozen=True)
-class Draw:
-    """One random trial of a space."""
-
-    params: Settings  # what was suggested, with the drawn values
-    ranges: dict[str, str]  # from which range each was drawn, as text
-    constants: Settings  # what `suggest` returned
-    lines: dict[str, int | None] = field(repr=False)  # of the file, where each was suggested
+Distribution = FloatDistribution | IntDistribution | CategoricalDistribution
 
 
 class RecordingTrial(FixedTrial):
@@ -57,25 +48,27 @@ class RecordingTrial(FixedTrial):
     def __init__(
         self,
         number: int,
-        forced: Mapping[str, Setting] | None,
+        forced: Mapping[str, Setting] | None = None,
         *,
         complete: bool = False,
         path: str = "",
     ) -> None:
         super().__init__({}, number)
         self._forced, self._complete, self._path = forced or {}, complete, path
-        self._taken: dict[str, tuple[Any, BaseDistribution]] = {}
-        self.lines: dict[str, int | None] = {}
+        self.taken: dict[str, tuple[Any, Distribution]] = {}
+        self.ranges: dict[str, str] = {}  # from which each value was taken, as text
+        self.lines: dict[str, int | None] = {}  # of the file, where each was suggested
+        self.constants: Settings = {}  # what `suggest` returned
 
     @property
     def params(self) -> Settings:
         """The values suggested so far."""
-        return {name: value for name, (value, _) in self._taken.items()}
+        return {name: value for name, (value, _) in self.taken.items()}
 
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
         """The ranges that they were suggested from."""
-        return {name: distribution for name, (_, distribution) in self._taken.items()}
+        return {name: distribution for name, (_, distribution) in self.taken.items()}
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
@@ -96,8 +89,8 @@ class RecordingTrial(FixedTrial):
         """Suggest one of some choices."""
         return self._take(name, lambda: CategoricalDistribution(choices))
 
-    def _take(self, name: str, build: Callable[[], BaseDistribution]) -> Any:
-        if name in self._taken:
+    def _take(self, name: str, build: Callable[[], Distribution]) -> Any:
+        if name in self.taken:
             raise UserError(
                 f"{name} is suggested twice in one trial; Optuna would return the first value again"
             )
@@ -117,7 +110,8 @@ class RecordingTrial(FixedTrial):
             raise UserError(f"{name} is missing; allowed: {describe(distribution)}")
         else:
             value = _pick(distribution, random.Random(f"{self.number}:{name}").random())
-        self._taken[name] = value, distribution
+        self.taken[name] = value, distribution
+        self.ranges[name] = describe(distribution)
         self.lines[name] = self._line_of_caller()
         return value
 
@@ -128,15 +122,18 @@ class RecordingTrial(FixedTrial):
         return frame.f_lineno if frame else None
 
 
-def draw_and_check(file: SpaceFile, suggest: Suggest, fixed: Mapping[str, Setting]) -> list[Draw]:
+def draw_and_check(
+    file: SpaceFile, suggest: Suggest, fixed: Mapping[str, Setting]
+) -> list[RecordingTrial]:
     """Run the space with seeded draws; raises `UserError` for what could not be searched."""
     draws = _random_draws(file, suggest)
-    ranges_tried = set()
-    for number, draw in enumerate(draws):
-        for name, text in draw.ranges.items():
-            if (name, text) not in ranges_tried:
-                ranges_tried.add((name, text))
-                _check_extremes(file, suggest, number, name, fixed)
+    tried = set()
+    for draw in draws:
+        for name, (_, distribution) in draw.taken.items():
+            if (name, draw.ranges[name]) not in tried:
+                tried.add((name, draw.ranges[name]))
+                for value in _extremes(distribution):
+                    _check_config(file, _draw(file, suggest, draw.number, {name: value}), fixed)
         _check_config(file, draw, fixed)
     return draws
 
@@ -164,11 +161,10 @@ def check_point(
         raise file.error_from(error) from error
 
 
-def describe(distribution: BaseDistribution) -> str:
+def describe(distribution: Distribution) -> str:
     """Return a range as text: ``0.0001..0.01 log``, ``16..64 step 16``, ``'l1' or 'dldl'``."""
     if isinstance(distribution, CategoricalDistribution):
         return " or ".join(repr(choice) for choice in distribution.choices)
-    assert isinstance(distribution, FloatDistribution | IntDistribution)
     text = f"{distribution.low}..{distribution.high}"
     if distribution.log:
         text += " log"
@@ -193,48 +189,49 @@ def run_suggest(file: SpaceFile, suggest: Suggest, trial: BaseTrial) -> Settings
     return constants
 
 
-def _random_draws(file: SpaceFile, suggest: Suggest) -> list[Draw]:
+def _random_draws(file: SpaceFile, suggest: Suggest) -> list[RecordingTrial]:
     draws = []
-    seen: dict[str, tuple[BaseDistribution, int | None]] = {}
+    first: dict[str, RecordingTrial] = {}  # the trial that first suggested each parameter
     for number in range(NUM_DRAWS):
-        trial, draw = _draw(file, suggest, number)
-        for name, distribution in trial.distributions.items():
-            first, line = seen.setdefault(name, (distribution, trial.lines[name]))
+        draw = _draw(file, suggest, number)
+        for name, (_, distribution) in draw.taken.items():
+            other = first.setdefault(name, draw)
             try:  # Optuna lets a numeric range move, but neither its kind nor the choices
-                check_distribution_compatibility(first, distribution)
+                check_distribution_compatibility(other.taken[name][1], distribution)
             except ValueError as error:
+                where = f" (line {other.lines[name]})" if other.lines[name] else ""
                 raise file.error(
-                    f"{name} is suggested from {describe(distribution)} in one trial and from "
-                    f"{describe(first)}{_at(line)} in another; allowed: one kind, one scale and "
+                    f"{name} is suggested from {draw.ranges[name]} in one trial and from "
+                    f"{other.ranges[name]}{where} in another; allowed: one kind, one scale and "
                     "the same choices",
-                    trial.lines[name],
+                    draw.lines[name],
                 ) from error
         # A trial that is resumed has the same parameters under another number.
-        _, again = _draw(file, suggest, number + NUM_DRAWS, draw.params)
-        if repr(again) != repr(draw):  # as text, because NaN is unlike itself
+        again = _draw(file, suggest, number + NUM_DRAWS, draw.params)
+        both = (repr((d.params, d.ranges, d.constants)) for d in (draw, again))  # NaN is not NaN
+        if len(set(both)) > 1:
             raise file.error(
                 f"suggest is not repeatable: for the parameters {draw.params} it gave "
                 f"{draw.constants}, then {again.constants}; a resumed trial must get the same"
             )
         draws.append(draw)
-    if not seen:
+    if not first:
         raise file.error("suggest(trial) suggests nothing, so there is nothing to search")
     return draws
 
 
 def _draw(
     file: SpaceFile, suggest: Suggest, number: int, forced: Mapping[str, Setting] | None = None
-) -> tuple[RecordingTrial, Draw]:
+) -> RecordingTrial:
     """Run `suggest` once and check the names; errors carry the line that was running."""
     trial = RecordingTrial(number, forced, path=str(file.path))
-    constants = run_suggest(file, suggest, trial)
-    for name in [*trial.params, *constants]:
+    trial.constants = dict(run_suggest(file, suggest, trial))
+    for name in [*trial.params, *trial.constants]:
         try:
             _check_name(name)
         except UserError as error:
             raise file.error(error, trial.lines.get(name) or file.line_of(name)) from error
-    ranges = {name: describe(value) for name, value in trial.distributions.items()}
-    return trial, Draw(trial.params, ranges, dict(constants), trial.lines)
+    return trial
 
 
 def _check_name(name: str) -> None:
@@ -249,16 +246,7 @@ def _check_name(name: str) -> None:
         raise UserError(f"{name} is not a hyperparameter; {hint}")
 
 
-def _check_extremes(
-    file: SpaceFile, suggest: Suggest, number: int, name: str, fixed: Mapping[str, Setting]
-) -> None:
-    trial, _ = _draw(file, suggest, number)
-    for value in _extremes(trial.distributions[name]):
-        _, draw = _draw(file, suggest, number, {name: value})
-        _check_config(file, draw, fixed)
-
-
-def _check_config(file: SpaceFile, draw: Draw, fixed: Mapping[str, Setting]) -> None:
+def _check_config(file: SpaceFile, draw: RecordingTrial, fixed: Mapping[str, Setting]) -> None:
     """Build the configuration; an error names the range that its value was drawn from."""
     try:
         TrainConfig.from_dict({**draw.constants, **draw.params, **fixed})
@@ -292,25 +280,17 @@ def _culprit(error: UserError) -> str:
     return re.split(r"\W", str(error), maxsplit=1)[0]
 
 
-def _at(line: int | None) -> str:
-    return f" (line {line})" if line else ""
-
-
-def _extremes(distribution: BaseDistribution) -> list[Any]:
+def _extremes(distribution: Distribution) -> list[Any]:
     """Return both ends of a range, or every choice."""
     if isinstance(distribution, CategoricalDistribution):
         return list(distribution.choices)
-    assert isinstance(distribution, FloatDistribution | IntDistribution)
     return [distribution.low, distribution.high]
 
 
-def _contains(distribution: BaseDistribution, value: Any) -> bool:
+def _contains(distribution: Distribution, value: Any) -> bool:
     """Whether a value is one that the distribution may suggest, of the right type as well."""
     if isinstance(distribution, CategoricalDistribution):
-        return any(
-            value == choice for choice in distribution.choices if type(choice) is type(value)
-        )
-    assert isinstance(distribution, FloatDistribution | IntDistribution)
+        return (type(value), value) in [(type(choice), choice) for choice in distribution.choices]
     allowed = int if isinstance(distribution, IntDistribution) else (int, float)
     if isinstance(value, bool) or not isinstance(value, allowed):
         return False
@@ -320,11 +300,10 @@ def _contains(distribution: BaseDistribution, value: Any) -> bool:
     return abs(num_steps - round(num_steps)) < 1e-8
 
 
-def _pick(distribution: BaseDistribution, share: float) -> Any:
+def _pick(distribution: Distribution, share: float) -> Any:
     """Return the value that lies at this share, from 0 up to 1, of the range."""
     if isinstance(distribution, CategoricalDistribution):
         return distribution.choices[int(share * len(distribution.choices))]
-    assert isinstance(distribution, FloatDistribution | IntDistribution)
     low, high, step = distribution.low, distribution.high, distribution.step
     if distribution.log:
         value = math.exp(math.log(low) + share * (math.log(high) - math.log(low)))

@@ -48,12 +48,6 @@ class SpaceFile:
         lines = (ast.get_docstring(self.tree) or "").strip().splitlines()
         return lines[0].strip() if lines else ""
 
-    def defines(self, name: str) -> bool:
-        """Whether a function of this name is written at the top level of the file."""
-        return any(
-            isinstance(node, ast.FunctionDef) and node.name == name for node in self.tree.body
-        )
-
     def error(self, message: object, line: int | None = None) -> UserError:
         """Return a one-line error that starts with the file and, where known, the line."""
         return _error_at(self.path, line, message)
@@ -103,20 +97,16 @@ class SpaceFile:
 
     def _assignment(self, name: str) -> ast.Assign | ast.AnnAssign | None:
         for node in self.tree.body:
-            targets: list[ast.expr] = []
-            if isinstance(node, ast.Assign):
-                targets = node.targets
-            elif isinstance(node, ast.AnnAssign):
-                targets = [node.target]
-            if any(isinstance(target, ast.Name) and target.id == name for target in targets):
-                assert isinstance(node, ast.Assign | ast.AnnAssign)
-                return node
+            if isinstance(node, ast.Assign | ast.AnnAssign):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+                    return node
         return None
 
 
 def list_spaces() -> dict[str, str]:
     """Return the question of each built-in space by name, in alphabetical order."""
-    return {name: SpaceFile.read(path).question for name, path in _built_in().items()}
+    return {name: file.question for name, file in _built_in().items()}
 
 
 def find_space(name_or_path: str | os.PathLike[str]) -> Path:
@@ -127,7 +117,7 @@ def find_space(name_or_path: str | os.PathLike[str]) -> Path:
     text = os.fspath(name_or_path)
     spaces = _built_in()
     if text in spaces:
-        return spaces[text]
+        return spaces[text].path
     path = Path(text)
     if path.suffix == ".py" or path.parent != Path():
         if path.is_file():
@@ -142,10 +132,15 @@ def find_space(name_or_path: str | os.PathLike[str]) -> Path:
     raise UserError(f"unknown search space {text!r}; {hint}")
 
 
-def _built_in() -> dict[str, Path]:
+def _built_in() -> dict[str, SpaceFile]:
     """Return the files that have a `suggest`, by name: shared pieces have none."""
-    paths = sorted(_FOLDER.glob("[!_]*.py"))
-    return {path.stem: path for path in paths if SpaceFile.read(path).defines("suggest")}
+    spaces = {}
+    for path in sorted(_FOLDER.glob("[!_]*.py")):
+        file = SpaceFile.read(path)
+        functions = [node.name for node in file.tree.body if isinstance(node, ast.FunctionDef)]
+        if "suggest" in functions:
+            spaces[path.stem] = file
+    return spaces
 
 
 def _error_at(path: Path, line: int | None, message: object) -> UserError:

@@ -1,49 +1,23 @@
-"""Search spaces: loaded from their files, checked, asked for configurations, and compared.
-
-Importing this imports no Optuna, which takes longer than all else that a command line needs.
-"""
+"""Search spaces: loaded from their files, checked, and asked for configurations."""
 
 import hashlib
 import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+from optuna.distributions import BaseDistribution
+from optuna.trial import BaseTrial
+
+from tune.spaces.checks import RecordingTrial, Suggest, check_point, draw_and_check, run_suggest
 from tune.spaces.file import SpaceFile, find_space
+from tune.spaces.objectives import DEFAULT_OBJECTIVES, Setting, Settings, check_objectives
+from tune.spaces.signature import Range, Signature
 from utkface.config import SET_BY_COMMAND, TrainConfig
 from utkface.io import UserError
-
-if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
-    from optuna.trial import BaseTrial
-
-    from tune.spaces.checks import Draw, Suggest
-from tune.spaces.objectives import DEFAULT_OBJECTIVES, Setting, Settings, check_objectives
-
-_MAX_CHANGES_SHOWN = 4
-
-
-@dataclass
-class Range:
-    """A hyperparameter's ranges, one for each branch that differs, and how many draws had it."""
-
-    ranges: list[str]
-    num_draws: int
-
-    def __str__(self) -> str:
-        return " or ".join(self.ranges[:2]) + (" or ..." if len(self.ranges) > 2 else "")
-
-
-@dataclass
-class Signature:
-    """What a space can suggest; equal for two versions of a file that behave the same."""
-
-    parameters: dict[str, Range] = field(default_factory=dict)
-    constants: Settings = field(default_factory=dict)
-    points: list[Settings] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -51,7 +25,7 @@ class Fit:
     """A configuration as a space would have suggested it."""
 
     params: Settings
-    distributions: dict[str, "BaseDistribution"]
+    distributions: dict[str, BaseDistribution]
     config: TrainConfig  # with the space's own constants
 
 
@@ -61,9 +35,9 @@ class Space:
 
     can_suggest: ClassVar[bool] = True
     file: SpaceFile
-    suggest: "Suggest"
+    suggest: Suggest
     points: list[Settings]  # what they leave out is sampled
-    draws: "list[Draw]"  # the seeded random trials that the space was checked with
+    draws: list[RecordingTrial]  # the seeded random trials that the space was checked with
     objectives: tuple[str, ...]  # what a search minimises unless the command line says otherwise
 
     @property
@@ -99,7 +73,7 @@ class Space:
 
     def config(
         self,
-        trial: "BaseTrial",
+        trial: BaseTrial,
         fixed: Mapping[str, Setting],
         overrides: Mapping[str, Setting] | None = None,
     ) -> TrainConfig:
@@ -109,8 +83,6 @@ class Space:
         `split_point` for a trial that came from a point. Raises `UserError` with the file, and the
         line where there is one, for whatever the user's code does wrong.
         """
-        from tune.spaces.checks import run_suggest
-
         constants = run_suggest(self.file, self.suggest, trial)
         try:
             return TrainConfig.from_dict(
@@ -120,7 +92,7 @@ class Space:
             raise self.file.error(error) from error
 
     def settings(
-        self, trial: "BaseTrial", fixed: Mapping[str, Setting], overrides: Mapping[str, Setting]
+        self, trial: BaseTrial, fixed: Mapping[str, Setting], overrides: Mapping[str, Setting]
     ) -> Settings:
         """Return the configuration of a trial as plain values, see `config`."""
         return self.config(trial, fixed, overrides).to_dict()
@@ -132,8 +104,6 @@ class Space:
         ``fixed`` is as for `config`. Raises `UserError` that names the first parameter whose value
         this space would not suggest.
         """
-        from tune.spaces.checks import RecordingTrial
-
         trial = RecordingTrial(0, values, complete=True)
         try:
             constants = self.suggest(trial)
@@ -156,15 +126,11 @@ class Space:
 
         What a point leaves out is drawn.
         """
-        from tune.spaces.checks import RecordingTrial
-
-        configs = []
-        for point in self.points:
-            params, overrides = self.split_point(point)
-            configs.append(self.config(RecordingTrial(0, params), fixed, overrides))
-        for draw in self.draws:
-            configs.append(TrainConfig.from_dict({**draw.constants, **draw.params, **fixed}))
-        return configs
+        split = map(self.split_point, self.points)
+        return [
+            *(self.config(RecordingTrial(0, params), fixed, more) for params, more in split),
+            *(TrainConfig.from_dict({**d.constants, **d.params, **fixed}) for d in self.draws),
+        ]
 
     def signature(self) -> Signature:
         """Return ranges and conditions of the parameters, the constants and the points.
@@ -202,8 +168,6 @@ def load_space(
     more frozen epochs than there are, is refused as well. Raises `UserError`: the file and line,
     what is wrong, its value and what is allowed.
     """
-    from tune.spaces.checks import check_point, draw_and_check
-
     fixed = fixed or {}
     _check_fixed(fixed)
     file = SpaceFile.read(find_space(name_or_path))
@@ -221,23 +185,6 @@ def load_space(
     for index, point in enumerate(points):
         check_point(file, suggest, index, *space.split_point(point), fixed)
     return space
-
-
-def describe_change(old: Signature, new: Signature) -> str | None:
-    """Say in one line how a space differs from an earlier version; None where it does not."""
-    changes = [
-        *_parameter_changes(old.parameters, new.parameters),
-        *_value_changes("constant ", old.constants, new.constants),
-    ]
-    if len(old.points) != len(new.points):
-        changes.append(f"{len(old.points)} points are now {len(new.points)}")
-    for number, both in enumerate(zip(old.points, new.points, strict=False), start=1):
-        changes += _value_changes(f"point {number}: ", *both)
-    if not changes:
-        return None
-    num_hidden = len(changes) - _MAX_CHANGES_SHOWN
-    more = [f"and {num_hidden} more"] if num_hidden > 0 else []
-    return "; ".join(changes[:_MAX_CHANGES_SHOWN] + more)
 
 
 def _check_fixed(fixed: Mapping[str, Setting]) -> None:
@@ -274,32 +221,3 @@ def _objectives(file: SpaceFile, module: ModuleType) -> tuple[str, ...]:
         return check_objectives(objectives)
     except UserError as error:
         raise file.error(error, line) from error
-
-
-def _parameter_changes(old: dict[str, Range], new: dict[str, Range]) -> list[str]:
-    changes = []
-    for name in dict.fromkeys([*old, *new]):
-        if name not in new:
-            changes.append(f"{name} is no longer suggested")
-        elif name not in old:
-            changes.append(f"{name} is new: {new[name]}")
-        elif old[name].ranges != new[name].ranges:
-            changes.append(f"{name}: {old[name]} is now {new[name]}")
-        elif old[name].num_draws != new[name].num_draws:
-            changes.append(
-                f"{name} is suggested under another condition "
-                f"(in {old[name].num_draws} draws, now in {new[name].num_draws})"
-            )
-    return changes
-
-
-def _value_changes(prefix: str, old: Settings, new: Settings) -> list[str]:
-    changes = []
-    for name in dict.fromkeys([*old, *new]):
-        if name not in new:
-            changes.append(f"{prefix}{name}={old[name]!r} is gone")
-        elif name not in old:
-            changes.append(f"{prefix}{name}={new[name]!r} is new")
-        elif old[name] != new[name]:
-            changes.append(f"{prefix}{name}={old[name]!r} is now {new[name]!r}")
-    return changes

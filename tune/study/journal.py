@@ -17,7 +17,7 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -35,27 +35,22 @@ _START = b"0" * 16  # what the first line follows
 _CHECKED = re.compile(rb'\{"checksum":"([0-9a-f]{16})","follows":"([0-9a-f]{16})",(.+)')
 
 
-def open_storage(journal: "TwinJournal") -> JournalStorage:
-    """Replay a journal to go on with."""
-    return _replay(journal, journal.path)
-
-
 def read_storage(path: Path) -> JournalStorage:
     """Read a journal, mended by its copy in memory alone: its search may be writing to it.
 
     Raises `UserError` where both files are damaged at one place.
     """
-    lines, _ = _read_both(path)
-    return _replay(_LinesInMemory(lines), path)
+    return open_storage(_LinesInMemory(path))
 
 
-def _replay(backend: BaseJournalBackend, path: Path) -> JournalStorage:
+def open_storage(journal: "TwinJournal | _LinesInMemory") -> JournalStorage:
+    """Replay a journal to go on with."""
     try:
-        return JournalStorage(backend)
+        return JournalStorage(journal)
     except Exception as error:  # whatever Optuna trips over, in lines that have no checksum
         raise UserError(
-            f"{path} is damaged: Optuna cannot replay it ({type(error).__name__}: {error}); "
-            "put back a copy of the run folder that is whole"
+            f"{journal.path} is damaged: Optuna cannot replay it ({type(error).__name__}: "
+            f"{error}); put back a copy of the run folder that is whole"
         ) from error
 
 
@@ -72,14 +67,13 @@ class TwinJournal(BaseJournalBackend):
             lock.unlink()
         lines, self._last = _read_both(path)
         content = _join(lines)
-        self._size = len(content)
+        self._size = self._flushed_size = len(content)
         for file in (self.path, self._copy):
             if not file.exists() or file.read_bytes() != content:
                 with replacing(file) as temporary:
                     temporary.write_bytes(content)
                     _flush(temporary)
         self._failure: OSError | None = None
-        self._flushes_later = False
         self._lock = JournalFileSymlinkLock(str(path))  # optuna-dashboard takes it, too
         self._file = JournalFileBackend(str(path), self._lock)
 
@@ -88,26 +82,16 @@ class TwinJournal(BaseJournalBackend):
         return self._file.read_logs(log_number_from)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Write operations to the disk, all or none of which a later session will find."""
+        """Write operations to both files, all or none of which a later session will find."""
         with self._unless_failed():
             self._append([json.dumps(log, separators=(",", ":")).encode() for log in logs])
-            if not self._flushes_later:
-                _flush(self.path)
 
-    @contextlib.contextmanager
-    def flushing_once(self) -> Iterator[None]:
-        """Flush what is appended meanwhile at the end: a flush takes milliseconds."""
-        if self._flushes_later:
-            yield
-            return
-        size, self._flushes_later = self._size, True
-        try:
-            yield
-        finally:
-            self._flushes_later = False
-            if self._size > size:
-                with self._unless_failed():
-                    _flush(self.path)
+    def flush(self) -> None:
+        """Have the disk hold what was written; apart, as it takes milliseconds."""
+        if self._size > self._flushed_size:
+            with self._unless_failed():
+                _flush(self.path)
+            self._flushed_size = self._size
 
     @contextlib.contextmanager
     def _unless_failed(self) -> Iterator[None]:
@@ -128,7 +112,15 @@ class TwinJournal(BaseJournalBackend):
                 *others, half = file.read().split(b"\n")  # by optuna-dashboard
                 if half:  # it was killed
                     file.truncate(file.tell() - len(half))
-                lines, last = _add_checksums(logs, _checksum_of_all(others, self._last))
+                last = self._last
+                for line in others:
+                    # Those of another `TwinJournal`, which nobody may open beside this, have one.
+                    link = _link(line)
+                    last = link[0] if link and link[1] == last else _checksum(line, last)
+                lines = []
+                for log in logs:
+                    follows, last = last, _checksum(log, last)
+                    lines.append(b'{"checksum":"%b","follows":"%b",%b' % (last, follows, log[1:]))
                 file.write(_join(lines))
                 file.flush()
                 copy.write(_join([*others, *lines]))
@@ -138,10 +130,11 @@ class TwinJournal(BaseJournalBackend):
 
 
 class _LinesInMemory(BaseJournalBackend):
-    """Lines that are only read."""
+    """The lines of a journal, mended and only read."""
 
-    def __init__(self, lines: list[bytes]) -> None:
-        self._lines = lines
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lines, _ = _read_both(path)
 
     def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:
         return map(json.loads, self._lines[log_number_from:])
@@ -150,89 +143,77 @@ class _LinesInMemory(BaseJournalBackend):
         raise NotImplementedError("this journal was opened to be read")
 
 
-class _DamageError(Exception):
-    """No file has what follows the ``num_lines`` first lines, and there is more."""
-
-    def __init__(self, num_lines: int) -> None:
-        self.num_lines = num_lines
-
-
-class _Content:
-    """What one of the files holds."""
-
-    def __init__(self, content: bytes) -> None:
-        # CRLF comes from an editor or from git. JSON has neither character but as a line's end.
-        self.lines = content.replace(b"\r\n", b"\n").split(b"\n")
-        self.links = [_link(line) for line in self.lines]
-        if self.links[-1] is None:  # nothing, or what a killed process wrote of its last line
-            del self.lines[-1], self.links[-1]
-        self._after = {_START: 0}
-        for index, link in enumerate(self.links):
-            if link is not None:
-                self._after[link[0]] = index + 1
-
-    def unchecked_after(self, checksum: bytes) -> Iterator[bytes]:
-        """Yield the lines after the one with this checksum that have none of their own."""
-        start = self._after.get(checksum, len(self.lines))
-        for index in range(start, len(self.lines)):
-            if self.links[index] is None:
-                yield self.lines[index]
-
-
 def _read_both(path: Path) -> tuple[list[bytes], bytes]:
     """Return the lines of a journal, each from the file that has it whole, and their checksum."""
     contents = [_read(path), _read(_copy_of(path))]
-    try:
-        return _merge([_Content(content) for content in dict.fromkeys(contents)])
-    except _DamageError as damage:
+    lines, last, is_whole = _merge([_parse(content) for content in dict.fromkeys(contents)])
+    if not is_whole:
         raise UserError(
-            f"{path} is damaged: line {damage.num_lines + 1} of {contents[0].count(10)} cannot be "
+            f"{path} is damaged: line {len(lines) + 1} of {contents[0].count(10)} cannot be "
             f"restored from its copy {_copy_of(path)}, which is damaged as well or of another "
             "study; delete the wrong file, or cut both off before that line to go on from there"
-        ) from None
+        )
+    return lines, last
 
 
-def _merge(contents: list[_Content]) -> tuple[list[bytes], bytes]:
-    """Link up the lines of one or two files; raises `_DamageError` where one is missing in all."""
-    checked: dict[bytes, bytes] = {}  # by checksum
-    followers: dict[bytes, bytes] = {}  # the checksum of the line that follows, by checksum
-    for content in contents:
-        for line, link in zip(content.lines, content.links, strict=True):
-            if link is not None:
-                checked[link[0]] = line
-                followers.setdefault(link[1], link[0])
+#: A line's checksum and the one it follows; None where it has none that is true.
+_Link = tuple[bytes, bytes] | None
+_Lines = list[tuple[bytes, _Link]]
+
+
+def _parse(content: bytes) -> _Lines:
+    """Return the lines of a file, each with its link."""
+    # CRLF comes from an editor or from git. JSON has neither character but as a line's end.
+    lines = [(line, _link(line)) for line in content.replace(b"\r\n", b"\n").split(b"\n")]
+    # The last is nothing, or what a killed process wrote of it, unless it lacks but its end.
+    return lines if lines[-1][1] else lines[:-1]
+
+
+def _merge(files: Sequence[_Lines]) -> tuple[list[bytes], bytes, bool]:
+    """Link up the lines of one or two files, up to one that is missing in all.
+
+    Return them, the last one's checksum, and whether these are all.
+    """
+    before: dict[bytes, tuple[bytes, bytes]] = {}  # by checksum: the one it follows, and the line
+    checked: dict[bytes, None] = {}
+    for file in files:
+        last = _START
+        for line, link in file:
+            checksum, follows = link or (_checksum(line, last), last)
+            before[checksum] = follows, line
+            last = checksum
+            if link:
+                checked[checksum] = None
+    # A line with a checksum vouches for all lines before it, back to one that is missing.
+    after: dict[bytes, bytes] = {}
+    for checksum in checked:
+        while checksum in before and before[checksum][0] not in after:
+            follows = before[checksum][0]
+            after[follows] = checksum
+            checksum = follows
     lines: list[bytes] = []
     last = _START
-    while checked:
-        if last in followers:
-            last = followers.pop(last)
-            lines.append(checked.pop(last))
-            continue
-        bridges = (_bridge(content.unchecked_after(last), last, followers) for content in contents)
-        bridge = next(filter(None, bridges), None)
-        if bridge is None:
-            raise _DamageError(len(lines))
-        lines += bridge
-        last = _checksum_of_all(bridge, last)
+    while last in after:
+        last = after[last]
+        lines.append(before[last][1])
+        checked.pop(last, None)
+    if checked:
+        return lines, last, False
     # Nothing vouches for the lines at the end: they must be entries, and the files must agree.
-    num_checked = len(lines)
-    for versions in itertools.zip_longest(*(c.unchecked_after(last) for c in contents)):
+    for versions in itertools.zip_longest(*(_unchecked_after(file, last) for file in files)):
         entries = {line for line in versions if line is not None and _is_entry(line)}
         if len(entries) != 1:
-            raise _DamageError(len(lines))
+            return lines, last, False
         lines += entries
-    return lines, _checksum_of_all(lines[num_checked:], last)
+        last = _checksum(lines[-1], last)
+    return lines, last, True
 
 
-def _bridge(lines: Iterable[bytes], last: bytes, followers: dict[bytes, bytes]) -> list[bytes]:
-    """Return the lines without a checksum up to one that a line with a checksum follows."""
-    bridge = []
-    for line in lines:
-        bridge.append(line)
-        last = _checksum(line, last)
-        if last in followers:
-            return bridge
-    return []
+def _unchecked_after(file: _Lines, checksum: bytes) -> list[bytes]:
+    """Return the lines without a checksum that stand behind the one with this checksum."""
+    after = [i + 1 for i, (_, link) in enumerate(file) if link and link[0] == checksum]
+    start = max(after, default=0 if checksum == _START else len(file))
+    return [line for line, link in file[start:] if link is None]
 
 
 def _is_entry(line: bytes) -> bool:
@@ -244,8 +225,7 @@ def _is_entry(line: bytes) -> bool:
     return isinstance(entry, dict) and next(iter(entry), None) == "op_code"
 
 
-def _link(line: bytes) -> tuple[bytes, bytes] | None:
-    """Return a line's checksum and the one it follows; None where it is not true to them."""
+def _link(line: bytes) -> _Link:
     match = _CHECKED.fullmatch(line)
     if match and _checksum(b"{" + match[3], match[2]) == match[1]:
         return match[1], match[2]
@@ -255,27 +235,6 @@ def _link(line: bytes) -> tuple[bytes, bytes] | None:
 def _checksum(log: bytes, follows: bytes) -> bytes:
     """Return the checksum of a line, as Optuna writes it, that follows the one with another."""
     return hashlib.blake2b(follows + log, digest_size=8).hexdigest().encode()
-
-
-def _add_checksums(logs: Iterable[bytes], last: bytes) -> tuple[list[bytes], bytes]:
-    """Return lines with their checksums, and the last of these; undone by `_link`."""
-    lines = []
-    for log in logs:
-        checksum = _checksum(log, last)
-        lines.append(b'{"checksum":"%b","follows":"%b",%b' % (checksum, last, log[1:]))
-        last = checksum
-    return lines, last
-
-
-def _checksum_of_all(lines: Iterable[bytes], last: bytes) -> bytes:
-    """Return the checksum of the last of some lines that follow the one with another.
-
-    Those of another `TwinJournal`, which nobody may open beside this one, have theirs.
-    """
-    for line in lines:
-        link = _link(line)
-        last = link[0] if link and link[1] == last else _checksum(line, last)
-    return last
 
 
 def _join(lines: Iterable[bytes]) -> bytes:

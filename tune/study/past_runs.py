@@ -10,17 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pandas as pd
 
-from tune.records.files import Measured
 from tune.records.retrain import Best, BestRecord
 from tune.records.run_folder import SearchFolder
 from tune.records.search import SearchRecord
 from tune.records.trials import METRIC_COLUMNS, TrialRecord
-from tune.spaces.objectives import Metrics
-from tune.study.journal import read_storage
-from tune.study.store import SEARCH_STUDY, study_name, study_records
+from tune.study.store import SEARCH_STUDY, load_study, study_records
 from utkface.io import UserError
 
 
@@ -57,11 +53,8 @@ def read_run(results: Path, name: str) -> PastRun:
 
 def read_study(journal: Path, kind: str = SEARCH_STUDY) -> list[TrialRecord]:
     """Read the trials of one of a journal's studies, which may be being written."""
-    storage = read_storage(journal)
-    name = study_name(storage, kind)
-    if name is None:  # killed before the study was on disk
-        return []
-    return study_records(optuna.load_study(study_name=name, storage=storage))
+    study = load_study(journal, kind)
+    return study_records(study) if study else []
 
 
 def _read_tables(folder: Path) -> list[TrialRecord]:
@@ -77,6 +70,8 @@ def _read_tables(folder: Path) -> list[TrialRecord]:
 def _from_row(row: Mapping[Hashable, Any], finalist: Best | None) -> TrialRecord:
     metrics = {name: row.get(name) for name in METRIC_COLUMNS}
     last = {"epoch": row["epochs"], "score": row["score"], **metrics}
+    if finalist:
+        last = {name: value for name, value in finalist.metrics.items() if value is not None}
     has_epoch = row["score"] is not None and math.isfinite(row["score"])
     return TrialRecord(
         number=row["number"],
@@ -84,12 +79,8 @@ def _from_row(row: Mapping[Hashable, Any], finalist: Best | None) -> TrialRecord
         score=row["score"],
         params={},
         config=dict(finalist.config) if finalist else {},
-        epochs=[_known(finalist.metrics) if finalist else last] if has_epoch else [],
+        epochs=[last] if has_epoch else [],
         reason=row.get("reason"),
         started=row.get("started"),
         ended=row.get("ended"),
     )
-
-
-def _known(metrics: Measured) -> Metrics:
-    return {name: value for name, value in metrics.items() if value is not None}

@@ -3,13 +3,6 @@
 TPE learns from a trial that was stopped early too: with one objective from its last value; with
 several it has none, and counts among the trials to keep away from. Gaussian processes, which learn
 from complete trials alone, lost on the curves of ``results/curves`` with 24 trials, not with 60.
-
-What a sampler is shown: not the study itself, but what it should learn from.
-
-Trials of earlier searches are not in the study: a trial that is added to one counts in it, could be
-its best, fill its rungs and appear in its tables. And trials that diverged have no value in it,
-from which no sampler would learn to stay away. So the sampler is shown another study, in memory:
-the real one's trials, under their own numbers, and the earlier ones after them.
 """
 
 import math
@@ -82,24 +75,21 @@ class NearPoints(RandomSampler):
         """Sample one parameter; a random sampler samples none together."""
         if param_name in self._centre:
             centre = self._centre[param_name]
-            if not isinstance(param_distribution, CategoricalDistribution):
-                assert isinstance(param_distribution, (FloatDistribution, IntDistribution))
+            if isinstance(param_distribution, FloatDistribution | IntDistribution):
                 return self._near(centre, param_distribution)
+            assert isinstance(param_distribution, CategoricalDistribution)
             if centre in param_distribution.choices and self._rng_near.random() < KEPT:
                 return centre
         return super().sample_independent(study, trial, param_name, param_distribution)
 
     def _near(self, centre: float, distribution: FloatDistribution | IntDistribution) -> float:
         """Draw a number that the distribution can have, near one that may lie outside."""
+        to_scale, from_scale = (math.log, math.exp) if distribution.log else (float, float)
         low, high = distribution.low, distribution.high
-        centre = min(max(centre, low), high)
-        if distribution.log:
-            ends = math.log(low), math.log(high)
-            drawn = self._rng_near.normal(math.log(centre), WIDTH * (ends[1] - ends[0]))
-            value = math.exp(min(max(drawn, ends[0]), ends[1]))
-        else:
-            value = self._rng_near.normal(centre, WIDTH * (high - low))
-        value = min(max(value, low), high)
+        start, end = to_scale(low), to_scale(high)
+        centre = to_scale(min(max(centre, low), high))
+        drawn = self._rng_near.normal(centre, WIDTH * (end - start))
+        value = min(max(from_scale(min(max(drawn, start), end)), low), high)
         if distribution.step is not None:
             value = low + round((value - low) / distribution.step) * distribution.step
             value = min(value, high)
@@ -109,31 +99,34 @@ class NearPoints(RandomSampler):
 class InformedSampler(BaseSampler):
     """Asks ``sampler`` for suggestions as if the study had had the ``known`` trials too.
 
-    The trials numbered in ``diverged`` are shown as worse than any. Made anew for each suggestion:
-    what it shows is the study of that moment.
+    A known trial in the study itself would count, could be its best, fill its rungs and appear in
+    its tables. And those numbered in ``diverged`` have no value in it, from which no sampler would
+    learn to stay away; they are shown as worse than any. So the sampler is shown another study, in
+    memory: the real one's trials, under their own numbers, and the known ones after them. Made anew
+    for each suggestion: what it shows is the study of that moment.
     """
 
+    _shown: Study  # from `infer_relative_search_space` on, which Optuna calls first
+
     def __init__(
-        self,
-        sampler: BaseSampler,
-        known: Sequence[FrozenTrial],
-        diverged: Container[int] = (),
+        self, sampler: BaseSampler, known: Sequence[FrozenTrial], diverged: Container[int] = ()
     ) -> None:
         self._sampler, self._known, self._diverged = sampler, known, diverged
-        self._shown: Study | None = None
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """Return the parameters to be sampled together."""
-        self._shown = self._show(study)
+        # Samplers find the trial that they sample for by its number: all must stand at their place.
+        self._shown = optuna.create_study(directions=study.directions)
+        own = map(self._without_attributes, study.get_trials(deepcopy=False))
+        self._shown.add_trials([*own, *self._known])
         return self._sampler.infer_relative_search_space(self._shown, self._as_shown(trial))
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> Settings:
         """Sample parameters together."""
-        assert self._shown is not None
         return self._sampler.sample_relative(self._shown, self._as_shown(trial), search_space)
 
     def sample_independent(
@@ -144,10 +137,8 @@ class InformedSampler(BaseSampler):
         param_distribution: BaseDistribution,
     ) -> Any:
         """Sample one parameter."""
-        assert self._shown is not None
-        shown_trial = self._as_shown(trial)
         return self._sampler.sample_independent(
-            self._shown, shown_trial, param_name, param_distribution
+            self._shown, self._as_shown(trial), param_name, param_distribution
         )
 
     def _as_shown(self, trial: FrozenTrial) -> FrozenTrial:
@@ -155,40 +146,21 @@ class InformedSampler(BaseSampler):
 
         Its identity is another one where the journal holds a second study.
         """
-        assert self._shown is not None
         return self._shown.get_trials(deepcopy=False)[trial.number]
 
-    def _show(self, study: Study) -> Study:
-        # Samplers find the trial that they sample for by its number: all must stand at their place.
-        shown = optuna.create_study(directions=study.directions)
-        trials = study.get_trials(deepcopy=False)
-        own = [
-            _as_worst(trial) if trial.number in self._diverged else _without_attributes(trial)
-            for trial in trials
-        ]
-        shown.add_trials([*own, *self._known])
-        return shown
+    def _without_attributes(self, trial: FrozenTrial) -> FrozenTrial:
+        """Return a trial without its metrics and configuration, which are long to copy.
 
-
-def _as_worst(trial: FrozenTrial) -> FrozenTrial:
-    """Return a trial that diverged as TPE takes it for the worst of all.
-
-    TPE ranks complete trials first, then those stopped early by how far they came, those without
-    any value last.
-    """
-    return create_trial(
-        state=TrialState.PRUNED, params=trial.params, distributions=trial.distributions
-    )
-
-
-def _without_attributes(trial: FrozenTrial) -> FrozenTrial:
-    """Return a trial without its metrics and configuration, which are long and would be copied."""
-    if trial.state == TrialState.WAITING:
-        return create_trial(state=TrialState.WAITING)
-    return create_trial(
-        state=trial.state,
-        values=trial.values,
-        params=trial.params,
-        distributions=trial.distributions,
-        intermediate_values=trial.intermediate_values,
-    )
+        TPE ranks complete trials first, then those stopped early by how far they came, those
+        without any value last: there it is to take those that diverged.
+        """
+        if trial.state == TrialState.WAITING:
+            return create_trial(state=TrialState.WAITING)
+        diverged = trial.number in self._diverged
+        return create_trial(
+            state=trial.state,
+            values=None if diverged else trial.values,
+            params=trial.params,
+            distributions=trial.distributions,
+            intermediate_values={} if diverged else trial.intermediate_values,
+        )

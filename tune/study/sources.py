@@ -42,17 +42,11 @@ class GivenTrial(Record):
     rows: str = SEARCH_ROWS  # the faces to train on, a name in `TrialJob.rows`
 
 
-@dataclass(frozen=True)
 class GivenTrials:
-    """Trials of which each is given."""
+    """Trials of which each is given, to an open study."""
 
     can_suggest: ClassVar[bool] = False
-    trials: Sequence[GivenTrial]
-
-    @property
-    def points(self) -> list[Point]:
-        """The trials as the study keeps them."""
-        return [trial.model_dump() for trial in self.trials]
+    points: Sequence[Point] = ()
 
     def split_point(self, point: Point) -> tuple[Settings, Point]:
         """Return no parameters to suggest: all of a given trial is beyond suggesting."""

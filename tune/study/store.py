@@ -7,7 +7,7 @@ objectives, so nothing is read from them.
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import optuna
@@ -73,25 +73,20 @@ def curves_until(
 
 
 def study_records(
-    study: optuna.Study, ended: dict[int, TrialRecord] | None = None
+    study: optuna.Study, ended: Mapping[int, TrialRecord] | None = None
 ) -> list[TrialRecord]:
     """Return a record of every trial that was handed out, by number.
 
-    ``ended`` keeps those of ended trials, which change no more, from one call to the next.
+    ``ended``: those of ended trials, which change no more, as an earlier call returned them.
     """
-    ended = {} if ended is None else ended
-    records = []
-    for trial in study.get_trials(deepcopy=False):
-        if trial.state == TrialState.WAITING:
-            continue
-        record = ended.get(trial.number) or to_record(trial)
-        if trial.state.is_finished():
-            ended[trial.number] = record
-        records.append(record)
-    return records
+    return [
+        (ended or {}).get(trial.number) or _to_record(trial)
+        for trial in study.get_trials(deepcopy=False)
+        if trial.state != TrialState.WAITING
+    ]
 
 
-def to_record(trial: FrozenTrial) -> TrialRecord:
+def _to_record(trial: FrozenTrial) -> TrialRecord:
     """Read one trial of the study as plain data."""
     epochs = [
         {name: value for name, value in row.items() if name != ARRIVAL}
@@ -121,6 +116,13 @@ def study_name(storage: BaseStorage, kind: str) -> str | None:
     return next((name for name in names if name.split(": ")[-1] == kind), None)
 
 
+def load_study(journal: Path, kind: str = SEARCH_STUDY) -> optuna.Study | None:
+    """Read a study of a journal that may be being written; None where it is not on disk yet."""
+    storage = read_storage(journal)
+    name = study_name(storage, kind)
+    return optuna.load_study(study_name=name, storage=storage) if name else None
+
+
 def open_study(
     journal: TwinJournal | Path,
     objectives: tuple[str, ...] = DEFAULT_OBJECTIVES,
@@ -146,13 +148,3 @@ def open_study(
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             study.set_metric_names(list(objectives))
     return study
-
-
-def enqueued_points(path: Path, kind: str) -> list[object]:
-    """Return what the trials of a study were given beyond parameters; none where there is none."""
-    storage = read_storage(path)
-    name = study_name(storage, kind)
-    if name is None:
-        return []
-    trials = optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
-    return [t.user_attrs[OVERRIDES] for t in trials if OVERRIDES in t.user_attrs]

@@ -6,37 +6,22 @@ rebuilt from it. After a crash the same study is opened again: finished trials s
 ones (RUNNING) are handed out first, and rungs need no restoring (see `tune.study.stopping`).
 """
 
-import functools
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Concatenate, Generic, ParamSpec, TypeVar
+from typing import Generic, TypeVar
 
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from tune.records.trials import TrialRecord
 from tune.spaces.objectives import DEFAULT_OBJECTIVES, Metrics, Settings
+from tune.study import store
 from tune.study.journal import TwinJournal
 from tune.study.samplers import InformedSampler, NearPoints, make_sampler
 from tune.study.sources import ROWS, SEARCH_ROWS, GivenTrial, GivenTrials, Point, TrialSource
 from tune.study.stopping import make_rule, to_places
-from tune.study.store import (
-    ARRIVAL,
-    CONFIG,
-    DIVERGENCE,
-    OVERRIDES,
-    OWN_POINT,
-    REASON,
-    SEARCH_STUDY,
-    curves_until,
-    enqueued_points,
-    epoch_key,
-    open_study,
-    recorded_epochs,
-    study_records,
-)
 from utkface.io import describe_error
 
 #: After so many suggestions in a row that were no configuration, the space is at fault.
@@ -51,23 +36,6 @@ class Assignment:
     config: Settings
     epochs_done: int
     rows: str  # the faces to train on, a name in `TrialJob.rows`
-
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def _flushed_at_its_end(
-    method: Callable[Concatenate["SearchStudy", P], R],
-) -> Callable[Concatenate["SearchStudy", P], R]:
-    """Have what a method writes on the disk when it returns, by one flush."""
-
-    @functools.wraps(method)
-    def flushed(self: "SearchStudy", *args: P.args, **kwargs: P.kwargs) -> R:
-        with self._journal.flushing_once():
-            return method(self, *args, **kwargs)
-
-    return flushed
 
 
 class SearchStudy:
@@ -89,7 +57,7 @@ class SearchStudy:
         space: TrialSource,
         fixed: Mapping[str, int],
         *,
-        kind: str = SEARCH_STUDY,
+        kind: str = store.SEARCH_STUDY,
         objectives: tuple[str, ...] = DEFAULT_OBJECTIVES,
         sampler: str = "tpe",
         scheduler: str = "asha",
@@ -103,33 +71,32 @@ class SearchStudy:
         self._sampler_name, self._num_startup_trials = sampler, num_startup_trials
         self._rule = make_rule(scheduler, fixed["epochs"], grace_epochs, reduction_factor)
         self._journal = TwinJournal(path)
-        self.study = open_study(self._journal, objectives, kind)
+        self.study = store.open_study(self._journal, objectives, kind)
         self._known = known
         self._ended: dict[int, TrialRecord] = {}  # what was read already
         self._live: dict[int, Trial] = {}
         self._unfinished: list[int] = []
         for trial in self._trials(TrialState.RUNNING):
-            if DIVERGENCE in trial.user_attrs:  # the driver was killed before it could tell
+            if store.DIVERGENCE in trial.user_attrs:  # the driver was killed before it could tell
                 self.study.tell(trial.number, state=TrialState.PRUNED)
             else:
                 self._unfinished.append(trial.number)
         self._num_reports = sum(
-            len(recorded_epochs(t)) + (DIVERGENCE in t.user_attrs) for t in self._trials()
+            len(store.recorded_epochs(t)) + (store.DIVERGENCE in t.user_attrs)
+            for t in self._trials()
         )
         # Points carry the attribute, so that a start cut short in mid-loop adds none twice.
-        num_enqueued = sum(OVERRIDES in trial.user_attrs for trial in self._trials())
+        num_enqueued = sum(store.OVERRIDES in trial.user_attrs for trial in self._trials())
         points = [*((point, False) for point in first_points), *((p, True) for p in space.points)]
         self._centres = [space.split_point(point)[0] for point, _ in points]
-        with self._journal.flushing_once():
-            for point, is_own in points[num_enqueued:]:
-                self.add_point(point, is_own=is_own)
+        for point, is_own in points[num_enqueued:]:
+            self._enqueue(point, is_own=is_own)
+        self._journal.flush()
 
-    def add_point(self, point: Point, *, is_own: bool = True) -> None:
-        """Have a trial handed out before any that is suggested; it is on disk from now on."""
+    def _enqueue(self, point: Point, *, is_own: bool) -> None:
         params, overrides = self.space.split_point(point)
-        self.study.enqueue_trial(params, {OVERRIDES: overrides, OWN_POINT: is_own})
+        self.study.enqueue_trial(params, {store.OVERRIDES: overrides, store.OWN_POINT: is_own})
 
-    @_flushed_at_its_end
     def next_trial(self) -> Assignment | None:
         """Hand out an unfinished trial, else the next point to try first, else a new suggestion.
 
@@ -147,18 +114,18 @@ class SearchStudy:
                 trial = self.study.ask()
             self._live[trial.number] = trial
             try:
-                overrides = trial.user_attrs.get(OVERRIDES, {})
+                overrides = trial.user_attrs.get(store.OVERRIDES, {})
                 config = self.space.settings(trial, self.fixed, overrides)
             except Exception as error:  # a user's code, met by a draw that its check did not make
                 self.fail(trial.number, describe_error(error))
                 continue
-            trial.set_user_attr(CONFIG, config)
-            epochs_done = len(recorded_epochs(self._frozen(trial.number)))
+            trial.set_user_attr(store.CONFIG, config)
+            self._journal.flush()
+            epochs_done = len(store.recorded_epochs(self._frozen(trial.number)))
             rows = overrides.get(ROWS, SEARCH_ROWS)
             return Assignment(trial.number, config, epochs_done, rows)
         return None
 
-    @_flushed_at_its_end
     def report(self, number: int, metrics: Metrics) -> TrialState:
         """Record an epoch and say how the trial stands: RUNNING (go on), PRUNED or COMPLETE.
 
@@ -170,35 +137,35 @@ class SearchStudy:
             if not math.isfinite(metrics[name]):
                 return self.diverge(number, f"{name} is {metrics[name]} after epoch {epoch}")
         self._record(number, epoch, metrics)
-        if epoch >= self._frozen(number).user_attrs[CONFIG]["epochs"]:
+        if epoch >= self._frozen(number).user_attrs[store.CONFIG]["epochs"]:
             self.study.tell(number, [metrics[name] for name in self.objectives])
             state = TrialState.COMPLETE
         elif self._is_stopped(number, epoch):
             self.study.tell(number, state=TrialState.PRUNED)
             state = TrialState.PRUNED
         else:
-            return TrialState.RUNNING
-        del self._live[number]
+            state = TrialState.RUNNING
+        self._journal.flush()
+        if state != TrialState.RUNNING:
+            del self._live[number]
         return state
 
-    @_flushed_at_its_end
     def diverge(self, number: int, reason: str) -> TrialState:
         """Record that a trial diverged: it ends as PRUNED, worse than any for sampler and rungs."""
-        epoch = 1 + max(recorded_epochs(self._frozen(number)), default=0)
-        ending = {"reason": reason, "epoch": epoch, ARRIVAL: self._num_reports}
+        epoch = 1 + max(store.recorded_epochs(self._frozen(number)), default=0)
+        ending = {"reason": reason, "epoch": epoch, store.ARRIVAL: self._num_reports}
         self._num_reports += 1
-        self._live.pop(number).set_user_attr(DIVERGENCE, ending)
+        self._live.pop(number).set_user_attr(store.DIVERGENCE, ending)
         self.study.tell(number, state=TrialState.PRUNED)
+        self._journal.flush()
         return TrialState.PRUNED
 
-    @_flushed_at_its_end
-    def fail(self, number: int, reason: str) -> TrialState:
+    def fail(self, number: int, reason: str) -> None:
         """Record that a trial failed, and why: neither sampler nor rungs learn anything from it."""
-        self._live.pop(number).set_user_attr(REASON, reason)
+        self._live.pop(number).set_user_attr(store.REASON, reason)
         self.study.tell(number, state=TrialState.FAIL)
-        return TrialState.FAIL
+        self._journal.flush()
 
-    @_flushed_at_its_end
     def withdraw(self, numbers: Collection[int]) -> None:
         """Hand out none of these trials in this session.
 
@@ -214,6 +181,7 @@ class SearchStudy:
                 self.fail(trial.number, "no longer asked for")
             else:
                 self._unfinished.append(trial.number)
+        self._journal.flush()
 
     def num_started(self) -> int:
         """Return how many trials have been handed out, finished or not, in all sessions."""
@@ -233,24 +201,26 @@ class SearchStudy:
 
     def records(self) -> list[TrialRecord]:
         """Return all trials that were ever handed out, by number."""
-        return study_records(self.study, self._ended)
+        records = store.study_records(self.study, self._ended)
+        self._ended = {r.number: r for r in records if r.state != TrialState.RUNNING.name}
+        return records
 
     def _record(self, number: int, epoch: int, metrics: Metrics) -> None:
-        """Write an epoch to the study unless it is there."""
         trial, frozen = self._live[number], self._frozen(number)
-        if epoch not in recorded_epochs(frozen):
-            trial.set_user_attr(epoch_key(epoch), {**metrics, ARRIVAL: self._num_reports})
+        if epoch not in store.recorded_epochs(frozen):
+            trial.set_user_attr(
+                store.epoch_key(epoch), {**metrics, store.ARRIVAL: self._num_reports}
+            )
             self._num_reports += 1
         # For the sampler and for optuna-dashboard; Optuna has no such values of several objectives.
         if len(self.objectives) == 1 and epoch not in frozen.intermediate_values:
             trial.report(metrics[self.objectives[0]], epoch)
 
     def _is_stopped(self, number: int, epoch: int) -> bool:
-        """Say whether the rule of early stopping ends a trial after this epoch."""
         if epoch not in self._rule.epochs:  # spares the reading of all curves
             return False
         trials = self._trials()
-        curves = curves_until(trials, number, epoch, self.objectives, self._rule.epochs)
+        curves = store.curves_until(trials, number, epoch, self.objectives, self._rule.epochs)
         places = to_places(curves)
         if len(self.objectives) > 1 and places[number][epoch] == 0:
             return False  # no other trial is better in all objectives
@@ -265,13 +235,12 @@ class SearchStudy:
         num_known = len(self._known) + self.num_results()
         if self._sampler_name == "tpe" and num_known < self._num_startup_trials:
             sampler = NearPoints(self._centres, seed)
-        diverged = {t.number for t in self._trials() if DIVERGENCE in t.user_attrs}
+        diverged = {t.number for t in self._trials() if store.DIVERGENCE in t.user_attrs}
         if self._known or diverged:
             return InformedSampler(sampler, self._known, diverged)
         return sampler
 
     def _next_number(self) -> int:
-        """Return the number of the trial that is handed out next."""
         waiting = [trial.number for trial in self._trials(TrialState.WAITING)]
         return next(iter([*self._unfinished, *waiting]), len(self._trials()))
 
@@ -300,13 +269,15 @@ class GivenStudy(SearchStudy, Generic[T]):
         kind: str,
         objectives: tuple[str, ...],
     ) -> None:
-        self.given = [of.parse(point, str(path)) for point in enqueued_points(path, kind)]
         super().__init__(
-            path, GivenTrials(self.given), fixed, kind=kind, objectives=objectives,
+            path, GivenTrials(), fixed, kind=kind, objectives=objectives,
             sampler="random", scheduler="none",
         )  # fmt: skip
+        enqueued = [trial.user_attrs[store.OVERRIDES] for trial in self._trials()]
+        self.given = [of.parse(point, str(path)) for point in enqueued]
 
     def give(self, trial: T) -> None:
-        """Have one more trial handed out, after those that wait."""
+        """Have one more trial handed out, after those that wait; it is on disk from now on."""
         self.given.append(trial)
-        self.add_point(trial.model_dump())
+        self._enqueue(trial.model_dump(), is_own=True)
+        self._journal.flush()

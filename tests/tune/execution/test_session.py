@@ -1,4 +1,6 @@
+import functools
 import pickle
+from types import SimpleNamespace
 
 import pytest
 from ray.tune.search import Searcher
@@ -11,6 +13,7 @@ from tune.spaces.space import load_space
 from tune.study.study import SearchStudy
 
 FIXED = {"epochs": 3, "image_size": 32, "seed": 0}
+load = functools.cache(lambda name: load_space(name, FIXED))
 
 
 class Recorder(Callback):
@@ -41,7 +44,7 @@ def begin(tmp_path, recorder):
     store = CheckpointStore(str(tmp_path / "checkpoints"))
 
     def begin_(num_trials=4):
-        study = SearchStudy(tmp_path / "study.journal", load_space("quick", fixed=FIXED), FIXED)
+        study = SearchStudy(tmp_path / "study.journal", load("quick"), FIXED)
         return SearchSession(study, num_trials, [recorder], store)
 
     return begin_
@@ -147,30 +150,21 @@ def test_checkpoints_of_unfinished_trials_and_of_the_best_are_kept(begin, tmp_pa
     assert kept == ["trial_0001.pt", f"trial_{running:04d}.pt"]
 
 
-def test_what_a_killed_driver_left_is_cleaned_up(begin, tmp_path):
-    session = begin(num_trials=2)
-    numbers = [session.next_config()["number"] for _ in range(2)]
-    for number in numbers:
-        session.checkpoints.save(number, {"epoch": 3})
-        for epoch in (1, 2, 3):
-            # And then the driver was killed.
-            session.study.report(number, result(epoch, 0.5 - 0.1 * number)[METRICS])
-    again = begin(num_trials=2)
-    assert not again.has_more
-    again.tidy(again.study.records())
-    assert again.checkpoints.sizes().keys() == {1}
-
-
-def test_what_may_yet_turn_out_to_be_the_best_is_kept(begin):
+def test_what_a_killed_driver_left_is_cleaned_up_but_what_may_yet_be_the_best(begin):
     session = begin(num_trials=3)
     for score in (0.3, 0.2, 0.1):
         number = session.next_config()["number"]
         session.checkpoints.save(number, {"epoch": 3})
         for epoch in (1, 2, 3):
+            # And then the driver was killed.
             session.study.report(number, result(epoch, score)[METRICS])
-    study, store = session.study, session.checkpoints
-    SearchSession(study, 3, [], store, keep=lambda records: records[:2]).tidy(study.records())
-    assert store.sizes().keys() == {0, 1}
+    again = begin(num_trials=3)
+    assert not again.has_more
+    study, store = again.study, again.checkpoints
+    SearchSession(study, 3, [], store, keep=lambda records: records[1:]).tidy(study.records())
+    assert store.sizes().keys() == {1, 2}
+    again.tidy(study.records())
+    assert store.sizes().keys() == {2}
 
 
 def test_an_ending_that_cannot_clean_up_is_an_ending(begin, monkeypatch):
@@ -190,14 +184,14 @@ def test_ray_is_told_when_there_are_no_more(begin):
     assert searcher.suggest("another") == Searcher.FINISHED
 
 
-class LostTrial:
-    """As much of Ray's trial as the scheduler looks at."""
-
-    ERROR = "ERROR"
-
-    def __init__(self, number, error_file, num_failures, status="ERROR"):
-        self.config, self.num_failures = {"number": number}, num_failures
-        self.pickled_error_file, self.status = error_file, status
+def lost(folder, number, error, num_failures, status="ERROR"):
+    """Return as much of Ray's trial as the scheduler looks at."""
+    file = folder / "error.pkl"
+    file.write_bytes(pickle.dumps(error))
+    return SimpleNamespace(
+        config={"number": number}, num_failures=num_failures, pickled_error_file=file,
+        status=status, ERROR="ERROR",
+    )  # fmt: skip
 
 
 def test_a_trial_that_its_machine_failed_is_tried_again_and_fails_the_third_time(
@@ -206,13 +200,12 @@ def test_a_trial_that_its_machine_failed_is_tried_again_and_fails_the_third_time
     session = begin()
     number = session.next_config()["number"]
     scheduler = StudyScheduler(session)
-    error = tmp_path / "error.pkl"
-    error.write_bytes(pickle.dumps(MemoryError("Tried to allocate 2.00 GiB")))
+    error = MemoryError("Tried to allocate 2.00 GiB")
     for num_failures in (1, 2):
-        scheduler.on_trial_error(None, LostTrial(number, error, num_failures))
+        scheduler.on_trial_error(None, lost(tmp_path, number, error, num_failures))
     assert session.study.records()[0].state == "RUNNING"
     assert recorder.seen[1:] == [("retried", number, "MemoryError: Tried to allocate 2.00 GiB")] * 2
-    scheduler.on_trial_error(None, LostTrial(number, error, 3, "RUNNING"))
+    scheduler.on_trial_error(None, lost(tmp_path, number, error, 3, "RUNNING"))
     (record,) = session.study.records()
     assert record.state == "FAIL"
     assert record.reason.startswith("failed 3 times, each in a fresh worker; the last: MemoryError")
@@ -224,10 +217,8 @@ def test_a_trial_that_ray_gives_up_while_its_worker_is_made_ready_has_failed(
 ):
     session = begin()
     number = session.next_config()["number"]
-    error = tmp_path / "error.pkl"
-    error.write_bytes(pickle.dumps(OSError("no space left")))
-    lost = LostTrial(number, error, num_failures, "PENDING")
-    StudyScheduler(session).on_trial_error(None, lost)
+    trial = lost(tmp_path, number, OSError("no space left"), num_failures, "PENDING")
+    StudyScheduler(session).on_trial_error(None, trial)
     (record,) = session.study.records()
     assert record.state == "FAIL"
     assert "OSError: no space left" in record.reason

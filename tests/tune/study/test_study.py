@@ -1,19 +1,28 @@
+import dataclasses
 import json
+import math
+from argparse import Namespace
+from pathlib import Path
 
-import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
 
+from tune.options.search import SearchOptions
 from tune.spaces.space import load_space
 from tune.study.journal import TwinJournal, open_storage
 from tune.study.sources import GivenTrials
 from tune.study.study import SearchStudy
+from utkface.io import UserError
 
 FIXED = {"epochs": 9, "image_size": 32, "seed": 3}
+THREE = ("age_mae", "gender_error", "worst_group_mae")
 SPACE = '''"""Does the learning rate matter?"""
 
-POINTS = [{"max_lr": 0.005}, {"max_lr": 0.005, "dropout": 0.7}]
+POINTS = [
+    {"age_loss": "dldl", "max_lr": 0.005},
+    {"age_loss": "dldl", "max_lr": 0.005, "dropout": 0.7},
+]
 
 
 def suggest(trial):
@@ -24,33 +33,26 @@ def suggest(trial):
 '''
 
 
-@pytest.fixture
-def space(tmp_path):
-    path = tmp_path / "rate.py"
-    path.write_text(SPACE.replace('{"max_lr": 0.005', '{"age_loss": "dldl", "max_lr": 0.005'))
+@pytest.fixture(scope="module")
+def space(tmp_path_factory):
+    path = tmp_path_factory.mktemp("space") / "rate.py"
+    path.write_text(SPACE)
     return load_space(path, fixed=FIXED)
 
 
 @pytest.fixture
 def reopen(tmp_path, space):
-    def open_(**options):
-        return SearchStudy(tmp_path / "study.journal", space, FIXED, **options)
+    def open_(name="study", fixed=FIXED, **options):
+        return SearchStudy(tmp_path / f"{name}.journal", space, fixed, **options)
 
     return open_
 
 
-def rates(folder, low, high, points=(), more="pass"):
-    """Return a space that asks for a learning rate, and for what one more line suggests."""
-    path = folder / "rates.py"
-    path.write_text(
-        f'"""Which rate?"""\n\nPOINTS = {[*points]}\n\n\ndef suggest(trial):\n'
-        f'    trial.suggest_float("max_lr", {low}, {high}, log=True)\n    {more}\n    return {{}}\n'
-    )
-    return load_space(path, fixed=FIXED)
-
-
-def epoch(number, score):
-    return {"epoch": number, "score": score, "smooth_score": score, "age_mae": 5 * score}
+def epoch(number, score, **others):
+    """Return an epoch's metrics: the better the score, the worse the worst group."""
+    own = {"score": score, "smooth_score": score, "age_mae": 5 * score}
+    own |= {"gender_error": 0.06 * score, "worst_group_mae": 9 / score}
+    return {"epoch": number, **own, **others}
 
 
 def run(study, score, epochs=9):
@@ -125,22 +127,23 @@ def test_rungs_stand_after_a_restart(reopen):
     assert run(reopen(scheduler="none"), 9.0)[1] == TrialState.COMPLETE
 
 
+@pytest.mark.parametrize("objectives", [("smooth_score",), THREE], ids="+".join)
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
-def test_suggestions_depend_on_the_study_alone(tmp_path, space, sampler):
+def test_suggestions_depend_on_the_study_alone(reopen, sampler, objectives):
     """A driver restarted before every trial suggests what an uninterrupted one does."""
+    options = {"sampler": sampler, "objectives": objectives, "num_startup_trials": 3}
 
-    def search(path, restart):
-        study = SearchStudy(path, space, FIXED, sampler=sampler, num_startup_trials=3)
+    def search(name, restart):
+        study = reopen(name, **options)
         for i in range(7):
             if restart:
-                study = SearchStudy(path, space, FIXED, sampler=sampler, num_startup_trials=3)
-            run(study, 1.0 - i / 10)
+                study = reopen(name, **options)
+            run(study, 1.0 + (i * 7 % 5) / 10)
         return [record.params for record in study.records()]
 
-    steady = search(tmp_path / "a.journal", restart=False)
-    restarted = search(tmp_path / "b.journal", restart=True)
-    assert steady == restarted
-    assert len({json.dumps(params) for params in steady[2:]}) >= 3  # not the same again
+    steady = search("steady", restart=False)
+    assert search("restarted", restart=True) == steady
+    assert len({json.dumps(params) for params in steady[2:]}) >= 4  # not the same again
 
 
 def test_a_start_cut_short_enqueues_each_point_once(reopen, tmp_path, space):
@@ -177,54 +180,19 @@ def test_a_driver_killed_while_it_told_of_a_divergence_has_told_it(reopen, monke
     assert (first.state, first.reason) == ("PRUNED", "the loss is nan")
 
 
-def test_the_sampler_stays_away_from_where_trials_diverge(tmp_path):
-    """Rates above 8e-3 diverge: of the last 18 of 24 trials, few still try one."""
-    space = rates(tmp_path, 1e-4, 1e-1)
-
-    def num_diverged(seed, tell):
-        study = SearchStudy(
-            tmp_path / f"{tell}-{seed}.journal", space, {**FIXED, "epochs": 1, "seed": seed},
-            scheduler="none", num_startup_trials=5,
-        )  # fmt: skip
-        diverged = []
-        for _ in range(24):
-            trial = study.next_trial()
-            rate = trial.config["max_lr"]
-            diverged.append(rate > 8e-3)
-            if diverged[-1]:
-                getattr(study, tell)(trial.number, "the loss is nan")
-            else:
-                study.report(trial.number, epoch(1, 2 - rate * 100))  # up to there, more is better
-        return sum(diverged[6:])
-
-    told, untold = ([num_diverged(seed, how) for seed in range(3)] for how in ("diverge", "fail"))
-    assert max(told) <= 12
-    assert sum(told) < sum(untold)
-
-
-def test_a_space_that_fails_gives_failed_trials_with_the_line_and_then_no_more(tmp_path):
-    path = tmp_path / "broken.py"
-    path.write_text(
-        SPACE.replace(
-            '    trial.suggest_float("max_lr"',
-            '    trial.suggest_float("dropout", 0, 0.5)\n    trial.suggest_float("max_lr"',
-        )
-        .replace('{"max_lr": 0.005', '{"dropout": 0.2, "age_loss": "dldl", "max_lr": 0.005')
-        .replace(', "dropout": 0.7}', "}")
-    )
-    space = load_space(path, fixed=FIXED)
-
+def test_a_space_that_fails_gives_failed_trials_with_the_reason_and_then_no_more(
+    reopen, tmp_path, space
+):
     def fails(trial):
-        trial.suggest_float("dropout", 0, 0.5)
+        trial.suggest_float("max_lr", 1e-4, 1e-2, log=True)
         raise ZeroDivisionError("division by zero")
 
-    object.__setattr__(space, "suggest", fails)
-    study = SearchStudy(tmp_path / "study.journal", space, FIXED)
+    broken = dataclasses.replace(space, suggest=fails)
+    study = SearchStudy(tmp_path / "study.journal", broken, FIXED)
     assert study.next_trial() is None
     assert study.num_failed() == 3
     assert "ZeroDivisionError: division by zero" in study.records()[0].reason
-    again = SearchStudy(tmp_path / "study.journal", load_space(path, fixed=FIXED), FIXED)
-    assert again.next_trial().number == 3
+    assert reopen().next_trial().number == 3
 
 
 def test_a_study_has_its_runs_first_name_and_is_found_when_the_folder_has_another(tmp_path, space):
@@ -232,7 +200,7 @@ def test_a_study_has_its_runs_first_name_and_is_found_when_the_folder_has_anothe
     first.mkdir()
     study = SearchStudy(first / "study.journal", space, FIXED)
     run(study, 0.5)
-    again = SearchStudy(first / "study.journal", GivenTrials([]), FIXED, kind="confirm")
+    again = SearchStudy(first / "study.journal", GivenTrials(), FIXED, kind="confirm")
     assert study.study.study_name == "rate-20260101: search"
     assert again.study.study_name == "rate-20260101: confirm"
     moved = first.rename(tmp_path / "kept")
@@ -248,15 +216,6 @@ def test_a_study_that_was_named_by_its_kind_alone_is_found(tmp_path, space):
     assert len(SearchStudy(journal, space, FIXED).records()) == 1
 
 
-def test_what_points_leave_out_is_drawn_for_each_of_them(tmp_path):
-    more = 'trial.suggest_float("dropout", 0.0, 0.5)'
-    space = rates(tmp_path, 1e-4, 1e-2, points=[{"max_lr": 0.005}] * 3, more=more)
-    study = SearchStudy(tmp_path / "study.journal", space, FIXED)
-    configs = [study.next_trial().config for _ in range(4)]
-    assert [config["max_lr"] for config in configs[:3]] == [0.005] * 3
-    assert len({config["dropout"] for config in configs}) == 4
-
-
 def test_a_driver_killed_in_mid_suggestion_suggests_the_same_again(tmp_path, space):
     def begin(name, num_trials):
         study = SearchStudy(tmp_path / name, space, FIXED)
@@ -268,9 +227,69 @@ def test_a_driver_killed_in_mid_suggestion_suggests_the_same_again(tmp_path, spa
     assert begin("b.journal", 3)[1] == steady
 
 
-def test_until_trials_have_a_result_many_workers_get_what_is_near_the_points(tmp_path):
-    """As many as there are workers are drawn before any is of use to a model."""
-    space = rates(tmp_path, 1e-6, 1.0, points=[{"max_lr": 1e-3}])
-    study = SearchStudy(tmp_path / "study.journal", space, FIXED, num_startup_trials=5)
-    drawn = [study.next_trial().config["max_lr"] for _ in range(40)]
-    assert np.std(np.log10(drawn)) == pytest.approx(0.2 * 6, rel=0.3)  # evenly drawn: 1.7
+def test_several_objectives_are_told_together_and_stop_early_together(reopen):
+    study = reopen(objectives=THREE)
+    assert run(study, 1.0) == (0, TrialState.COMPLETE)
+    # Its worst group is the best so far: no trial dominates it, whatever its score is.
+    assert run(study, 2.0) == (1, TrialState.COMPLETE)
+    number = study.next_trial().number
+    assert study.report(number, epoch(1, 2.0, worst_group_mae=10.0)) == TrialState.PRUNED
+    study = reopen(objectives=THREE)
+    complete, _, pruned = study.study.trials[:3]
+    assert complete.values == [5.0, 0.06, 9.0]
+    assert (pruned.values, pruned.intermediate_values) == (None, {})
+    first, _, third = study.records()
+    assert [epoch["worst_group_mae"] for epoch in first.epochs] == [9.0] * 9
+    assert (third.state, third.score, len(third.epochs)) == ("PRUNED", 2.0, 1)
+
+
+def test_a_single_objective_is_what_early_stopping_judges_by(reopen):
+    study = reopen(objectives=("worst_group_mae",))
+    assert run(study, 1.0) == (0, TrialState.COMPLETE)
+    assert run(study, 2.0) == (1, TrialState.COMPLETE)  # 4.5 years are better than 9
+    assert run(study, 1.5) == (2, TrialState.PRUNED)
+    assert [trial.value for trial in study.study.trials[:2]] == [9.0, 4.5]
+    assert [record.score for record in study.records()] == [1.0, 2.0, 1.5]
+
+
+@pytest.mark.parametrize("name", ["gender_error", "age_mae", "worst_group_mae"])
+def test_a_trial_with_an_objective_that_is_no_number_diverged(reopen, name):
+    study = reopen(objectives=THREE)
+    number = study.next_trial().number
+    assert study.report(number, epoch(1, 1.0, **{name: math.inf})) == TrialState.PRUNED
+    (record,) = study.records()
+    assert (record.diverged, record.reason) == (True, f"{name} is inf after epoch 1")
+
+
+def test_a_journal_cut_anywhere_goes_on(reopen, tmp_path):
+    """Whatever part of it is left, the whole search can be run from there."""
+    options = {"fixed": {**FIXED, "epochs": 3}, "objectives": THREE}
+    study = reopen(**options)
+    run(study, 1.0)
+    study.report(study.next_trial().number, epoch(1, 0.9))
+    journal, copy = tmp_path / "study.journal", tmp_path / "backup" / "study.journal"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    for num_whole in range(0, len(lines), 3):
+        torn = b"".join(lines[:num_whole]) + lines[num_whole][:-7]
+        for file in (journal, copy):
+            file.write_bytes(torn)
+        again = reopen(**options)
+        assert len(again.study.directions) == 3
+        assert len(again.study.metric_names) == 3
+        while again.num_started() < 4 or again.num_unfinished():
+            run(again, 0.8)
+        records = again.records()
+        assert [record.number for record in records] == list(range(4))
+        for record in records:
+            assert [e["epoch"] for e in record.epochs] == [1, 2, 3][: len(record.epochs)]
+
+
+def test_objectives_are_checked_and_kept():
+    options = SearchOptions(space="fairness", objective="age_mae, gender_error")
+    assert options.objectives == ("age_mae", "gender_error")
+    with pytest.raises(UserError, match="'age' is unknown; did you mean age_mae"):
+        SearchOptions(space="fairness", objective="age,gender_error")
+    with pytest.raises(UserError, match="each once"):
+        SearchOptions(space="fairness", objective="age_mae,age_mae")
+    with pytest.raises(UserError, match="--objective score differs from age_mae, gender_error"):
+        options.resumed_with(Namespace(objective="score"), Path(), "the search", "a new one")

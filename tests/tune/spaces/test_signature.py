@@ -2,7 +2,8 @@
 
 import pytest
 
-from tune.spaces.space import Signature, describe_change, load_space
+from tune.spaces.signature import Signature, describe_change
+from tune.spaces.space import load_space
 
 OLD = '''"""Which rate?"""
 
