@@ -19,21 +19,15 @@ from tune.records.run_folder import FINISHED, RetrainFolder, SearchFolder
 from tune.records.search import SearchRecord
 from tune.retrain_best import main
 from utkface.config import TrainConfig
-from utkface.data import load_faces, make_split
+from utkface.data import make_split
 from utkface.io import UserError
 from utkface.model import load_model
 from utkface.predictor import Predictor
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-SIZE = 32
 CONFIG = TrainConfig(
-    image_size=SIZE, epochs=2, batch_size=32, ema_decay=0.9, max_lr=0.01, pretrained=False
+    image_size=32, epochs=2, batch_size=32, ema_decay=0.9, max_lr=0.01, pretrained=False
 )
-
-
-@pytest.fixture(scope="module")
-def faces():
-    return load_faces("demo", SIZE)
 
 
 @pytest.fixture(scope="module")
