@@ -155,8 +155,9 @@ def test_each_side_has_the_faces_that_it_alone_gets_right_clearest_first() -> No
     ]
 
 
-def test_both_models_are_drawn_on_the_same_faces(tmp_path, make_evaluation) -> None:
+def test_both_models_are_drawn_on_the_same_faces(tmp_path, make_evaluation, monkeypatch) -> None:
     """Each by its own file: here they are two rows of one run, whose model.pt is neither's."""
+    monkeypatch.setattr(explain_module, "_NUM_SAMPLES", 90)
     config = TrainConfig(image_size=32, pretrained=False)
     faces = load_faces("demo", 32).table.head(6).reset_index(drop=True)
     evaluation, models = make_evaluation().evaluation, []
