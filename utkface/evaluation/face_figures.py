@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from scipy.ndimage import distance_transform_edt
 
 from utkface.data.labels import GENDERS
-from utkface.evaluation.lime import Explanations, mean_map, region_of_pixels, superpixels
+from utkface.evaluation.lime import Explanations, region_of_pixels, superpixels
 from utkface.evaluation.records import ExplainedFace, RegionWeight
 from utkface.io import replacing
 
@@ -97,7 +97,8 @@ def draw_regions(
     regions: Sequence[RegionWeight],
 ) -> None:
     """Write a PNG with the mean maps of many faces over their mean (S, S, 3), and the regions."""
-    directions, sizes = mean_map(explanations.maps)  # (2, S, S) each
+    directions = explanations.maps.mean(axis=0)  # (2, S, S)
+    sizes = np.abs(explanations.maps).mean(axis=0)
     figure, (body,) = _begin(title, subtitle, 8.7)
     (outlined, *above), (bars, *below) = body.subplots(2, 3)
     for axes in (outlined, *above, *below):

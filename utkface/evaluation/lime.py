@@ -154,15 +154,6 @@ def region_of_pixels(image_size: int) -> NDArray[np.int64]:
     return positions.ravel()[superpixels(image_size)]
 
 
-def mean_map(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean of the signed and of the absolute weights of many faces.
-
-    maps: (n, ...). Signed weights show what a region does to the prediction on average; where it
-    raises some faces' and lowers others', only the absolute ones show that it matters.
-    """
-    return maps.mean(axis=0), np.abs(maps).mean(axis=0)
-
-
 def region_table(explanations: Explanations) -> list[RegionWeight]:
     """Return what each region contributes on average over the faces.
 
@@ -183,10 +174,11 @@ def region_table(explanations: Explanations) -> list[RegionWeight]:
         return sums(values) / (sums(values).sum() or np.nan)
 
     columns: dict[str, Any] = {"area_share": shares(np.ones((image_size, image_size)))}
-    means = zip(*mean_map(explanations.maps), strict=True)
-    for number, (head, unit, (mean, size)) in enumerate(zip(HEADS, _UNITS, means, strict=True)):
-        columns |= {f"{head}_share": shares(size), unit: sums(mean)}
-        of_faces = [shares(np.abs(one)) for one in explanations.maps[:, number]]
+    for head, unit, maps in zip(HEADS, _UNITS, explanations.maps.swapaxes(0, 1), strict=True):
+        # Where a region raises some faces' prediction and lowers others', only the size shows it.
+        columns[f"{head}_share"] = shares(np.abs(maps).mean(axis=0))
+        columns[unit] = sums(maps.mean(axis=0))
+        of_faces = [shares(np.abs(of_face)) for of_face in maps]
         columns[f"{head}_range"] = np.quantile(of_faces, (0.1, 0.9), axis=0).T
     table = []
     for row, name in enumerate(REGIONS):

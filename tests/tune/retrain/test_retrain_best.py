@@ -63,7 +63,7 @@ def start_command(*arguments):
 @pytest.fixture(scope="module")
 def retrained(results):
     """The folder of a retraining that ended, and what it printed."""
-    arguments = ["--top-k", 1, "--seeds", 1, "--explain", 2, "--wandb", "offline"]
+    arguments = ["--top-k", 1, "--seeds", 1, "--explain", 1, "--wandb", "offline"]
     arguments += ["--no-baselines", "--results", results, "--concurrency", 1]
     process = start_command(*arguments)
     output, errors = process.communicate(timeout=500)
