@@ -13,7 +13,7 @@ from utkface.evaluation.facts import DataFacts, SharedHardware
 
 #: Why a model is trained: to be the result; or, without the validation part, to learn from it how
 #: far predictions stray (`utkface.intervals`); or, without a fold of the training faces, to predict
-#: these as a teacher (`tune.retrain.out_of_fold`).
+#: these as a teacher (`tune.retrain.teachers`).
 RETRAIN, INTERVAL, FOLD = "retrain", "interval", "fold"
 
 

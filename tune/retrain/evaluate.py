@@ -15,9 +15,8 @@ from tune.records.provenance import command_line, commit, versions
 from tune.records.retrain import INTERVAL, Job, ModelRecord, RetrainRecord
 from tune.records.run_folder import RetrainFolder
 from tune.report.league import LEAGUE_PAGE, write_league
-from tune.retrain.models import judged_rows, training_rows
-from tune.retrain.plan import Plan
-from tune.retrain.predictions import JudgedModel, interval_of, judge_models, prediction_table
+from tune.retrain.plan import Plan, judged_rows, training_rows
+from tune.retrain.predictions import JudgedModel, judge_models, prediction_table
 from utkface.config import TrainConfig
 from utkface.data import find_source
 from utkface.evaluation.baselines import (
@@ -45,7 +44,7 @@ from utkface.evaluation.report.findings import find_headlines
 from utkface.evaluation.report.page import write_evaluation_report
 from utkface.io import replacing
 
-Predicted = tuple[np.ndarray, np.ndarray]
+Predicted = tuple[np.ndarray, np.ndarray]  # ages and probabilities, (S, N) each
 
 
 def evaluate(
@@ -69,10 +68,19 @@ def evaluate(
     rows = [_row(plan, faces, models) for models in groups]
     shown = find_headlines(rows)[0]  # that all pages, figures and files are about
     first = groups[rows.index(shown)]
-    baselines = (
-        list(_baselines(plan, faces, groups, first[0].job)) if plan.options.baselines else []
-    )
-    explanation, sheets = _explain(plan, faces, first, folder)
+    baselines = list(_baselines(plan, faces, groups, first[0].job))
+    explanation: Explanation | None = None
+    sheets: dict[str, Path] = {}
+    if plan.options.explain:
+        explanation, sheets = write_explanations(
+            first[0].trained,
+            plan.faces.images,
+            first[0].rows,
+            faces.iloc[first[0].rows].reset_index(drop=True),
+            *_stacked(first),
+            folder.path / "sheets",
+            num_hardest=plan.options.explain,
+        )
     evaluation = _describe(plan, record, rows, first[0].job)
     evaluation.baselines = [row for row, _ in baselines]
     evaluation.paired = list(_paired(faces, groups, baselines, shown.label))
@@ -87,8 +95,9 @@ def evaluate(
     folder.write_text("model_card.md", write_model_card(evaluation, shown))
     with replacing(folder.path / "model.pt") as temporary:
         shutil.copyfile(first[0].path, temporary)
-    lines = [*_summary(rows, baselines), labelled("report", page)]
-    lines += describe_model(plan, shown, folder.path / "model.pt")
+    every: list[Row | BaselineRow] = [*rows, *evaluation.baselines]
+    lines = [_summary(row) for row in every]
+    lines += [labelled("report", page), *describe_model(plan, shown, folder.path / "model.pt")]
     if not plan.faces.is_demo:
         results = folder.path.parent
         lines.append(labelled("league", write_league(results, results / LEAGUE_PAGE)))
@@ -100,18 +109,14 @@ def evaluate(
 def _describe(plan: Plan, record: RetrainRecord, rows: list[Row], shown: Job) -> Evaluation:
     """Return an evaluation with its rows, by whom and on what they were made."""
     config = TrainConfig.from_dict(shown.config)
+    # What a backbone began with, as a model card may say it: no path of this machine.
+    weights = {"none": "random weights", "imagenet": "ImageNet weights"}
+    begun_with = weights.get(plan.weights, Path(plan.weights).name)
+    as_recorded = ("name", "created", "command", "commit", "versions", "search", "search_split")
     return Evaluation(
-        name=record.name,
-        created=record.created,
-        command=record.command,
-        commit=record.commit,
-        versions=record.versions,
+        **{name: getattr(record, name) for name in (*as_recorded, "data", "wall_s")},
         hardware=record.hardware or SharedHardware(),
-        search=record.search,
-        search_split=record.search_split,
-        weights=_begun_with(plan, config),
-        data=record.data,
-        wall_s=record.wall_s,
+        weights=begun_with if config.pretrained else weights["none"],
         evaluated_by=Evaluator(command=command_line(), commit=commit(), versions=versions()),
         image_size=config.image_size,
         epochs=config.epochs,
@@ -121,25 +126,13 @@ def _describe(plan: Plan, record: RetrainRecord, rows: list[Row], shown: Job) ->
     )
 
 
-def _begun_with(plan: Plan, config: TrainConfig) -> str:
-    """Name what a backbone began with, as a model card may say it: no path of this machine."""
-    if not config.pretrained or plan.weights == "none":
-        return "random weights"
-    if plan.weights == "imagenet":
-        return "ImageNet weights"
-    return Path(plan.weights).name
-
-
 def describe_model(plan: Plan, shown: Row, path: Path) -> list[str]:
     """Say where the model is, and whose where nobody chose it beforehand."""
     lines = [labelled("model", path)]
     if not shown.headline:
-        first = plan.finalists[0].label
-        why = (
-            f"{first} has no trained model"
-            if plan.was_chosen
-            else "configurations were compared, none was chosen beforehand"
-        )
+        why = "configurations were compared, none was chosen beforehand"
+        if plan.was_chosen:
+            why = f"{plan.finalists[0].label} has no trained model"
         note = f"{why}: {path.name} and the page are of {shown.label}, the best on these faces"
         lines.append(labelled("note", note))
     return lines
@@ -152,8 +145,8 @@ def _by_row(judged: Sequence[JudgedModel]) -> list[list[JudgedModel]]:
     """
     groups: dict[tuple[str, str, str], list[JudgedModel]] = {}
     for model in judged:
-        if model.job.purpose != INTERVAL:
-            job = model.job
+        job = model.job
+        if job.purpose != INTERVAL:
             groups.setdefault((job.label, job.protocol, job.part), []).append(model)
     return list(groups.values())
 
@@ -170,13 +163,10 @@ def _row(plan: Plan, faces: pd.DataFrame, models: Sequence[JudgedModel]) -> Row:
     The headline is what the search chose, or the only configuration given.
     """
     job = models[0].job
-    ends = [interval_of(model) for model in models]
-    known = [low_high for low_high in ends if low_high is not None]
-    intervals = (
-        (np.stack([low for low, _ in known]), np.stack([high for _, high in known]))
-        if known
-        else None
-    )
+    ends = [model.interval for model in models if model.interval is not None]
+    interval = None
+    if ends:
+        interval = (np.stack([low for low, _ in ends]), np.stack([high for _, high in ends]))
     train, _ = training_rows(plan.splits[job.protocol], job.part)
     return Row(
         label=job.label,
@@ -189,12 +179,12 @@ def _row(plan: Plan, faces: pd.DataFrame, models: Sequence[JudgedModel]) -> Row:
         train_seconds=[round(model.record.train_seconds, 1) for model in models],
         train_losses=[[e["train_loss"] for e in model.record.epochs] for model in models],
         model_files=[f"models/{model.path.name}" for model in models],
-        **dict(evaluate_model(faces.iloc[models[0].rows], *_stacked(models), interval=intervals)),
+        **dict(evaluate_model(faces.iloc[models[0].rows], *_stacked(models), interval=interval)),
     )
 
 
-def _stacked(models: Sequence[JudgedModel]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the ages and probabilities (S, N) of models that differ in their seed alone."""
+def _stacked(models: Sequence[JudgedModel]) -> Predicted:
+    """Return what models say that differ in their seed alone."""
     ages = np.stack([model.age_years for model in models])
     return ages, np.stack([model.gender_probability for model in models])
 
@@ -202,10 +192,12 @@ def _stacked(models: Sequence[JudgedModel]) -> tuple[np.ndarray, np.ndarray]:
 def _baselines(
     plan: Plan, faces: pd.DataFrame, groups: Sequence[Sequence[JudgedModel]], shown: Job
 ) -> Iterator[tuple[BaselineRow, Predicted]]:
-    """Yield a row, and its predictions, for each baseline under each protocol.
+    """Yield a row, and its predictions, for each baseline under each protocol, if any is wanted.
 
     ``shown`` is of the configuration whose own network they also learn from.
     """
+    if not plan.options.baselines:
+        return
     backbone = TrainConfig.from_dict(shown.config).backbone
     frozen = backbone_features(frozen_model(plan.weights, backbone), plan.faces.images)
     for protocol, split in plan.splits.items():
@@ -217,7 +209,8 @@ def _baselines(
                 trained = backbone_features(models[0].trained.model, plan.faces.images)
                 found += baseline_predictions(trained, faces, train, test, models=TRAINED_MODELS)
         for label, ages, genders, seconds in found:
-            judged = evaluate_model(faces.iloc[test], ages[None], genders[None])
+            predicted = ages[None], genders[None]
+            judged = evaluate_model(faces.iloc[test], *predicted)
             row = BaselineRow(
                 label=label,
                 protocol=protocol,
@@ -227,7 +220,7 @@ def _baselines(
                 num_groups=judged.num_groups,
                 overall=judged.overall,
             )
-            yield row, (ages[None], genders[None])
+            yield row, predicted
 
 
 def _paired(
@@ -237,45 +230,20 @@ def _paired(
     shown: str,
 ) -> Iterator[Pair]:
     """Yield the difference of one configuration to each other model on the same faces."""
-    for models in groups:
-        job, rows = models[0].job, models[0].rows
-        if job.label != shown:
-            continue
-        others = [
-            (group[0].job.label, _stacked(group))
-            for group in groups
-            if group[0].job.label != shown and group[0].job.protocol == job.protocol
-        ]
-        others += [
-            (row.label, predicted) for row, predicted in baselines if row.protocol == job.protocol
-        ]
-        for label, predicted in others:
-            yield Pair(
-                a=shown,
-                b=label,
-                protocol=job.protocol,
-                part=job.part,
-                num_faces=len(rows),
-                **dict(paired_difference(faces.iloc[rows], _stacked(models), predicted)),
-            )
-
-
-def _explain(
-    plan: Plan, faces: pd.DataFrame, models: Sequence[JudgedModel], folder: RetrainFolder
-) -> tuple[Explanation | None, dict[str, Path]]:
-    """Explain the first model's predictions with LIME, unless that was switched off."""
-    if plan.options.explain == 0:
-        return None, {}
-    rows = models[0].rows
-    return write_explanations(
-        models[0].trained,
-        plan.faces.images,
-        rows,
-        faces.iloc[rows].reset_index(drop=True),
-        *_stacked(models),
-        folder.path / "sheets",
-        num_hardest=plan.options.explain,
-    )
+    models = {(of[0].job.label, of[0].job.protocol): _stacked(of) for of in groups}
+    models |= {(row.label, row.protocol): predicted for row, predicted in baselines}
+    for job, rows in ((of[0].job, of[0].rows) for of in groups if of[0].job.label == shown):
+        for (label, protocol), predicted in models.items():
+            if protocol == job.protocol and label != shown:
+                ours = models[shown, protocol]
+                yield Pair(
+                    a=shown,
+                    b=label,
+                    protocol=protocol,
+                    part=job.part,
+                    num_faces=len(rows),
+                    **dict(paired_difference(faces.iloc[rows], ours, predicted)),
+                )
 
 
 def _num_leaked(plan: Plan, protocol: str) -> int:
@@ -285,11 +253,7 @@ def _num_leaked(plan: Plan, protocol: str) -> int:
     return int(np.isin(group[judged_rows(split, part)], group[training_rows(split, part)[0]]).sum())
 
 
-def _summary(rows: Sequence[Row], baselines: Sequence[tuple[BaselineRow, Predicted]]) -> list[str]:
-    """Return a line per model with its two main numbers."""
-    lines = []
-    every: list[Row | BaselineRow] = [*rows, *(row for row, _ in baselines)]
-    for row in every:
-        found = estimates_line(row.metric("age_mae"), row.metric("gender_accuracy"))
-        lines.append(f"{row.label}, {row.protocol} split, {row.part}: {found}")
-    return lines
+def _summary(row: Row | BaselineRow) -> str:
+    """Return a model's two main numbers in a line."""
+    found = estimates_line(row.metric("age_mae"), row.metric("gender_accuracy"))
+    return f"{row.label}, {row.protocol} split, {row.part}: {found}"

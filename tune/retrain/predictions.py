@@ -9,8 +9,7 @@ import pandas as pd
 
 from tune.execution.checkpoints import CheckpointStore
 from tune.records.retrain import INTERVAL, Job, ModelRecord
-from tune.retrain.models import judged_rows
-from tune.retrain.plan import Plan
+from tune.retrain.plan import Plan, judged_rows
 from utkface.batches import map_on_cores
 from utkface.config import TrainConfig
 from utkface.intervals import AgeIntervals, apply_intervals, fit_intervals
@@ -35,6 +34,12 @@ class JudgedModel:
         """What was trained."""
         return self.record.job
 
+    @property
+    def interval(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """The lowest and the highest age (N,) of each prediction, if the model has intervals."""
+        interval = self.trained.interval
+        return None if interval is None else apply_intervals(interval, self.age_years)
+
 
 def judge_models(
     plan: Plan,
@@ -54,15 +59,42 @@ def judge_models(
     ordered = sorted(records, key=lambda record: record.job.purpose != INTERVAL)
     with progress_bar("Predicting", len(ordered)) as advance:
         for record in ordered:
-            interval = intervals.get(record.job.label)
-            model = _predict(plan, record, checkpoints, about, models, interval)
-            if model.job.purpose == INTERVAL:
-                age = plan.faces.table["age"].to_numpy()[model.rows]
-                intervals[model.job.label] = fit_intervals(age, model.age_years)
-            save_model(model.path, model.trained)
-            judged[model.job.number] = model
+            job = record.job
+            about_model = {
+                **about,
+                "label": job.label,
+                "seed": job.seed,
+                "protocol": job.protocol,
+                "split_hash": plan.splits[job.protocol].hash,
+                "trained_on": job.rows,
+                "flip": plan.options.flip,
+            }
+            model, config = load_trained(job, checkpoints), TrainConfig.from_dict(job.config)
+            trained = TrainedModel(model, config, about_model, intervals.get(job.label))
+            rows = judged_rows(plan.splits[job.protocol], job.part)
+            ages, genders = _predict(plan, trained, rows)
+            if job.purpose == INTERVAL:
+                intervals[job.label] = fit_intervals(plan.faces.table["age"].to_numpy()[rows], ages)
+            path = models / f"{job.file_stem}.pt"
+            save_model(path, trained)
+            judged[job.number] = JudgedModel(record, path, trained, rows, ages, genders)
             advance(1)
     return [judged[record.job.number] for record in records]
+
+
+def _predict(plan: Plan, trained: TrainedModel, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return ages and probabilities of being female (N,) of some rows of the faces."""
+    predictor = Predictor(trained, flip=plan.options.flip)
+    size = prediction_batch_size(predictor.image_size, predictor.device)
+    batches = map_on_cores(
+        lambda start: predictor.predict_pixels(
+            np.take(plan.faces.images, rows[start : start + size], 0)
+        ),
+        range(0, len(rows), size),
+        predictor.device,
+    )
+    ages, genders = (np.concatenate(part) for part in zip(*batches, strict=True))
+    return ages, genders
 
 
 def prediction_table(plan: Plan, judged: Sequence[JudgedModel]) -> pd.DataFrame:
@@ -70,28 +102,21 @@ def prediction_table(plan: Plan, judged: Sequence[JudgedModel]) -> pd.DataFrame:
     parts = []
     for model in judged:
         job = model.job
+        low, high = model.interval or (np.nan, np.nan)
         faces = plan.faces.table.iloc[model.rows][["file", "group", "age", "gender", "race"]]
-        low, high = interval_of(model) or (np.nan, np.nan)
-        parts.append(
-            faces.assign(
-                # It may have been trained otherwise: without the teacher.
-                label=f"{job.label} ({INTERVAL})" if job.purpose == INTERVAL else job.label,
-                protocol=job.protocol,
-                part=job.part,
-                seed=job.seed,
-                age_years=model.age_years,
-                gender_probability=model.gender_probability,
-                age_low=low,
-                age_high=high,
-            )
+        faces = faces.assign(
+            # It may have been trained otherwise: without the teacher.
+            label=f"{job.label} ({INTERVAL})" if job.purpose == INTERVAL else job.label,
+            protocol=job.protocol,
+            part=job.part,
+            seed=job.seed,
+            age_years=model.age_years,
+            gender_probability=model.gender_probability,
+            age_low=low,
+            age_high=high,
         )
+        parts.append(faces)
     return pd.concat(parts, ignore_index=True)
-
-
-def interval_of(model: JudgedModel) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return the lowest and the highest age (N,) of a model's predictions, if it has intervals."""
-    interval = model.trained.interval
-    return None if interval is None else apply_intervals(interval, model.age_years)
 
 
 def load_trained(job: Job, checkpoints: CheckpointStore) -> FaceModel:
@@ -109,40 +134,3 @@ def load_trained(job: Job, checkpoints: CheckpointStore) -> FaceModel:
             "start a new retraining"
         )
     return averaged_model(state)
-
-
-def _predict(
-    plan: Plan,
-    record: ModelRecord,
-    checkpoints: CheckpointStore,
-    about: Mapping[str, object],
-    models: Path,
-    interval: AgeIntervals | None,
-) -> JudgedModel:
-    job = record.job
-    trained = TrainedModel(
-        load_trained(job, checkpoints),
-        TrainConfig.from_dict(job.config),
-        {
-            **about,
-            "label": job.label,
-            "seed": job.seed,
-            "protocol": job.protocol,
-            "split_hash": plan.splits[job.protocol].hash,
-            "trained_on": job.rows,
-            "flip": plan.options.flip,
-        },
-        interval,
-    )
-    rows = judged_rows(plan.splits[job.protocol], job.part)
-    predictor = Predictor(trained, flip=plan.options.flip)
-    size = prediction_batch_size(predictor.image_size, predictor.device)
-    batches = map_on_cores(
-        lambda start: predictor.predict_pixels(
-            np.take(plan.faces.images, rows[start : start + size], 0)
-        ),
-        range(0, len(rows), size),
-        predictor.device,
-    )
-    ages, genders = (np.concatenate(part) for part in zip(*batches, strict=True))
-    return JudgedModel(record, models / f"{job.file_stem}.pt", trained, rows, ages, genders)

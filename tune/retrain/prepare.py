@@ -29,32 +29,29 @@ def prepare(options: RetrainOptions, search: SearchFolder | None) -> Plan:
     if options.config and options.top_k is not None:
         raise UserError("--top-k is of a search's best; with --config all files are trained")
     searched = search.record if search else None
-    of_real_faces = searched is not None and not searched.data.is_demo
+    enlarge = searched is not None and not searched.data.is_demo
     finalists = [
-        Finalist(finalist.label, final_config(finalist.config, options, enlarge=of_real_faces))
+        Finalist(finalist.label, final_config(finalist.config, options, enlarge=enlarge))
         for finalist in find_finalists(options, search)
     ]
     _refuse_shared_files(finalists)
-    then = searched.options if searched else None
+    weights = options.weights or _weights_here(searched)
     decided = dataclasses.replace(
         options,
         search=searched.name if searched else None,
-        weights=options.weights or _weights_here(searched),
-        data=options.data or _data_here(then.data if then else None),
+        weights=weights,
+        data=options.data or (_data_here(searched.options.data) if searched else None),
     )
     if search is not None:
         print(labelled("search", describe_progress(search)))
     _refuse_without_teacher(decided, finalists)
-    check_weights(finalists, decided.weights)
+    check_weights(finalists, weights)
     plan = _load(decided, finalists)
     if search is not None:
         _refuse_other_faces(search, plan.faces)
     # Said before anything is trained: why a teacher may not teach, or that there are too few faces.
-    plan = dataclasses.replace(
-        plan,
-        search_split=searched.options.split if searched else None,
-        teachers=load_teachers(plan),
-    )
+    split = searched.options.split if searched else None
+    plan = dataclasses.replace(plan, search_split=split, teachers=load_teachers(plan))
     if decided.folds:
         _ = plan.folds
     for remark in remarks(plan):
@@ -70,7 +67,12 @@ def prepare_resumed(options: RetrainOptions, record: RetrainRecord) -> Plan:
     finalists = [
         Finalist(entry.label, TrainConfig.from_dict(entry.config)) for entry in record.finalists
     ]
-    _refuse_missing_weights(options, record)
+    needs_weights = options.evaluate and options.baselines and not options.folds
+    if needs_weights and options.weights and _is_gone(options.weights):
+        raise UserError(
+            f"the weights {options.weights} that {record.name} began with are not on this machine, "
+            "and the baselines need them; put them there, or evaluate with --no-baselines"
+        )
     plan = _load(options, finalists)
     if plan.faces.fingerprint != record.data.fingerprint:
         raise UserError(
@@ -102,14 +104,14 @@ def remarks(plan: Plan) -> list[str]:
 def _refuse_shared_files(finalists: Sequence[Finalist]) -> None:
     """Raise `UserError` where the models of two configurations would go to the same files."""
     label_of: dict[str, str] = {}
-    for label in (finalist.label for finalist in finalists):
-        stem = file_stem(label)
+    for finalist in finalists:
+        stem = file_stem(finalist.label)
         if stem in label_of:
             raise UserError(
-                f"--config names {label_of[stem]!r} and {label!r}, whose models would go to the "
-                f"same files ({stem}-*.pt); rename one of the two"
+                f"--config names {label_of[stem]!r} and {finalist.label!r}, whose models would go "
+                f"to the same files ({stem}-*.pt); rename one of the two"
             )
-        label_of[stem] = label
+        label_of[stem] = finalist.label
 
 
 def _load(options: RetrainOptions, finalists: list[Finalist]) -> Plan:
@@ -125,27 +127,16 @@ def _load(options: RetrainOptions, finalists: list[Finalist]) -> Plan:
     return Plan(options, finalists, faces, splits)
 
 
-def check_weights(finalists: Sequence[Finalist], weights: str | None) -> None:
+def check_weights(finalists: Sequence[Finalist], weights: str) -> None:
     """Raise `UserError` where configurations cannot begin with the weights."""
-    assert weights is not None
     for finalist in finalists:  # downloads them once, for all workers of this machine
         build_model(finalist.config, weights)
 
 
-def _refuse_missing_weights(options: RetrainOptions, record: RetrainRecord) -> None:
-    """Raise `UserError` where an evaluation would miss the file of weights in its baselines."""
-    weights = options.weights
-    needed = options.evaluate and options.baselines and not options.folds
-    if needed and weights not in (None, "imagenet", "none") and not Path(weights).is_file():
-        raise UserError(
-            f"the weights {weights} that {record.name} began with are not on this machine, and the "
-            "baselines need them; put them there, or evaluate with --no-baselines"
-        )
-
-
 def _refuse_without_teacher(options: RetrainOptions, finalists: Sequence[Finalist]) -> None:
     """Raise `UserError` for a configuration that nobody teaches, or that cannot teach."""
-    for label, config in ((finalist.label, finalist.config) for finalist in finalists):
+    for finalist in finalists:
+        label, config = finalist.label, finalist.config
         if config.teacher_weight > 0 and not options.teacher:
             raise UserError(
                 f"{label} has teacher_weight={config.teacher_weight:g} and no teacher; give one "
@@ -158,30 +149,40 @@ def _refuse_without_teacher(options: RetrainOptions, finalists: Sequence[Finalis
             )
 
 
+def _is_gone(weights: str) -> bool:
+    return weights not in ("imagenet", "none") and not Path(weights).is_file()
+
+
 def _weights_here(search: SearchRecord | None) -> str:
     """Return the weights that a search began with; raises `UserError` where their file is gone."""
-    recorded = search.options.weights if search else "imagenet"
-    if search is None or recorded in ("imagenet", "none"):
-        return recorded
-    if not Path(recorded).is_file():
+    if search is None:
+        return "imagenet"
+    weights = search.options.weights
+    if _is_gone(weights):
         raise UserError(
-            f"the weights {recorded} that {search.name} began with are not here (nor in the folder "
+            f"the weights {weights} that {search.name} began with are not here (nor in the folder "
             "you are in, if that is no whole path); give them with --weights PATH, or begin with "
             "torchvision's by --weights imagenet"
         )
-    if search.weights_hash not in (None, Weights.read(recorded).fingerprint):
+    or_else = f"begin with these all the same by --weights {weights}"
+    refuse_other_weights(search, Weights.read(weights), or_else)
+    return weights
+
+
+def refuse_other_weights(
+    record: SearchRecord | RetrainRecord, weights: Weights, or_else: str = "start a new retraining"
+) -> None:
+    """Raise `UserError` where a run began with other weights; an older record does not say."""
+    if record.weights_hash not in (None, weights.fingerprint):
         raise UserError(
-            f"{recorded} holds other weights than {search.name} began with; put those back, or "
-            f"begin with these all the same by --weights {recorded}"
+            f"{weights.name} holds other weights than {record.name} began with; put those back, or "
+            f"{or_else}"
         )
-    return recorded
 
 
 def _data_here(recorded: list[str] | None) -> list[str] | None:
     """Return where a search had its faces from, or None, for this machine's, if that is gone."""
-    if recorded is None or recorded in (["demo"], ["kaggle"]):
-        return recorded
-    if all(Path(path).exists() for path in recorded):
+    if recorded in (None, ["demo"], ["kaggle"]) or all(Path(path).exists() for path in recorded):
         return recorded
     print(labelled("data", f"{' '.join(recorded)} of the search is not here; this machine's then"))
     return None

@@ -13,6 +13,7 @@ from tune.execution.reporting import Callback, RunStart
 from tune.execution.session import SearchSession, interruptible
 from tune.execution.trainable import face_trainable, time_epoch, trial_job
 from tune.options.retrain import RetrainOptions
+from tune.records.files import Status
 from tune.records.provenance import (
     about_run,
     describe_faces,
@@ -21,13 +22,7 @@ from tune.records.provenance import (
     refuse_another_device,
     refuse_other_training,
 )
-from tune.records.retrain import (
-    FOLD,
-    RETRAIN,
-    ChosenConfig,
-    Job,
-    RetrainRecord,
-)
+from tune.records.retrain import FOLD, RETRAIN, ChosenConfig, Job, RetrainRecord
 from tune.records.run_folder import (
     FAILED,
     FINISHED,
@@ -39,12 +34,10 @@ from tune.records.run_folder import (
 from tune.records.trials import TrialRecord
 from tune.report.facts import from_here
 from tune.retrain.evaluate import evaluate
-from tune.retrain.models import RetrainStudy
-from tune.retrain.out_of_fold import teach
-from tune.retrain.plan import Plan
-from tune.retrain.prepare import check_weights, prepare, prepare_resumed
+from tune.retrain.plan import Plan, RetrainStudy
+from tune.retrain.prepare import check_weights, prepare, prepare_resumed, refuse_other_weights
 from tune.retrain.screen import RetrainScreen
-from tune.retrain.teachers import load_teachers, refuse_other_teachers
+from tune.retrain.teachers import load_teachers, refuse_other_teachers, teach
 from tune.spaces.objectives import Metrics
 from tune.tracking.wandb_logger import WandbLogger, resolve_mode
 from utkface.config import TrainConfig
@@ -52,7 +45,7 @@ from utkface.data.faces import write_data_tables
 from utkface.evaluation.facts import SharedHardware
 from utkface.evaluation.records import read_evaluation
 from utkface.evaluation.report.text import show_duration
-from utkface.io import UV_RUN, UserError
+from utkface.io import UV_RUN
 
 
 def start(options: RetrainOptions, search: SearchFolder | None) -> int:
@@ -66,7 +59,20 @@ def start(options: RetrainOptions, search: SearchFolder | None) -> int:
         write_data_tables(plan.faces, folder.path / "data")
         for protocol, split in plan.splits.items():
             split.save(folder.path / "data" / f"split-{protocol}.json", plan.faces.table)
-        record = _describe(plan, folder)
+        record = RetrainRecord(
+            **about_run(folder),
+            question=plan.question,
+            search=plan.options.search,
+            search_split=plan.search_split,
+            options=plan.options,
+            finalists=[
+                ChosenConfig(label=finalist.label, config=finalist.config.to_dict())
+                for finalist in plan.finalists
+            ],
+            data=describe_faces(plan.faces),
+            weights_hash=cluster.Weights.read(plan.weights).fingerprint,
+            splits={protocol: split.hash for protocol, split in plan.splits.items()},
+        )
         folder.write_record(record)
         return Retraining(plan, folder, record, joined).run(stack)
 
@@ -150,7 +156,7 @@ class Retraining(Callback):
         plan = self.plan
         check_weights(plan.finalists, plan.weights)
         weights = cluster.Weights.read(plan.weights)
-        _refuse_other_weights(self.record, weights)
+        refuse_other_weights(self.record, weights)
         rows = {job.rows: plan.training_rows(job) for job in jobs}
         taught = load_teachers(plan) if plan.teachers is None else plan.teachers
         refuse_other_teachers(self.record, taught)
@@ -177,15 +183,15 @@ class Retraining(Callback):
         """Say how long training will take, where this machine's cores are what trains."""
         if resources.gpus_per_trial or self.plan.options.address:
             return
-        left = {
-            record.job.number: TrainConfig.from_dict(record.job.config).epochs - len(record.epochs)
+        left = [
+            TrainConfig.from_dict(record.job.config).epochs - len(record.epochs)
             for record in self.plan.select(self.trained.records())
             if record.state == "RUNNING"
-        }
+        ]
         config = _untaught(TrainConfig.from_dict(jobs[0].config))
         epoch_s, _ = time_epoch(self.plan.faces, self.plan.training_rows(jobs[0]), config)
         workers = min(resources.concurrency, len(left))
-        about = show_duration(sum(left.values()) * epoch_s / workers)
+        about = show_duration(sum(left) * epoch_s / workers)
         models = f"{len(left)} model{'s' * (len(left) != 1)}"
         screen.say(labelled("time", f"about {about} to train {models}, {workers} at a time"))
 
@@ -194,7 +200,7 @@ class Retraining(Callback):
         self._save()
 
     def trial_ended(self, record: TrialRecord) -> None:
-        """Write ``retrain.json``."""
+        """Write it once more."""
         self._save()
 
     def _describe_machines(self, joined: cluster.Joined, screen: RetrainScreen) -> None:
@@ -223,50 +229,41 @@ class Retraining(Callback):
         records = self.plan.select(self.trained.records())
         trained = [record for record in records if record.state == "COMPLETE"]
         failed = [record for record in records if record.state == "FAIL"]
-        if interrupted:
-            self._pause(screen, "go on")
-            return 130
-        if any(record.state == "RUNNING" for record in records):  # Ray gave it up without a word
-            self._pause(screen, "go on")
-            return 1
+        if interrupted or any(record.state == "RUNNING" for record in records):
+            self._end(INTERRUPTED)
+            screen.say(labelled("go on", self._resume_command))
+            return 130 if interrupted else 1  # Ray gave it up without a word
         if not any(record.job.purpose in (RETRAIN, FOLD) for record in trained):
-            self.record.status, self.record.ended = FAILED, now()
-            self._save()
+            self._end(FAILED)
             screen.say(f"error: no model could be trained; the first failed: {failed[0].reason}")
             return 1
         if not self.plan.options.evaluate:
-            self._pause(screen, "evaluate")
+            self._end(INTERRUPTED)
+            screen.say(labelled("evaluate", self._resume_command))
             return 1 if failed else 0
         finish = teach if self.plan.options.folds else evaluate
         for line in finish(self.plan, self.folder, self.record, trained, self.checkpoints):
             screen.say(line)
-        self.record.status, self.record.ended = FINISHED, now()
-        self._save()
+        self._end(FINISHED)
         if self._tracker is not None and not self.plan.options.folds:
             self._tracker.evaluation_ended(read_evaluation(self.folder.path / "evaluation.json"))
         return 1 if failed else 0
 
-    def _pause(self, screen: RetrainScreen, what_for: str) -> None:
-        """Leave the rest to another session, and say how to begin it."""
-        self.record.status, self.record.ended = INTERRUPTED, now()
+    def _end(self, status: Status) -> None:
+        """Note that the session ended, and how."""
+        self.record.status, self.record.ended = status, now()
         self._save()
+
+    @property
+    def _resume_command(self) -> str:
         run = shlex.quote(str(from_here(self.folder.path)))
-        screen.say(labelled(what_for, f"{UV_RUN}python tune/retrain_best.py --resume {run}"))
+        return f"{UV_RUN}python tune/retrain_best.py --resume {run}"
 
 
 def _join(stack: ExitStack, plan: Plan) -> cluster.Joined:
     weights = cluster.Weights.read(plan.weights)
     configs = [_untaught(finalist.config) for finalist in plan.finalists]
     return cluster.join(stack, plan.options, plan.faces, weights, configs)
-
-
-def _refuse_other_weights(record: RetrainRecord, weights: cluster.Weights) -> None:
-    """Raise `UserError` where models of one row would begin with different weights."""
-    if record.weights_hash not in (None, weights.fingerprint):
-        raise UserError(
-            f"{weights.name} holds other weights than {record.name} began with; put those back, or "
-            "start a new retraining"
-        )
 
 
 def _refuse_another_device(record: RetrainRecord, resources: cluster.Resources) -> None:
@@ -283,21 +280,3 @@ def _refuse_another_device(record: RetrainRecord, resources: cluster.Resources) 
 def _untaught(config: TrainConfig) -> TrainConfig:
     """Return a configuration that trains without a teacher, at the same cost."""
     return config.replace(teacher_weight=0.0)
-
-
-def _describe(plan: Plan, folder: RetrainFolder) -> RetrainRecord:
-    """Return what ``retrain.json`` says of a retraining that is about to begin."""
-    return RetrainRecord(
-        **about_run(folder),
-        question=plan.question,
-        search=plan.options.search,
-        search_split=plan.search_split,
-        options=plan.options,
-        finalists=[
-            ChosenConfig(label=finalist.label, config=finalist.config.to_dict())
-            for finalist in plan.finalists
-        ],
-        data=describe_faces(plan.faces),
-        weights_hash=cluster.Weights.read(plan.weights).fingerprint,
-        splits={protocol: split.hash for protocol, split in plan.splits.items()},
-    )

@@ -75,11 +75,10 @@ def backbone_features(model: FaceModel, images: np.ndarray) -> Features:
     device = find_device("auto")
     parts = [tensor.cpu().numpy() for tensor in model.features.state_dict().values()]
     key = content_digest(_CODE, torch.__version__, str(device), images, *parts)
-    compute = functools.partial(_features, model.eval(), images, device)
-    return cached("features", key, lambda: {"features": compute()})["features"]
+    return cached("features", key, lambda: _features(model.eval(), images, device))["features"]
 
 
-def _features(model: FaceModel, images: np.ndarray, device: torch.device) -> Features:
+def _features(model: FaceModel, images: np.ndarray, device: torch.device) -> Arrays:
     backbone = fused(model.features).to(device)
     store = ImageStore(images, device)
     size = prediction_batch_size(images.shape[1], device)
@@ -91,12 +90,11 @@ def _features(model: FaceModel, images: np.ndarray, device: torch.device) -> Fea
         return pooled
 
     parts = []
-    starts = range(0, len(images), size)
     with progress_bar("Features of a backbone", len(images)) as advance:
-        for part in map_on_cores(features_from, starts, device):
+        for part in map_on_cores(features_from, range(0, len(images), size), device):
             parts.append(part)
             advance(len(part))
-    return np.concatenate(parts)
+    return {"features": np.concatenate(parts)}
 
 
 def baseline_predictions(
@@ -127,10 +125,8 @@ def baseline_predictions(
         for label, build in models.items():
             fit = functools.partial(_fit, build(seed), train, test, age, gender, advance)
             found = cached(f"baseline{build.__name__.replace('_', '-')}", key, fit)
-            seconds = float(found["seconds"])
-            baselines.append(
-                Baseline(label, found["age_years"], found["gender_probability"], seconds)
-            )
+            ages, genders = found["age_years"], found["gender_probability"]
+            baselines.append(Baseline(label, ages, genders, float(found["seconds"])))
     return baselines
 
 

@@ -5,16 +5,14 @@ Transactions on Image Processing 21(12), 2012: in a natural photograph, pixels f
 mean and contrast are distributed nearly as a Gaussian; 36 numbers say how far they are from it, and
 a regressor trained on people's opinions turns these into a score.
 
-Scores are those of the PyPI package ``brisque`` 0.2.0, whose regressor this is, at a tenth of its
-time. It follows that package where it departs from the paper: the border is padded with zeros, grey
-is Rec. 709, the half scale is bicubic without antialiasing. Two things differ: a distribution's
-shape is looked up between 0.2 and 10, as in the paper, where the package looks for a root without
-bounds; and flat patches count as zero, where the package lets rounding decide their sign, which
-moves the score of a photograph with a flat background by a tenth of a point or two.
+Scores are those of the PyPI package ``brisque`` 0.2.0 (Guha 2024, Apache-2.0), also where it
+departs from the paper: the border is padded with zeros, grey is Rec. 709, the half scale is bicubic
+without antialiasing. Two things differ: a distribution's shape is looked up between 0.2 and 10, as
+in the paper; and flat patches count as zero, where the package lets rounding decide their sign,
+which moves the score of a photograph with a flat background by a tenth of a point or two.
 
-The regressor is read as data from that package (Guha 2024, Apache-2.0): its support vectors and the
-features' ranges. Its code is never imported: it needs OpenCV, and libsvm, which has no wheel. So
-the package is an extra; without it this measure is left out and nothing else.
+The regressor is read as data from that package, whose code needs OpenCV, and libsvm, which has no
+wheel. So the package is an extra; without it this measure is left out and nothing else.
 
 One image at a time: its arrays fit the processor's cache, a batch's do not and take twice the time.
 """
@@ -31,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.special import gamma
+from sklearn.datasets import load_svmlight_file
 
 from utkface.io import UserError
 
@@ -65,22 +64,19 @@ def brisque_features(image: NDArray[np.uint8]) -> Array:
     planes = np.moveaxis(image, -1, 0).astype(np.float64)  # rows in a piece: twice as fast
     red, green, blue = (weight / 255 * plane for weight, plane in zip(_REC709, planes, strict=True))
     grey = red + green + blue
-    return np.array([*_scale_features(grey), *_scale_features(_halved(grey))])
-
-
-def _scale_features(grey: Array) -> list[float]:
-    """Return the 18 features of one scale, of grey (H, W) in 0..1."""
-    coefficients = _normalised(grey)
-    shape, _, left, right = _fitted(coefficients)
-    features = [shape, (left + right) / 2]
-    for neighbour_products in (
-        coefficients[:, :-1] * coefficients[:, 1:],  # horizontal
-        coefficients[:-1] * coefficients[1:],  # vertical
-        coefficients[:-1, :-1] * coefficients[1:, 1:],  # along the diagonal
-        coefficients[1:, :-1] * coefficients[:-1, 1:],  # along the other diagonal
-    ):
-        features += _fitted(neighbour_products)
-    return features
+    features: list[float] = []
+    for scale in (grey, _halved(grey)):
+        coefficients = _normalised(scale)
+        shape, _, left, right = _fitted(coefficients)
+        features += [shape, (left + right) / 2]
+        for neighbour_products in (
+            coefficients[:, :-1] * coefficients[:, 1:],  # horizontal
+            coefficients[:-1] * coefficients[1:],  # vertical
+            coefficients[:-1, :-1] * coefficients[1:, 1:],  # along the diagonal
+            coefficients[1:, :-1] * coefficients[:-1, 1:],  # along the other diagonal
+        ):
+            features += _fitted(neighbour_products)
+    return np.array(features)
 
 
 def _normalised(grey: Array) -> Array:
@@ -129,31 +125,27 @@ def _shape_table() -> tuple[Array, Array]:
 
 def _halved(grey: Array) -> Array:
     """Halve the resolution of grey (H, W) by bicubic interpolation, as OpenCV does."""
-    return _halved_rows(np.ascontiguousarray(_halved_rows(grey).T)).T
-
-
-def _halved_rows(grey: Array) -> Array:
-    assert len(grey) % 2 == 0, f"a side of {len(grey)} pixels is odd"
-    padded = np.pad(grey, [(1, 1), (0, 0)], mode="edge")
-    first, *others = _HALVING_TAPS
-    halved = first * padded[: len(grey) : 2]
-    for start, tap in enumerate(others, start=1):
-        halved += tap * padded[start:][: len(grey) : 2]
-    return halved
+    for _ in range(2):  # rows, then columns
+        side = len(grey)
+        assert side % 2 == 0, f"a side of {side} pixels is odd"
+        padded = np.pad(grey, [(1, 1), (0, 0)], mode="edge")
+        taps = [tap * padded[start:][:side:2] for start, tap in enumerate(_HALVING_TAPS)]
+        grey = np.ascontiguousarray(np.sum(taps, axis=0).T)
+    return grey
 
 
 class QualityRegressor(NamedTuple):
     """An epsilon-SVR with an RBF kernel over features that are scaled to -1..1."""
 
-    minima: NDArray[np.float64]  # (36,)
-    maxima: NDArray[np.float64]  # (36,)
-    support_vectors: NDArray[np.float64]  # (M, 36)
-    coefficients: NDArray[np.float64]  # (M,)
+    minima: Array  # (36,)
+    maxima: Array  # (36,)
+    support_vectors: Array  # (M, 36)
+    coefficients: Array  # (M,)
     gamma: float
     rho: float
     digest: str  # of the files it came from
 
-    def predict(self, features: NDArray[np.float64]) -> float:
+    def predict(self, features: Array) -> float:
         """Return the score of one image's features (36,); NaN where a feature is NaN."""
         scaled = 2 * (features - self.minima) / (self.maxima - self.minima) - 1
         distances = ((self.support_vectors - scaled) ** 2).sum(axis=1)
@@ -186,18 +178,15 @@ def _parse(model: str, ranges: bytes) -> QualityRegressor:
     head, _, body = model.partition("\nSV\n")
     settings = dict(line.split(maxsplit=1) for line in head.splitlines())
     assert (settings["svm_type"], settings["kernel_type"]) == ("epsilon_svr", "rbf"), settings
-    lines = [line.split() for line in body.splitlines()]
-    vectors = np.zeros((len(lines), _NUM_FEATURES))
-    for row, (_, *entries) in enumerate(lines):
-        for entry in entries:  # "index:value", counted from 1; what is not named is 0
-            index, value = entry.split(":")
-            vectors[row, int(index) - 1] = float(value)
+    vectors, coefficients = load_svmlight_file(
+        io.BytesIO(body.encode()), n_features=_NUM_FEATURES, zero_based=False
+    )
     limits = _DataUnpickler(io.BytesIO(ranges)).load()
     return QualityRegressor(
         minima=np.array(limits["min_"], dtype=float),
         maxima=np.array(limits["max_"], dtype=float),
-        support_vectors=vectors,
-        coefficients=np.array([float(line[0]) for line in lines]),
+        support_vectors=vectors.toarray(),
+        coefficients=coefficients,
         gamma=float(settings["gamma"]),
         rho=float(settings["rho"]),
         digest=hashlib.sha256(model.encode() + ranges).hexdigest(),

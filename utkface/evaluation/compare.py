@@ -5,9 +5,8 @@ face for both of them cancels out, so it sees differences that two separate inte
 
 With ``--groups``, A is a model before training with group weights and B one after it: the weak
 groups that were drawn more often, all of them together, and the rest, which may have paid for it.
-Groups that were chosen because they looked bad on some faces look better there the next time, by
-chance alone (regression to the mean): shrinking makes that small, not nothing. So a gain on the
-validation faces that the weights were made from is a lead, not a proof; ``--part test`` is one.
+Groups that were chosen because they looked bad on some faces look better there the next time by
+chance alone (regression to the mean), so a gain on these faces is a lead; ``--part test`` proves.
 """
 
 import argparse
@@ -18,8 +17,8 @@ import numpy as np
 import pandas as pd
 
 from utkface.data.splits import PROTOCOLS
-from utkface.evaluation.changes import describe_sides, draw_sides, find_one_sided
 from utkface.evaluation.evaluate import paired_difference
+from utkface.evaluation.explain import describe_sides, draw_sides, find_one_sided
 from utkface.evaluation.measures import ONE_SEED, compare
 from utkface.evaluation.predictions import StoredPredictions, read_predictions
 from utkface.evaluation.weak_groups import face_errors, read_weak_groups, weights_file
@@ -27,17 +26,16 @@ from utkface.io import UserError, replacing, run_command
 from utkface.sampling import GroupWeight, parse_weights
 
 WEAK, REST, ALL = "all weak groups", "the rest", "all faces"
+_SHOWN = ("age_mae", "gender_accuracy")
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Compare two models that were judged on the same faces."""
     options = _parser().parse_args(arguments)
-    for option, other, given in (
-        ("--output", "--groups", options.output and not options.groups),
-        ("--data", "--sheets", options.data and not options.sheets),
-    ):
-        if given:
-            raise UserError(f"{option} goes with {other}; give both, or leave {option} out")
+    if options.output and not options.groups:
+        raise UserError("--output goes with --groups; give both, or leave --output out")
+    if options.data and not options.sheets:
+        raise UserError("--data goes with --sheets; give both, or leave --data out")
     if options.groups and options.sheets:
         raise UserError("--groups and --sheets are two questions; give one of them")
     part = options.part or ("validation" if options.groups else "test")
@@ -51,11 +49,11 @@ def main(arguments: list[str] | None = None) -> None:
         return
     for line in compare_models(a, b):
         print(line)
-    sides = find_one_sided(a, b)
-    for line in describe_sides(sides):
+    sides = find_one_sided(a, b), find_one_sided(b, a)
+    for line in describe_sides(*sides):
         print(f"  {line}")
     if options.sheets:
-        for path in draw_sides(a, b, sides, options.sheets, options.data):
+        for path in draw_sides((a, b), sides, options.sheets, options.data):
             print(path)
 
 
@@ -68,10 +66,10 @@ def compare_models(a: StoredPredictions, b: StoredPredictions) -> list[str]:
     difference = paired_difference(a.faces, a.predicted, b.predicted)
     lines = [
         f"{model.label}, {model.protocol} split of {model.folder}: "
-        f"{len(model.age_years)} seed{'s' * (len(model.age_years) != 1)}"
+        f"{model.num_seeds} seed{'s' * (model.num_seeds != 1)}"
         for model in (a, b)
     ]
-    if min(len(model.age_years) for model in (a, b)) == 1:
+    if min(a.num_seeds, b.num_seeds) == 1:
         lines.append(ONE_SEED)
     lines.append(f"on {len(a.faces):,} {a.part} faces, {a.protocol} split, the first is")
     return lines + [f"  {said.title}: {said.text}" for said in compare(difference).values()]
@@ -100,39 +98,30 @@ def compare_groups(
     """
     _check_same_faces(before, after)
     faces = before.faces
-    labels = [faces[name].to_numpy() for name in ("age", "gender", "race")]
-    inside = {group.name: group.contains(*labels) for group in groups}
+    attributes = [faces[name].to_numpy() for name in ("age", "gender", "race")]
+    inside = {group.name: group.contains(*attributes) for group in groups}
     weak = np.logical_or.reduce(list(inside.values()) or [np.zeros(len(faces), bool)])
     inside |= {WEAK: weak, REST: ~weak, ALL: np.ones(len(faces), bool)}
-    rows = [
-        {"group": name} | _compare_members(members, before, after, num_resamples)
-        for name, members in inside.items()
-        if members.any()
-    ]
+    rows = []
+    for name, members in inside.items():
+        if not members.any():
+            continue
+        of_members = faces[members]
+        then, now = (
+            (model.age_years[:, members], model.gender_probability[:, members])
+            for model in (before, after)
+        )
+        changes = paired_difference(of_members, now, then, num_resamples=num_resamples)
+        means = np.array([face_errors(of_members, *model).mean(axis=1) for model in (then, now)])
+        means[:, 1] = 1 - means[:, 1]  # accuracy is what people read
+        row: dict[str, Any] = {"group": name, "num_faces": len(of_members)}
+        for metric, (mean_then, mean_now) in zip(_SHOWN, means.T, strict=True):
+            change = getattr(changes, metric)
+            row |= {f"{metric}_before": mean_then, f"{metric}_after": mean_now}
+            row[f"{metric}_change"] = change.value
+            row |= {f"{metric}_low": change.low, f"{metric}_high": change.high}
+        rows.append(row)
     return pd.DataFrame(rows)
-
-
-def _compare_members(
-    members: np.ndarray, before: StoredPredictions, after: StoredPredictions, num_resamples: int
-) -> dict[str, Any]:
-    """Return one row of `compare_groups`, without its name."""
-    faces = before.faces[members]
-    predicted = [
-        (model.age_years[:, members], model.gender_probability[:, members])
-        for model in (before, after)
-    ]
-    changes = paired_difference(faces, predicted[1], predicted[0], num_resamples=num_resamples)
-    means = np.array([face_errors(faces, *of_model).mean(axis=1) for of_model in predicted])
-    means[:, 1] = 1 - means[:, 1]  # accuracy is what people read
-    row: dict[str, Any] = {"num_faces": len(faces)}
-    for metric, (value_before, value_after) in zip(
-        ("age_mae", "gender_accuracy"), means.T, strict=True
-    ):
-        change = getattr(changes, metric)
-        row |= {f"{metric}_before": value_before, f"{metric}_after": value_after}
-        row |= {f"{metric}_change": change.value}
-        row |= {f"{metric}_low": change.low, f"{metric}_high": change.high}
-    return row
 
 
 def _show_groups(
@@ -146,9 +135,8 @@ def _show_groups(
         f"{len(before.faces):,} {before.part} faces, {before.protocol} split; groups of {path}\n"
     )
     _print_groups(table)
-    for line in gains_and_losses(table):
-        print(line)
-    if min(len(model.age_years) for model in (before, after)) == 1:
+    print(*gains_and_losses(table), sep="\n")
+    if min(before.num_seeds, after.num_seeds) == 1:
         print(f"\n{ONE_SEED}")
     if found.part == before.part:
         print(
@@ -183,7 +171,7 @@ def _print_groups(table: pd.DataFrame) -> None:
             f"{row[f'{name}_before'] * unit:6.2f} → {row[f'{name}_after'] * unit:5.2f} "
             f"{row[f'{name}_change'] * unit:+6.2f} "
             f"[{row[f'{name}_low'] * unit:+6.2f}, {row[f'{name}_high'] * unit:+6.2f}]"
-            for name, unit in (("age_mae", 1), ("gender_accuracy", 100))
+            for name, unit in zip(_SHOWN, (1, 100), strict=True)
         ]
         ages, genders = (cell.replace("-", "−") for cell in cells)
         print(f"{row['group']:22} {row['num_faces']:6,}  {ages:38}  {genders:38}".rstrip())

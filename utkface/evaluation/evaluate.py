@@ -24,7 +24,6 @@ from utkface.evaluation.metrics import (
     age_confusion,
     calibration_table,
     per_face_terms,
-    point_metrics,
 )
 from utkface.evaluation.records import (
     Coverage,
@@ -36,8 +35,6 @@ from utkface.evaluation.records import (
 from utkface.evaluation.subgroups import assign_subgroups, evaluate_subgroups
 from utkface.intervals import COVERAGE_LEVEL
 from utkface.io import UserError
-
-REQUIRED_COLUMNS = ("group", "age", "gender", "race")
 
 AgeAndGender = tuple[ArrayLike, ArrayLike]
 
@@ -61,16 +58,15 @@ def evaluate_model(
     age, gender, groups = (faces[name].to_numpy(np.int64) for name in ("age", "gender", "group"))
     bootstrap = Bootstrap(groups, num_resamples, seed)
     coverage = None if interval is None else interval_coverage(age, *interval, bootstrap)
-    overall = _overall(age, gender, years, probability, bootstrap)
     terms = per_face_terms(age, gender, years, probability).mean(axis=1)
-    evaluated = evaluate_subgroups(assign_subgroups(faces), terms, bootstrap)
+    subgroups, gaps = evaluate_subgroups(assign_subgroups(faces), terms, bootstrap)
     return ModelEvaluation(
         num_faces=len(faces),
         num_groups=len(np.unique(groups)),
         num_seeds=len(years),
-        overall=overall,
-        subgroups=evaluated.tables,
-        gaps=evaluated.gaps,
+        overall=_overall(age, gender, years, probability, bootstrap),
+        subgroups=subgroups,
+        gaps=gaps,
         calibration=calibration_table(gender, probability),
         confusion=_confusion(age, gender, probability),
         age_confusion=age_confusion(age, years).tolist(),
@@ -152,10 +148,7 @@ def find_hardest(
     is_wrong = (probability > 0.5) != (faces["gender"].to_numpy() == 1)
     sureness = np.where(is_wrong, np.abs(probability - 0.5), -1.0)
     group = faces["group"].to_numpy()
-    return HardestRows(
-        ages=_worst(age_error, group, num),
-        genders=_worst(sureness, group, num),
-    )
+    return HardestRows(_worst(age_error, group, num), _worst(sureness, group, num))
 
 
 def _worst(badness: np.ndarray, group: np.ndarray, num: int) -> IntArray:
@@ -170,18 +163,15 @@ def describe_faces(
     faces: pd.DataFrame, age_years: np.ndarray, gender_probability: np.ndarray, rows: IntArray
 ) -> list[ExplainedFace]:
     """Return labels and predictions (S, N) of some faces, as means over seeds."""
-    columns = (
-        faces["file"].to_numpy()[rows],
-        faces["age"].to_numpy()[rows].tolist(),
-        faces["gender"].to_numpy()[rows].tolist(),
-        age_years.mean(axis=0)[rows].tolist(),
-        gender_probability.mean(axis=0)[rows].tolist(),
+    table = (
+        faces[["file", "age", "gender"]]
+        .iloc[rows]
+        .assign(
+            age_years=age_years.mean(axis=0)[rows],
+            gender_probability=gender_probability.mean(axis=0)[rows],
+        )
     )
-    names = ExplainedFace.model_fields
-    return [
-        ExplainedFace(**dict(zip(names, values, strict=True)))
-        for values in zip(*columns, strict=True)
-    ]
+    return [ExplainedFace.model_validate(row) for row in table.to_dict("records")]
 
 
 def _overall(
@@ -192,15 +182,16 @@ def _overall(
     bootstrap: Bootstrap,
 ) -> dict[str, SeedEstimate]:
     """Return every metric over all faces: mean over seeds, interval, spread, and each seed's."""
-    seeds = list(zip(age_years, gender_probability, strict=True))
-    points = [point_metrics(age, gender, *predicted) for predicted in seeds]
-    weighted = [WeightedMetrics(age, gender, *predicted) for predicted in seeds]
+    of_seeds = [
+        WeightedMetrics(age, gender, *predicted)
+        for predicted in zip(age_years, gender_probability, strict=True)
+    ]
+    points = np.hstack([metrics(np.ones((len(age), 1))) for metrics in of_seeds])  # (metrics, S)
     samples = bootstrap.samples(
-        lambda weights: np.mean([metrics(weights) for metrics in weighted], axis=0)
+        lambda weights: np.mean([metrics(weights) for metrics in of_seeds], axis=0)
     )
     overall = {}
-    for name, of_resamples in zip(METRICS, samples, strict=True):
-        values = np.array([point[name] for point in points])
+    for name, values, of_resamples in zip(METRICS, points, samples, strict=True):
         overall[name] = SeedEstimate(
             **dict(estimate(values.mean(), of_resamples)),
             spread=number_or_none(values.std(ddof=1)) if len(values) > 1 else None,
@@ -228,7 +219,7 @@ def _checked(
     faces: pd.DataFrame, age_years: ArrayLike, gender_probability: ArrayLike
 ) -> tuple[FloatArray, FloatArray]:
     """Return predictions as float64, after making sure that they are some and fit the faces."""
-    missing = [name for name in REQUIRED_COLUMNS if name not in faces]
+    missing = [name for name in ("group", "age", "gender", "race") if name not in faces]
     if missing:
         raise UserError(f"the table of faces lacks the columns {', '.join(missing)}")
     if faces.empty:

@@ -2,15 +2,13 @@
 
 LIME (Ribeiro et al. 2016, https://arxiv.org/abs/1602.04938) hides random sets of superpixels, asks
 the model about every version of the face, and fits a linear model in "superpixel shown", close
-versions counting most. Kernel and fit are the `lime` package's. Its loop over the versions is not
-used: it builds them one by one, draws a bar for each face, and keeps one label's score only.
+versions counting most. Kernel and fit are the `lime` package's; its loop over the versions is not
+used, as it builds them one by one and keeps one label's score only.
 
 Superpixels are a 9 x 9 grid, the same on every face: the faces are aligned, so maps can be
 averaged, and rows and columns of ninths fall on eyes, nose and mouth. A hidden superpixel becomes
-its own mean colour, which stays closest to the faces that the network knows: on a model searched at
-64 px, over eight faces, the linear fit of the age then has a mean R² of 0.68, with a blurred face
-behind 0.51, with one colour for the whole face 0.45; maps of two seeds agree best too (their
-correlation is 0.89, 0.77 and 0.72).
+its own mean colour, which stays closest to the faces that the network knows: the linear fit of the
+age then had a mean R² of 0.68, with a blurred face behind 0.51, with one colour for the face 0.45.
 So a weight is what the detail inside a cell does (wrinkles, eyes, lips, the edge of the hair); the
 colour of whole areas, grey hair say, is never hidden and cannot show.
 """
@@ -56,15 +54,10 @@ _LAYOUT = """
     ...MMM...
 """
 REGIONS = {
-    "forehead and brows": "F",
-    "eyes": "E",
-    "cheeks": "C",
-    "nose": "N",
-    "mouth and chin": "M",
+    "forehead and brows": "F", "eyes": "E", "cheeks": "C", "nose": "N", "mouth and chin": "M",
     "hair and background": ".",
-}
-_LETTERS = np.array([list(row) for row in _LAYOUT.split()])
-assert _LETTERS.shape == (GRID, GRID), _LETTERS.shape
+}  # fmt: skip
+_LETTERS = np.array([list(row) for row in _LAYOUT.split()])  # (GRID, GRID)
 
 
 @dataclass(frozen=True)
@@ -104,9 +97,9 @@ def explain_faces(
             f"allowed: more than {NUM_SUPERPIXELS}, 500 is usual"
         )
     device = find_device("auto")
-    texts = [_CODE, importlib.metadata.version("lime"), torch.__version__, str(device)]
-    texts += [str(num_samples), str(seed), str(trained.flip)]
-    texts += [str(trained.config), str(trained.model), inspect.getsource(network)]
+    texts = [_CODE, inspect.getsource(network), importlib.metadata.version("lime")]
+    facts = (torch.__version__, device, num_samples, seed)
+    texts += map(str, (*facts, trained.flip, trained.config, trained.model))
     tensors = [tensor.cpu().numpy() for tensor in trained.model.state_dict().values()]
     key = content_digest(*texts, images, *tensors)
 
@@ -117,13 +110,13 @@ def explain_faces(
             shown = draw_shown(image, num_samples, seed)
             return _fit(shown, _answers(model, image, shown, device))
 
-        weights = np.empty((len(images), len(HEADS), NUM_SUPERPIXELS), dtype=np.float32)
-        r2 = np.empty((len(images), len(HEADS)))
+        found = []
         with progress_bar("Explaining faces", len(images)) as advance:
-            for face, found in enumerate(map_on_cores(explain_face, images, device)):
-                weights[face], r2[face] = found
+            for of_face in map_on_cores(explain_face, images, device):
+                found.append(of_face)
                 advance(1)
-        return {"weights": weights, "r2": r2}
+        weights, r2 = zip(*found, strict=True)
+        return {"weights": np.stack(weights), "r2": np.stack(r2)}
 
     explained = cached("lime", key, explain)
     return Explanations(explained["weights"][:, :, superpixels(images.shape[1])], explained["r2"])
@@ -161,15 +154,6 @@ def region_of_pixels(image_size: int) -> NDArray[np.int64]:
     return positions.ravel()[superpixels(image_size)]
 
 
-def mean_map(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean of the signed and of the absolute weights of many faces.
-
-    maps: (n, ...). Signed weights show what a region does to the prediction on average; where it
-    raises some faces' and lowers others', only the absolute ones show that it matters.
-    """
-    return maps.mean(axis=0), np.abs(maps).mean(axis=0)
-
-
 def region_table(explanations: Explanations) -> list[RegionWeight]:
     """Return what each region contributes on average over the faces.
 
@@ -179,8 +163,7 @@ def region_table(explanations: Explanations) -> list[RegionWeight]:
     shares of 80 of 100 faces, each face's own.
     """
     image_size = explanations.maps.shape[-1]
-    region = region_of_pixels(image_size).ravel()
-    cells = superpixels(image_size).ravel()
+    region, cells = region_of_pixels(image_size).ravel(), superpixels(image_size).ravel()
     area = 1 / np.bincount(cells)[cells]  # of a pixel, in superpixels: their pixels differ
 
     def sums(values: np.ndarray) -> np.ndarray:
@@ -191,20 +174,18 @@ def region_table(explanations: Explanations) -> list[RegionWeight]:
         return sums(values) / (sums(values).sum() or np.nan)
 
     columns: dict[str, Any] = {"area_share": shares(np.ones((image_size, image_size)))}
-    means = zip(*mean_map(explanations.maps), strict=True)
-    for number, (head, unit, (mean, size)) in enumerate(zip(HEADS, _UNITS, means, strict=True)):
-        columns |= {f"{head}_share": shares(size), unit: sums(mean)}
-        of_faces = [shares(np.abs(one)) for one in explanations.maps[:, number]]
+    for head, unit, maps in zip(HEADS, _UNITS, explanations.maps.swapaxes(0, 1), strict=True):
+        # Where a region raises some faces' prediction and lowers others', only the size shows it.
+        columns[f"{head}_share"] = shares(np.abs(maps).mean(axis=0))
+        columns[unit] = sums(maps.mean(axis=0))
+        of_faces = [shares(np.abs(of_face)) for of_face in maps]
         columns[f"{head}_range"] = np.quantile(of_faces, (0.1, 0.9), axis=0).T
-    return [
-        RegionWeight(region=name, **{key: _known(column[row]) for key, column in columns.items()})
-        for row, name in enumerate(REGIONS)
-    ]
-
-
-def _known(value: NDArray[np.float64]) -> Any:
-    """Return a number or the ends of a range as they are; None where they do not exist."""
-    return value.tolist() if np.isfinite(value).all() else None
+    table = []
+    for row, name in enumerate(REGIONS):
+        values = {key: column[row] for key, column in columns.items()}
+        known = {key: v.tolist() if np.isfinite(v).all() else None for key, v in values.items()}
+        table.append(RegionWeight(region=name, **known))
+    return table
 
 
 def _answers(
@@ -236,13 +217,9 @@ def _fit(
     r2 = np.zeros(len(HEADS))
     for column in range(len(HEADS)):
         _, contributions, r2[column], _ = regression.explain_instance_with_data(
-            shown.astype(float),
-            answers,
-            distances,
-            column,
-            NUM_SUPERPIXELS,
+            shown.astype(float), answers, distances, column, NUM_SUPERPIXELS,
             feature_selection="none",
-        )
+        )  # fmt: skip
         for superpixel, weight in contributions:
             weights[column, superpixel] = weight
     return weights, r2

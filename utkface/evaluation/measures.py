@@ -127,23 +127,22 @@ class Comparison:
 
 def compare(difference: Difference) -> dict[str, Comparison]:
     """Return what each metric that exists says of a against b, by the metric's name."""
-    estimates = {name: getattr(difference, name) for name in COMPARED}
-    return {
-        name: _compare(MEASURES[name], estimate)
-        for name, estimate in estimates.items()
-        if estimate.value is not None
-    }
-
-
-def _compare(measure: Measure, difference: Estimate) -> Comparison:
-    # Turned so that a positive gain means that a is better.
-    sign = 1 if measure.higher_is_better else -1
-    gain = sign * number(difference.value)
-    low, high = sorted(sign * number(end) for end in (difference.low, difference.high))
-    if gain < 0:
-        low, high = -high, -low
-    unit = f" {measure.unit_of_difference}" if measure.unit_of_difference else ""
-    size = f"{'better' if gain >= 0 else 'worse'} by {measure.show(abs(gain))}{unit}"
-    if math.isnan(low):
-        return Comparison(measure.title, size, None, False)
-    return Comparison(measure.title, size, f"{measure.show(low)} to {measure.show(high)}", low > 0)
+    said = {}
+    for name in COMPARED:
+        measure, estimate = MEASURES[name], getattr(difference, name)
+        if estimate.value is None:
+            continue
+        # Turned so that a positive gain means that a is better.
+        sign = 1 if measure.higher_is_better else -1
+        gain = sign * estimate.value
+        unit = f" {measure.unit_of_difference}" if measure.unit_of_difference else ""
+        size = f"{'better' if gain >= 0 else 'worse'} by {measure.show(abs(gain))}{unit}"
+        if estimate.low is None:
+            said[name] = Comparison(measure.title, size, None, False)
+            continue
+        low, high = sorted((sign * estimate.low, sign * estimate.high))
+        if gain < 0:
+            low, high = -high, -low
+        interval = f"{measure.show(low)} to {measure.show(high)}"
+        said[name] = Comparison(measure.title, size, interval, low > 0)
+    return said

@@ -30,6 +30,11 @@ class StoredPredictions:
         """Ages and probabilities."""
         return self.age_years, self.gender_probability
 
+    @property
+    def num_seeds(self) -> int:
+        """S."""
+        return len(self.age_years)
+
 
 def read_predictions(
     folder: str | Path, part: str, *, label: str | None = None, protocol: str | None = None
@@ -40,20 +45,35 @@ def read_predictions(
     `UserError` where the folder has no such predictions, with what it has.
     """
     folder = Path(folder)
-    table = _read_table(folder)
-    table = _only(table, "part", part, folder)
+    table = _only(_read_table(folder), "part", part, folder)
     protocols = table["protocol"].unique()
     default = protocols[0] if len(protocols) == 1 else "grouped"
     table = _only(table, "protocol", protocol or default, folder)
     labels = table["label"].unique()
-    headline = labels[0] if len(labels) == 1 else _headline(folder)
-    if label is None and headline is None:
+    label = label or (labels[0] if len(labels) == 1 else _headline(folder))
+    if label is None:
         raise UserError(
             f"{folder} has several models and no headline among them; choose one with "
             f"--label, or two to compare with --labels: {', '.join(map(repr, labels))}"
         )
-    table = _only(table, "label", label or str(headline), folder)
-    return _stored(folder, table)
+    table = _only(table, "label", label, folder)
+    counts = pd.crosstab(table["seed"], table["file"])
+    if (counts != 1).any(axis=None):
+        raise UserError(
+            f"{folder / PREDICTIONS_FILE} does not have each face once for every seed; evaluate "
+            f"again with `python tune/retrain_best.py --resume {folder}`"
+        )
+    table = table.sort_values(["seed", "file"], ignore_index=True)
+    first = table.iloc[0]
+    return StoredPredictions(
+        folder=folder,
+        label=str(first["label"]),
+        protocol=str(first["protocol"]),
+        part=part,
+        faces=table[["file", "group", "age", "gender", "race"]].head(counts.shape[1]),
+        age_years=table["age_years"].to_numpy(np.float64).reshape(counts.shape),
+        gender_probability=table["gender_probability"].to_numpy(np.float64).reshape(counts.shape),
+    )
 
 
 def find_model_file(predictions: StoredPredictions) -> Path:
@@ -107,24 +127,3 @@ def _headline(folder: Path) -> str | None:
     except UserError:
         return None  # the person is asked instead
     return next((row.label for row in rows if row.headline), None)
-
-
-def _stored(folder: Path, table: pd.DataFrame) -> StoredPredictions:
-    """Turn the rows of all seeds into one table of faces and two (S, N) arrays."""
-    counts = pd.crosstab(table["seed"], table["file"])
-    if (counts != 1).any(axis=None):
-        raise UserError(
-            f"{folder / PREDICTIONS_FILE} does not have each face once for every seed; evaluate "
-            f"again with `python tune/retrain_best.py --resume {folder}`"
-        )
-    table = table.sort_values(["seed", "file"], ignore_index=True)
-    first = table.iloc[0]
-    return StoredPredictions(
-        folder=folder,
-        label=str(first["label"]),
-        protocol=str(first["protocol"]),
-        part=str(first["part"]),
-        faces=table[["file", "group", "age", "gender", "race"]].head(counts.shape[1]),
-        age_years=table["age_years"].to_numpy(np.float64).reshape(counts.shape),
-        gender_probability=table["gender_probability"].to_numpy(np.float64).reshape(counts.shape),
-    )

@@ -5,10 +5,8 @@ measured once, in parallel, and kept in a cache.
 """
 
 import functools
-import hashlib
 import inspect
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -66,11 +64,10 @@ def measure_quality(
 
 
 def _find_photographs(table: pd.DataFrame, source: SourceName) -> list[FaceFile]:
-    """Return the original file of each row; the first of a name, as `load_faces` keeps it."""
+    """Return the original file of each row."""
     opened = open_source(source)
-    paths: dict[str, Path] = {}
-    for image in list_images(opened.roots):
-        paths.setdefault(image.path.name, image.path)
+    # Of several the first one stays, as it does in `load_faces`.
+    paths = {image.path.name: image.path for image in reversed(list_images(opened.roots))}
     lost = [file for file in table.file if file not in paths]
     if lost:
         raise UserError(
@@ -92,10 +89,9 @@ def _measure_file(file: FaceFile) -> NDArray[np.float64]:
 
 def _measures_version() -> str:
     """Name what the measures depend on beside the image files: code, trained model, decoder."""
-    parts = [inspect.getsource(module) for module in (images, sys.modules[__name__], brisque)]
+    code = [inspect.getsource(module) for module in (images, sys.modules[__name__], brisque)]
     regressor = brisque.load_regressor()
-    parts += [regressor.digest if regressor else "", PIL.__version__, str(IMAGE_SIZE)]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    return content_digest(*code, regressor.digest if regressor else "", PIL.__version__)
 
 
 def measure_image(image: NDArray[np.uint8]) -> Array:

@@ -261,8 +261,12 @@ class Evaluation(Record):
 
     def to_text(self) -> str:
         """Return JSON, numbers to five digits, each row on a line of its own."""
-        values = self.model_dump(exclude_unset=True)
-        fields = [f"{json.dumps(name)}: {_field(name, value)}" for name, value in values.items()]
+        fields = []
+        for name, value in _rounded(self.model_dump(exclude_unset=True)).items():
+            text = _dump(value)
+            if isinstance(value, list) and value:
+                text = "[\n" + ",\n".join(map(_dump, value)) + "\n]"
+            fields.append(f"{json.dumps(name)}: {text}")
         return "{\n" + ",\n".join(fields) + "\n}\n"
 
 
@@ -277,12 +281,6 @@ def read_evaluation(path: Path) -> Evaluation:
             f"{path} is damaged or older than can be read, {what_is_wrong(error)}; evaluate again "
             f"with `python tune/retrain_best.py --resume {path.parent}`"
         ) from error
-
-
-def _field(name: str, value: Any) -> str:
-    if isinstance(value, list) and value:
-        return "[\n" + ",\n".join(_dump(_rounded(item)) for item in value) + "\n]"
-    return _dump(value if name in _EXACT else _rounded(value))
 
 
 def _dump(value: Any) -> str:

@@ -1,10 +1,9 @@
 """Errors by subgroup of faces: who they are, and how good their photographs are.
 
 fairlearn's MetricFrame gives the same values (a test holds us to it), but its bootstrap draws
-single rows, as if copies of one photograph were independent, and calls every metric for every
-group of every resample in Python: 20 minutes for 2,000 resamples of one model. The three metrics
-here are means over faces, so the weights of `utkface.evaluation.bootstrap` give them for all
-resamples in one product per group.
+single rows, as if copies of one photograph were independent, and takes 20 minutes for a model. The
+three metrics here are means over faces, so the weights of `utkface.evaluation.bootstrap` give them
+for all resamples in one product per group.
 """
 
 import itertools
@@ -22,7 +21,7 @@ from utkface.evaluation.records import SMALL_GROUP_FACES, Estimate, Gap, Group
 
 SUBGROUP_METRICS = ("age_mae", "age_bias", "gender_accuracy")
 #: Metrics that groups are compared by, and the end of the scale where the worst group is.
-WORST_OF = {"age_mae": max, "gender_accuracy": min}
+WORST_END = {"age_mae": "high", "gender_accuracy": "low"}
 
 NOT_MEASURED = "not measured"
 
@@ -77,7 +76,9 @@ def _product(first: Assignment, second: Assignment) -> Assignment:
 def _cut(values: FloatArray, edges: tuple[float, ...]) -> Assignment:
     """Return a measure of photographs cut into bins, without edges into fifths."""
     known = np.isfinite(values)
-    edges = edges or _quintile_edges(values[known])
+    if not edges:  # fewer than five where many values are equal
+        inner = np.unique(np.quantile(values[known], [0.2, 0.4, 0.6, 0.8]))
+        edges = (-np.inf, *inner.tolist(), np.inf)
     codes = np.full(len(values), len(edges) - 1)
     codes[known] = np.searchsorted(edges[1:-1], values[known], side="right")
     return Assignment(codes, [*interval_labels(edges), NOT_MEASURED])
@@ -94,39 +95,24 @@ def _poor(faces: pd.DataFrame) -> dict[str, Assignment]:
     return {"poor_quality": Assignment(codes, [*_POOR_LABELS, NOT_MEASURED])}
 
 
-def _quintile_edges(values: FloatArray) -> tuple[float, ...]:
-    """Return edges between fifths of the values; fewer fifths where many values are equal."""
-    inner = np.unique(np.quantile(values, [0.2, 0.4, 0.6, 0.8]))
-    return (-np.inf, *inner.tolist(), np.inf)
-
-
 def interval_labels(edges: tuple[float, ...]) -> list[str]:
     """Return each bin of a measure as text: ``<25``, ``25–35`` … ``55+``."""
-    labels = []
-    for low, high in itertools.pairwise(edges):
-        if np.isinf(low):
-            labels.append(f"<{_short(high)}")
-        else:
-            labels.append(f"{_short(low)}+" if np.isinf(high) else f"{_short(low)}–{_short(high)}")
+    # Four figures of an edge, without an exponent for the large ones.
+    texts = [f"{edge:.0f}" if abs(edge) >= 1000 else f"{edge:.4g}" for edge in edges]
+    labels = [f"{low}–{high}" for low, high in itertools.pairwise(texts)]
+    if np.isinf(edges[-1]):
+        labels[-1] = f"{texts[-2]}+"
+    if np.isinf(edges[0]):
+        labels[0] = f"<{texts[1]}"
     return labels
-
-
-def _short(value: float) -> str:
-    """Return four figures of an edge, without an exponent for the large ones."""
-    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-
-
-class Evaluated(NamedTuple):
-    """What is known of subgroups, by attribute: their tables, and by metric their widest gap."""
-
-    tables: dict[str, list[Group]]
-    gaps: dict[str, dict[str, Gap]]
 
 
 def evaluate_subgroups(
     subgroups: dict[str, Assignment], terms: FloatArray, bootstrap: Bootstrap
-) -> Evaluated:
+) -> tuple[dict[str, list[Group]], dict[str, dict[str, Gap]]]:
     """Return the metrics of every subgroup that has faces, and the gaps, with intervals.
+
+    Both are by attribute, gaps also by metric.
 
     terms: (len(MEAN_METRICS), N) of `per_face_terms`, already averaged over seeds, which is the
     same as averaging the metrics: every seed has the same faces.
@@ -150,32 +136,26 @@ def evaluate_subgroups(
 
     values = np.stack([terms[:, faces].mean(axis=1) for faces in parts])  # (groups + 1, metrics)
     samples = bootstrap.samples(means)  # (groups + 1, metrics, resamples)
-    groups = [
-        _group(label, len(faces), *of_group)
-        for (_, label, faces), *of_group in zip(members, values[:-1], samples[:-1], strict=True)
-    ]
+    groups = []
+    for (_, label, faces), *of_group in zip(members, values[:-1], samples[:-1], strict=True):
+        estimates = dict(zip(SUBGROUP_METRICS, map(estimate, *of_group), strict=True))
+        is_small = len(faces) < SMALL_GROUP_FACES
+        groups.append(Group(group=label, num_faces=len(faces), small=is_small, **estimates))
     tables: dict[str, list[Group]] = {}
     gaps: dict[str, dict[str, Gap]] = {}
     for attribute in subgroups:
         places = [place for place, (of, *_) in enumerate(members) if of == attribute]
         tables[attribute] = [groups[place] for place in places]
-        compared = [place for place in places if _is_compared(groups[place])]
+        compared = [
+            place
+            for place in places
+            if not groups[place].small and NOT_MEASURED not in groups[place].group
+        ]
         if len(compared) > 1:
             gaps[attribute] = {
-                metric: _gap(groups, compared, values, samples, metric) for metric in WORST_OF
+                metric: _gap(groups, compared, values, samples, metric) for metric in WORST_END
             }
-    return Evaluated(tables, gaps)
-
-
-def _group(label: str, num_faces: int, values: FloatArray, samples: FloatArray) -> Group:
-    """Return a row of a table from the metrics (3,) and those of the resamples (3, R)."""
-    is_small = num_faces < SMALL_GROUP_FACES
-    estimates = dict(zip(SUBGROUP_METRICS, map(estimate, values, samples), strict=True))
-    return Group(group=label, num_faces=num_faces, small=is_small, **estimates)
-
-
-def _is_compared(group: Group) -> bool:
-    return not group.small and NOT_MEASURED not in group.group
+    return tables, gaps
 
 
 def _gap(
@@ -187,16 +167,12 @@ def _gap(
 ) -> Gap:
     """Return one gap among the groups in some places; the last place is that of all faces."""
     column = SUBGROUP_METRICS.index(metric)
-    of_groups = values[places, column]
-    worst, best = places[of_groups.argmax()], places[of_groups.argmin()]
-    if WORST_OF[metric] is min:
-        worst, best = best, worst
+    values, samples = values[:, column], samples[:, column]
+    ends = places[values[places].argmin()], places[values[places].argmax()]
+    worst, best = ends if WORST_END[metric] == "low" else ends[::-1]
 
     def difference(other: int) -> Estimate:
-        return estimate(
-            values[worst, column] - values[other, column],
-            samples[worst, column] - samples[other, column],
-        )
+        return estimate(values[worst] - values[other], samples[worst] - samples[other])
 
     return Gap(
         worst=groups[worst].group,

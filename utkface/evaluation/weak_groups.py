@@ -159,22 +159,21 @@ def weights_file() -> Path:
 def describe_weak_groups(predictions: StoredPredictions) -> WeakGroups:
     """Return what the weights file holds."""
     table = find_weak_groups(predictions.faces, *predictions.predicted)
-    weak = table[table["weight"] > 1]
-    text = ", ".join(f"{row.group}={row.weight:g}" for row in weak.itertuples())
+    groups = [WeakGroup.model_validate(group) for group in table.to_dict("records")]
+    text = ", ".join(f"{group.group}={group.weight:g}" for group in groups if group.weight > 1)
     if text:
         TrainConfig(oversample_by="weights", group_weights=text)  # what is written can be read
     errors = face_errors(predictions.faces, *predictions.predicted).mean(axis=1)
-    groups = table.to_dict("records")
     return WeakGroups(
         made_from=predictions.folder.resolve().name,
         label=predictions.label,
         protocol=predictions.protocol,
         part=predictions.part,
         num_faces=len(predictions.faces),
-        num_seeds=len(predictions.age_years),
+        num_seeds=predictions.num_seeds,
         all_faces=FaceErrors(**dict(zip(ERRORS, errors.tolist(), strict=True))),
         group_weights=text,
-        groups=[WeakGroup.model_validate(group) for group in groups],
+        groups=groups,
     )
 
 
@@ -192,10 +191,10 @@ def read_weak_groups(path: Path) -> WeakGroups:
     return found
 
 
-def read_validation(
-    folder: Path, label: str | None = None, protocol: str | None = None
-) -> StoredPredictions:
-    """Read a folder's predictions of validation faces; raises `UserError` for those of the test."""
+def main(arguments: list[str] | None = None) -> None:
+    """Find the groups where a model is weak on validation, and write weights for them."""
+    options = _parser().parse_args(arguments)
+    folder, output = options.folder, options.output or weights_file()
     parts = parts_of(folder)
     if "validation" not in parts:
         raise UserError(
@@ -204,14 +203,10 @@ def read_validation(
             "retrain with `python tune/retrain_best.py --part validation --top-k 1 --splits "
             "grouped` and use that folder"
         )
-    return read_predictions(folder, "validation", label=label, protocol=protocol)
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Find the groups where a model is weak on validation, and write weights for them."""
-    options = _parser().parse_args(arguments)
-    output = options.output or weights_file()
-    found = describe_weak_groups(read_validation(options.folder, options.label, options.protocol))
+    predictions = read_predictions(
+        folder, "validation", label=options.label, protocol=options.protocol
+    )
+    found = describe_weak_groups(predictions)
     with replacing(output) as temporary:
         temporary.write_text(found.model_dump_json(indent=1) + "\n", encoding="utf-8")
     _print(found)

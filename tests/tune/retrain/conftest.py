@@ -7,8 +7,7 @@ from tune.options.retrain import RetrainOptions
 from tune.records.out_of_fold import OUT_OF_FOLD, OutOfFold
 from tune.records.retrain import Finalist
 from tune.records.run_folder import RetrainFolder
-from tune.retrain.models import training_rows
-from tune.retrain.plan import Plan, assign_folds
+from tune.retrain.plan import Plan, assign_folds, training_rows
 from utkface.config import TrainConfig
 from utkface.data import load_faces, make_split
 from utkface.model import NUM_AGES

@@ -1,5 +1,4 @@
 import json
-from functools import partial
 
 import pytest
 
@@ -13,36 +12,25 @@ from utkface.io import UserError
 
 @pytest.fixture
 def write_search(search_record):
-    return partial(_write_search, search_record)
-
-
-def _write_search(
-    search_record,
-    results,
-    name,
-    *,
-    status="finished",
-    created="2026-01-01",
-    scores=(1.1, 1.2),
-    own=True,
-):
     """Write what retraining reads of a search; one that came with the code has no journal."""
-    path = results / name
-    path.mkdir(parents=True)
-    SearchFolder(path).write_record(
-        search_record(name=name, status=status, created=created, num_trials=5)
-    )
-    states = ["COMPLETE"] * len(scores) + ["PRUNED", "RUNNING"]
-    (path / "trials.csv").write_text("\n".join(["state", *states]))
-    if own:
-        SearchFolder(path).journal.touch()
-    finalists = [
-        {"trial": number, "score": score, "config": TrainConfig(max_lr=score / 1000).to_dict()}
-        for number, score in enumerate(scores)
-    ]
-    if finalists:
-        (path / "best.json").write_text(json.dumps({**finalists[0], "finalists": finalists}))
-    return SearchFolder(path)
+
+    def write(results, name, *, scores=(1.1, 1.2), own=True, **changes):
+        folder = SearchFolder(results / name)
+        folder.path.mkdir(parents=True)
+        folder.write_record(search_record(name=name, num_trials=5, **changes))
+        states = ["COMPLETE"] * len(scores) + ["PRUNED", "RUNNING"]
+        (folder.path / "trials.csv").write_text("\n".join(["state", *states]))
+        if own:
+            folder.journal.touch()
+        finalists = [
+            {"trial": number, "score": score, "config": TrainConfig(max_lr=score / 1000).to_dict()}
+            for number, score in enumerate(scores)
+        ]
+        if finalists:
+            folder.best.write_text(json.dumps({**finalists[0], "finalists": finalists}))
+        return folder
+
+    return write
 
 
 def options(results, **values):
@@ -95,21 +83,24 @@ def test_without_a_search_of_ones_own_it_is_said_where_to_begin(write_search, tm
     assert find_search(options(tmp_path, search="example")) is not None
 
 
-def test_the_best_trials_come_in_the_order_of_validation(write_search, tmp_path):
-    search = write_search(tmp_path, "run", scores=(1.0, 1.5, 2.0))
-    found = find_finalists(options(tmp_path, top_k=2), search)
-    assert [finalist.label for finalist in found] == ["trial 0", "trial 1"]
-    assert [finalist.config.max_lr for finalist in found] == [0.001, 0.0015]
-    with pytest.raises(UserError, match="names 3 finalists, not 4"):
-        find_finalists(options(tmp_path, top_k=4), search)
+@pytest.mark.parametrize(
+    ("asked", "num_found"), [({}, 3), ({"top_k": 2}, 2), ({"top_k": 4}, 4), ({"folds": 2}, 1)]
+)
+def test_the_best_come_in_order_and_three_are_enough_one_to_teach(
+    write_search, tmp_path, asked, num_found
+):
+    scores = (1.0, 1.5, 2.0, 2.5)
+    search = write_search(tmp_path, "run", scores=scores)
+    found = find_finalists(options(tmp_path, **asked), search)
+    assert [finalist.label for finalist in found] == [f"trial {i}" for i in range(num_found)]
+    assert [1000 * each.config.max_lr for each in found] == pytest.approx(scores[:num_found])
 
 
-def test_three_are_retrained_unless_they_are_to_teach(write_search, tmp_path):
-    search = write_search(tmp_path, "run", scores=(1.0, 1.5, 2.0, 2.5))
-    assert len(find_finalists(options(tmp_path), search)) == 3
-    assert len(find_finalists(options(tmp_path, folds=2), search)) == 1
+def test_there_may_be_fewer_than_three_but_not_than_asked_for(write_search, tmp_path):
     search = write_search(tmp_path, "short", scores=(1.0, 1.5))
     assert len(find_finalists(options(tmp_path), search)) == 2
+    with pytest.raises(UserError, match="names 2 finalists, not 3"):
+        find_finalists(options(tmp_path, top_k=3), search)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"finalists": [{}]}', '{"finalists": 3}'])

@@ -1,4 +1,4 @@
-"""What a retraining refuses, remarks and selects before and after it trains."""
+"""What a retraining refuses and remarks before and after it trains."""
 
 import dataclasses
 from argparse import Namespace
@@ -8,45 +8,13 @@ import pytest
 
 from tune.cluster import Resources, Weights
 from tune.options.retrain import RetrainOptions
-from tune.records.retrain import Finalist, ModelRecord
+from tune.records.retrain import Finalist
 from tune.records.run_folder import RetrainFolder
 from tune.retrain import prepare, run
 from tune.retrain.evaluate import describe_model
-from tune.retrain.plan import Plan
 from tune.retrain.prepare import _refuse_shared_files, final_config, remarks
 from utkface.config import TrainConfig
 from utkface.io import UserError
-
-
-def test_what_is_judged_is_what_is_asked_for_in_the_plan_s_order(make_plan):
-    """Whatever a session before asked for, and however late a job was tried again."""
-    before = make_plan(splits=["random", "grouped"], seeds=2)
-    now = make_plan(splits=["random", "grouped"], seeds=1, intervals=False)
-    order = [(job.protocol, job.seed, job.purpose) for job in before.jobs()]
-    assert order == [
-        ("grouped", 0, "retrain"), ("grouped", 1, "retrain"),
-        ("random", 0, "retrain"), ("random", 1, "retrain"), ("grouped", 0, "interval"),
-    ]  # fmt: skip
-    both = [Finalist("first", now.finalists[0].config), *now.finalists]
-    now = Plan(now.options, both, now.faces, now.splits)
-    jobs = [*before.jobs(), *now.jobs()[:2]]  # those of "first" came last
-    records = [
-        ModelRecord(job=job.model_copy(update={"number": number}), epochs=[], state="COMPLETE")
-        for number, job in enumerate(jobs)
-    ]
-    selected = [(r.job.label, r.job.protocol, r.job.seed) for r in now.select(records)]
-    assert selected == [
-        (label, protocol, 0) for label in ("first", "mine") for protocol in ("grouped", "random")
-    ]
-
-
-def test_a_file_names_the_first_of_its_seeds(make_plan):
-    mine = make_plan().finalists[0].config.replace(seed=2000)
-    plan = make_plan(mine, splits=["grouped"], seeds=2, intervals=False)
-    for files, seeds in ((["mine.json"], [2000, 2001]), (None, [0, 1])):
-        options = dataclasses.replace(plan.options, config=files)
-        jobs = dataclasses.replace(plan, options=options).jobs()
-        assert [job.seed for job in jobs] == [job.config["seed"] for job in jobs] == seeds
 
 
 @pytest.mark.parametrize(
@@ -99,11 +67,11 @@ def test_weights_that_were_replaced_since_are_refused(tmp_path, retrain_record):
     path.write_bytes(b"then")
     then = Weights.read(str(path))
     record = retrain_record(weights_hash=then.fingerprint)
-    run._refuse_other_weights(record, then)
-    run._refuse_other_weights(retrain_record(), then)  # an older record does not say
+    prepare.refuse_other_weights(record, then)
+    prepare.refuse_other_weights(retrain_record(), then)  # an older record does not say
     path.write_bytes(b"now")
     with pytest.raises(UserError, match=r"weights\.pth holds other weights than .*put those back"):
-        run._refuse_other_weights(record, Weights.read(str(path)))
+        prepare.refuse_other_weights(record, Weights.read(str(path)))
 
 
 def test_weights_that_are_not_where_they_were_are_not_replaced_by_others(

@@ -23,19 +23,14 @@ def test_copies_are_drawn_together_and_as_many_groups_as_there_are() -> None:
     assert (weights[[0, 1, 3]].sum(axis=0) == 3).all()
 
 
-def test_a_seed_repeats_its_resamples_and_another_does_not() -> None:
-    groups = np.arange(20)
-    first, again, other = (
-        Bootstrap(groups, 30, seed).samples(lambda chunk: chunk) for seed in (0, 0, 1)
+def test_a_seed_repeats_its_resamples_and_fewer_are_the_first_of_more() -> None:
+    first, again, fewer, other = (
+        Bootstrap(np.arange(20), num, seed).samples(lambda chunk: chunk)
+        for num, seed in ((350, 0), (350, 0), (30, 0), (350, 1))
     )
     assert (first == again).all()
+    assert (first[:, :30] == fewer).all()
     assert (first != other).any()
-
-
-def test_fewer_resamples_are_the_first_of_more() -> None:
-    groups = np.arange(20)
-    few, many = (Bootstrap(groups, num).samples(lambda chunk: chunk) for num in (30, 350))
-    assert (few == many[:, :30]).all()
 
 
 def test_the_spread_of_a_mean_is_its_standard_error() -> None:

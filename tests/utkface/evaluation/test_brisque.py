@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 
 from utkface.evaluation.brisque import (
-    QualityRegressor,
-    _halved,
     _normalised,
     _parse,
     brisque,
@@ -60,12 +58,6 @@ def test_features_are_those_of_the_package():
     assert brisque_features(scene(10)) == pytest.approx([*full, *half], abs=1e-5)
 
 
-def test_half_the_resolution_keeps_what_is_smooth():
-    slope = np.linspace(0, 1, 200)[:, None] + np.linspace(0, 2, 200)
-    middles = slope.reshape(100, 2, 100, 2).mean(axis=(1, 3))
-    assert _halved(slope)[1:-1, 1:-1] == pytest.approx(middles[1:-1, 1:-1])
-
-
 def test_an_image_without_structure_has_no_score():
     for value in (0, 90, 255):
         assert np.isnan(brisque(np.full((200, 200, 3), value, dtype=np.uint8)))
@@ -75,21 +67,6 @@ def test_an_image_without_structure_has_no_score():
 def test_a_flat_patch_is_zero_whatever_rounding_makes_of_it(level):
     patch = np.full((40, 40), level / 255)
     assert not _normalised(patch)[3:-3, 3:-3].any()
-
-
-def test_regressor_at_a_support_vector_alone():
-    regressor = QualityRegressor(
-        minima=np.zeros(36),
-        maxima=np.full(36, 2.0),
-        support_vectors=np.zeros((1, 36)),
-        coefficients=np.array([3.0]),
-        gamma=0.5,
-        rho=-10.0,
-        digest="",
-    )
-    assert regressor.predict(np.ones(36)) == pytest.approx(13)
-    # One feature a whole range away from its middle is 2 away once scaled: exp(-0.5 * 4).
-    assert regressor.predict(np.array([3.0] + 35 * [1.0])) == pytest.approx(10 + 3 * np.exp(-2))
 
 
 def test_without_its_package_there_is_no_score(monkeypatch):

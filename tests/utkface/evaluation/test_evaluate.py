@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from utkface.evaluation.evaluate import evaluate_model, find_hardest, paired_difference
-from utkface.evaluation.metrics import METRICS, point_metrics
+from utkface.evaluation.metrics import METRICS, WeightedMetrics
 from utkface.evaluation.records import Estimate, ModelEvaluation
 from utkface.io import UserError
 
@@ -63,11 +63,10 @@ def test_a_value_is_the_mean_of_each_seeds_metric_with_its_spread(faces, predict
     overall = evaluate_model(faces, *predictions, num_resamples=NUM_RESAMPLES).overall
     age, gender = faces["age"].to_numpy(), faces["gender"].to_numpy()
     points = [
-        point_metrics(age, gender, years.astype(float), probability.astype(float))
-        for years, probability in zip(*predictions, strict=True)
+        WeightedMetrics(age, gender, *map(np.float64, predicted))(np.ones((NUM_FACES, 1)))
+        for predicted in zip(*predictions, strict=True)
     ]
-    for name, entry in overall.items():
-        per_seed = [point[name] for point in points]
+    for entry, per_seed in zip(overall.values(), np.hstack(points), strict=True):
         assert entry.per_seed == pytest.approx(per_seed)
         assert entry.value == pytest.approx(np.mean(per_seed))
         assert entry.spread == pytest.approx(np.std(per_seed, ddof=1))
@@ -102,12 +101,6 @@ def test_a_seed_repeats_a_row_exactly(faces, predictions) -> None:
     assert first.overall["age_mae"].value == other.overall["age_mae"].value
 
 
-def test_one_seed_has_no_spread(faces, predictions) -> None:
-    row = evaluate_model(faces, *(array[:1] for array in predictions), num_resamples=NUM_RESAMPLES)
-    assert row.overall["age_mae"].spread is None
-    assert row.num_seeds == 1
-
-
 def test_faces_of_one_gender_and_age_make_a_row_with_blanks(faces, predictions) -> None:
     faces["gender"], faces["age"] = 0, 26
     row = evaluate_model(faces, *predictions, num_resamples=NUM_RESAMPLES)
@@ -118,12 +111,12 @@ def test_faces_of_one_gender_and_age_make_a_row_with_blanks(faces, predictions) 
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_single_face_is_a_row_too(faces, predictions) -> None:
-    row = evaluate_model(
-        faces.iloc[:1], *(array[:, :1] for array in predictions), num_resamples=NUM_RESAMPLES
-    )
+def test_a_single_face_and_seed_make_a_row_too(faces, predictions) -> None:
+    of_one = (array[:1, :1] for array in predictions)
+    row = evaluate_model(faces.iloc[:1], *of_one, num_resamples=NUM_RESAMPLES)
     assert row.subgroups["gender"][0].small
     assert row.gaps == {}
+    assert (row.num_seeds, row.overall["age_mae"].spread) == (1, None)
 
 
 def test_coverage_of_intervals_is_counted_with_an_interval_of_its_own(faces, predictions) -> None:
@@ -190,61 +183,48 @@ def test_pairing_sees_a_difference_that_separate_intervals_hide(faces, predictio
     assert difference.age_mae.low > 0
 
 
-def test_input_that_does_not_fit_is_refused_in_one_line(faces, predictions) -> None:
-    age_years, probability = predictions
-    with pytest.raises(UserError, match="do not fit 299 faces"):
-        evaluate_model(faces.iloc[1:], age_years, probability)
-    with pytest.raises(UserError, match="lacks the columns group"):
-        evaluate_model(faces.drop(columns="group"), age_years, probability)
-    with pytest.raises(UserError, match="no faces"):
-        evaluate_model(faces.iloc[:0], age_years[:, :0], probability[:, :0])
-    with pytest.raises(UserError, match="not finite"):
-        evaluate_model(faces, np.where(age_years > 50, np.nan, age_years), probability)
-    with pytest.raises(UserError, match=r"outside 0\.\.1"):
-        evaluate_model(faces, age_years, probability * 2)
-    with pytest.raises(UserError, match="lack an interval"):
-        evaluate_model(
-            faces, age_years, probability, interval=(age_years, np.full_like(age_years, np.nan))
-        )
-    with pytest.raises(UserError, match="intervals of shape"):
-        evaluate_model(faces, age_years, probability, interval=(age_years, age_years[:1]))
+@pytest.mark.parametrize(
+    ("message", "change"),
+    [
+        ("do not fit 299 faces", lambda faces, age, p: (faces.iloc[1:], age, p)),
+        ("lacks the columns group", lambda faces, age, p: (faces.drop(columns="group"), age, p)),
+        ("no faces", lambda faces, age, p: (faces.iloc[:0], age[:, :0], p[:, :0])),
+        ("not finite", lambda faces, age, p: (faces, np.where(age > 50, np.nan, age), p)),
+        (r"outside 0\.\.1", lambda faces, age, p: (faces, age, p * 2)),
+        ("lack an interval", lambda faces, age, p: (faces, age, p, (age, age * np.nan))),
+        ("intervals of shape", lambda faces, age, p: (faces, age, p, (age, age[:1]))),
+    ],
+)
+def test_input_that_does_not_fit_is_refused(faces, predictions, message, change) -> None:
+    faces, age_years, probability, *interval = change(faces, *predictions)
+    with pytest.raises(UserError, match=message):
+        evaluate_model(faces, age_years, probability, interval=interval[0] if interval else None)
 
 
-def make_faces(age, gender, group=None):
-    group = range(len(age)) if group is None else group
-    return pd.DataFrame({"age": age, "gender": gender, "group": group})
+def hardest(age, gender, group, age_years, probability, num):
+    """Return the positions of the largest age errors and of the surest wrong genders."""
+    faces = pd.DataFrame({"age": age, "gender": gender, "group": group})
+    found = find_hardest(faces, np.array(age_years, float), np.array(probability), num)
+    return found.ages.tolist(), found.genders.tolist()
 
 
-def test_the_known_worst_come_first():
-    faces = make_faces(age=[10, 20, 30, 40], gender=[0, 1, 0, 1])
-    age_years = np.array([[12, 60, 30, 10], [12, 60, 32, 20]], dtype=float)  # errors 2 40 1 25
-    probability = np.array([[0.9, 0.4, 0.1, 0.01], [0.7, 0.2, 0.1, 0.03]])  # wrong: 0, 1, 3
-    hardest = find_hardest(faces, age_years, probability, num=2)
-    assert hardest.ages.tolist() == [1, 3]
-    assert hardest.genders.tolist() == [3, 0]
-    everything = find_hardest(faces, age_years, probability, num=10)
-    assert everything.ages.tolist() == [1, 3, 0, 2]
-    assert everything.genders.tolist() == [3, 0, 1]  # face 2 is right, and not among them
+@pytest.mark.parametrize(
+    ("num", "expected"), [(2, ([1, 3], [3, 0])), (9, ([1, 3, 0, 2], [3, 0, 1]))]
+)
+def test_the_known_worst_come_first_and_right_genders_not_at_all(num, expected):
+    age_years = [[12, 60, 30, 10], [12, 60, 32, 20]]  # errors 2, 40, 1, 25
+    probability = [[0.9, 0.4, 0.1, 0.01], [0.7, 0.2, 0.1, 0.03]]  # wrong: 0, 1, 3
+    faces = [10, 20, 30, 40], [0, 1, 0, 1], range(4)
+    assert hardest(*faces, age_years, probability, num) == expected
 
 
 def test_seeds_are_averaged_before_judging():
-    faces = make_faces(age=[30, 30], gender=[1, 1])
-    age_years = np.array([[10, 33], [50, 33]], dtype=float)  # face 0 is off by 20, right on average
-    probability = np.array([[0.2, 0.4], [0.9, 0.5]])
-    hardest = find_hardest(faces, age_years, probability, num=2)
-    assert hardest.ages.tolist() == [1, 0]
-    assert hardest.genders.tolist() == [1]
+    age_years = [[10, 33], [50, 33]]  # face 0 is off by 20, right on average
+    probability = [[0.2, 0.4], [0.9, 0.5]]
+    found = hardest([30, 30], [1, 1], range(2), age_years, probability, 2)
+    assert found == ([1, 0], [1])
 
 
 def test_of_copies_only_the_worst_is_given():
-    faces = make_faces(age=[1, 2, 50], gender=[0, 0, 0], group=[7, 7, 8])
-    age_years = np.array([[40, 45, 60]], dtype=float)
-    probability = np.array([[0.8, 0.9, 0.1]])
-    hardest = find_hardest(faces, age_years, probability, num=3)
-    assert hardest.ages.tolist() == [1, 2]
-    assert hardest.genders.tolist() == [1]
-
-
-def test_right_genders_give_none():
-    faces = make_faces(age=[1], gender=[1])
-    assert len(find_hardest(faces, np.array([[1.0]]), np.array([[0.9]]), num=4).genders) == 0
+    found = hardest([1, 2, 50], [0, 0, 0], [7, 7, 8], [[40, 45, 60]], [[0.8, 0.9, 0.1]], 3)
+    assert found == ([1, 2], [1])

@@ -1,3 +1,7 @@
+"""What models look at: sheets and numbers of one model, and the faces that two differ on."""
+
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,9 +9,19 @@ import torch
 from PIL import Image
 
 from utkface.config import TrainConfig
+from utkface.data import load_faces
 from utkface.evaluation import explain as explain_module
-from utkface.evaluation.explain import HARDEST, REGIONS, write_explanations
-from utkface.model import TrainedModel, build_model
+from utkface.evaluation.explain import (
+    HARDEST,
+    REGIONS,
+    describe_sides,
+    draw_sides,
+    find_one_sided,
+    write_explanations,
+)
+from utkface.evaluation.predictions import StoredPredictions
+from utkface.io import UserError
+from utkface.model import TrainedModel, build_model, save_model
 
 NUM_FACES = 5
 
@@ -82,17 +96,6 @@ def test_sheets_and_numbers_are_written(trained, part, drawn, tmp_path):
     assert sum(row.age_share for row in told.regions) == pytest.approx(1)
 
 
-def test_it_repeats_itself(trained, part, tmp_path, monkeypatch):
-    told = []
-    for name in "ab":
-        monkeypatch.setenv("UTKFACE_CACHE", str(tmp_path / name))  # or it would only be read back
-        told.append(explain(trained, part, tmp_path / f"faces_{name}", num_hardest=1))
-    (first, figures), (second, again) = told
-    assert first.regions == second.regions
-    for title, path in figures.items():
-        assert path.read_bytes() == again[title].read_bytes()
-
-
 def test_no_sheet_of_wrong_genders_where_none_is_wrong(trained, part, tmp_path):
     told, figures = explain(trained, part, tmp_path)
     assert set(figures) == {HARDEST[0], REGIONS}
@@ -128,3 +131,55 @@ def test_a_full_disk_leaves_no_half_sheet(trained, part, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="No space left"):
         explain(trained, part, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def stored(
+    faces: pd.DataFrame, years, probability, folder: Path = Path(), label: str = "m"
+) -> StoredPredictions:
+    predicted = np.array([years], float), np.array([probability], float)
+    return StoredPredictions(folder, label, "grouped", "test", faces, *predicted)
+
+
+def test_each_side_has_the_faces_that_it_alone_gets_right_clearest_first() -> None:
+    faces = pd.DataFrame({"age": [30] * 4, "gender": [0, 0, 1, 1]})
+    a = stored(faces, [30, 36, 50, 20], [0.4, 0.1, 0.6, 0.2])
+    b = stored(faces, [36, 30, 30, 24], [0.6, 0.9, 0.7, 0.6])
+    first, second = find_one_sided(a, b), find_one_sided(b, a)
+    assert first.genders.tolist() == [1, 0]  # both are men, surer of the second
+    assert second.genders.tolist() == [3]
+    assert first.ages.tolist() == [0]
+    assert second.ages.tolist() == [2, 1]  # the last is closer by four years alone
+    assert describe_sides(first, second) == [
+        "genders that one alone has right: the first 2, the second 1",
+        "ages that one reads at least 5 years closer: the first 1, the second 2",
+    ]
+
+
+def test_both_models_are_drawn_on_the_same_faces(tmp_path, make_evaluation, monkeypatch) -> None:
+    """Each by its own file: here they are two rows of one run, whose model.pt is neither's."""
+    monkeypatch.setattr(explain_module, "_NUM_SAMPLES", 90)
+    config = TrainConfig(image_size=32, pretrained=False)
+    faces = load_faces("demo", 32).table.head(6).reset_index(drop=True)
+    evaluation, models = make_evaluation().evaluation, []
+    rows = [row for row in evaluation.rows if row.protocol == "grouped"]
+    for row, off in zip(rows, (0, 20), strict=True):
+        row.model_files = [f"models/{off}.pt"]
+        path = tmp_path / row.model_files[0]
+        save_model(path, TrainedModel(build_model(config).eval(), config))
+        models.append(stored(faces, faces["age"] + off, faces["gender"], tmp_path, row.label))
+    (tmp_path / "evaluation.json").write_text(evaluation.to_text())
+    sides = find_one_sided(*models), find_one_sided(*models[::-1])
+    paths = draw_sides(models, sides, tmp_path / "sheets", "demo", num_faces=1)
+    assert [path.name for path in paths] == [
+        "ages_that_the_first_model_gets_better_read_by_the_first.png",
+        "ages_that_the_first_model_gets_better_read_by_the_second.png",
+    ]  # fmt: skip
+    assert all(path.stat().st_size > 10_000 for path in paths)
+    strangers = stored(
+        faces.assign(file="x.jpg"), faces["age"], faces["gender"], tmp_path, rows[0].label
+    )
+    with pytest.raises(UserError, match="6 of 6 faces of"):
+        draw_sides([strangers] * 2, sides, tmp_path / "other", "demo")
+    unknown = stored(faces, faces["age"], faces["gender"], tmp_path, "gone")
+    with pytest.raises(UserError, match="names no model of 'gone' on the grouped split"):
+        draw_sides([unknown] * 2, sides, tmp_path / "other", "demo")

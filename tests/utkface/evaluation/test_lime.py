@@ -19,7 +19,6 @@ from utkface.evaluation.lime import (
     draw_shown,
     explain_faces,
     hide_all,
-    mean_map,
     region_of_pixels,
     region_table,
     superpixels,
@@ -187,14 +186,6 @@ def test_superpixels_are_a_grid_at_any_size():
         assert cells[-1, -1] == NUM_SUPERPIXELS - 1
 
 
-def test_hidden_face_has_each_cells_mean_colour(images):
-    hidden = hide_all(images[0])
-    inside = superpixels(SIZE) == AGE_CELL
-    expected = images[0][inside].mean(axis=0)
-    assert (hidden[inside] == np.floor(expected)).all()
-    assert hidden.dtype == np.uint8
-
-
 def test_too_few_samples_are_refused(one_cell, images):
     with pytest.raises(UserError, match="num_samples=81 is too few"):
         explain_faces(one_cell, images, num_samples=81)
@@ -250,10 +241,3 @@ def test_regions_are_symmetric_and_lie_where_faces_have_them():
     assert at(0.25, 0.5) == "cheeks"
     assert at(0.5, 0.72) == at(0.5, 0.93) == "mouth and chin"
     assert at(0.03, 0.05) == at(0.97, 0.95) == "hair and background"
-
-
-def test_opposite_effects_cancel_in_the_signed_mean_only():
-    maps = np.stack([np.full((4, 4), 2.0), np.full((4, 4), -2.0)])
-    signed, absolute = mean_map(maps)
-    assert (signed == 0).all()
-    assert (absolute == 2).all()

@@ -182,12 +182,39 @@ def test_losses_are_said_as_plainly_as_gains():
     ]
 
 
-def test_different_faces_are_not_compared(write):
+def test_two_models_are_compared_in_words(write, capsys):
+    before, after = write("before"), write("after", old_error=9.0, num_seeds=1)
+    compare.main([str(after), str(before), "--part", "validation"])
+    first, second, warning, faces, *said = capsys.readouterr().out.splitlines()
+    assert first == f"mine, grouped split of {after}: 1 seed"
+    assert second == f"mine, grouped split of {before}: 2 seeds"
+    assert warning.startswith("With one seed")
+    assert faces == "on 900 validation faces, grouped split, the first is"
+    assert any(line.startswith("  age MAE: better by") for line in said)
+    assert said[-2] == "  genders that one alone has right: the first 0, the second 0"
+
+
+@pytest.mark.parametrize("how", [[], ["--groups"]])
+def test_different_faces_are_not_compared(write, how):
     before, after = write("before"), write("after")
+    weak_groups.main([str(before)])
     table = pd.read_parquet(after / "predictions.parquet")
     table[table["file"] != "007.jpg"].to_parquet(after / "predictions.parquet", index=False)
-    models = [read_predictions(folder, "validation") for folder in (before, after)]
-    assert "different validation faces" in error_of(compare.compare_groups, [], *models)
+    arguments = [str(before), str(after), "--part", "validation", *how]
+    assert "different validation faces" in error_of(compare.main, arguments)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--output", "x.csv"], "--output goes with --groups"),
+        (["--data", "demo"], "--data goes with --sheets"),
+        (["--groups", "--sheets", "x"], "are two questions; give one"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(write, options, message):
+    folder = str(write("run"))
+    assert message in error_of(compare.main, [folder, folder, *options])
 
 
 def test_weights_that_cannot_be_read_are_refused(write, tmp_path):

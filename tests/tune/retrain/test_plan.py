@@ -1,15 +1,19 @@
-"""A retraining as a study of given trials: handed out once, durable, failures tried again."""
+"""Which models there are, on which faces; each is handed out once, durable, tried again."""
+
+import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tune.execution.checkpoints import CheckpointStore
 from tune.execution.reporting import DIVERGED, FAILURE, METRICS
 from tune.execution.session import SearchSession
-from tune.records.retrain import FOLD, RETRAIN, Job
-from tune.retrain.models import RetrainStudy, judged_rows, training_rows
+from tune.records.retrain import FOLD, RETRAIN, Finalist, Job, ModelRecord
+from tune.retrain.plan import Plan, RetrainStudy, assign_folds, judged_rows, training_rows
 from utkface.config import TrainConfig
 from utkface.data import Split
+from utkface.io import UserError
 
 
 def job(seed=0, epochs=2):
@@ -136,23 +140,55 @@ def test_failed_jobs_are_not_replaced(begin):
 SPLIT = Split(np.array([0, 3, 5]), np.array([1, 4]), np.array([2, 6]), "grouped", 0, "hash")
 
 
-def test_before_the_test_part_a_model_trains_on_all_the_rest():
-    train, val = training_rows(SPLIT, "test")
-    assert train.tolist() == [0, 1, 3, 4, 5]
-    assert val.tolist() == []
-    assert judged_rows(SPLIT, "test").tolist() == [2, 6]
+@pytest.mark.parametrize(
+    ("part", "trained", "validated", "judged"),
+    [
+        ("test", [0, 1, 3, 4, 5], [], [2, 6]),  # all the rest is trained on
+        ("validation", [0, 3, 5], [1, 4], [1, 4]),  # the test part is not touched
+    ],
+)
+def test_a_part_decides_what_is_trained_on_and_what_is_judged(part, trained, validated, judged):
+    train, val = training_rows(SPLIT, part)
+    assert (train.tolist(), val.tolist()) == (trained, validated)
+    assert judged_rows(SPLIT, part).tolist() == judged
 
 
-def test_before_validation_the_test_part_is_not_touched():
-    train, val = training_rows(SPLIT, "validation")
-    assert train.tolist() == [0, 3, 5]
-    assert val.tolist() == [1, 4]
-    assert judged_rows(SPLIT, "validation").tolist() == [1, 4]
+def test_what_is_judged_is_what_is_asked_for_in_the_plan_s_order(make_plan):
+    """Whatever a session before asked for, and however late a job was tried again."""
+    before = make_plan(splits=["random", "grouped"], seeds=2)
+    now = make_plan(splits=["random", "grouped"], seeds=1, intervals=False)
+    order = [(job.protocol, job.seed, job.purpose) for job in before.jobs()]
+    assert order == [
+        ("grouped", 0, "retrain"), ("grouped", 1, "retrain"),
+        ("random", 0, "retrain"), ("random", 1, "retrain"), ("grouped", 0, "interval"),
+    ]  # fmt: skip
+    both = [Finalist("first", now.finalists[0].config), *now.finalists]
+    now = Plan(now.options, both, now.faces, now.splits)
+    jobs = [*before.jobs(), *now.jobs()[:2]]  # those of "first" came last
+    records = [
+        ModelRecord(job=job.model_copy(update={"number": number}), epochs=[], state="COMPLETE")
+        for number, job in enumerate(jobs)
+    ]
+    selected = [(r.job.label, r.job.protocol, r.job.seed) for r in now.select(records)]
+    assert selected == [
+        (label, protocol, 0) for label in ("first", "mine") for protocol in ("grouped", "random")
+    ]
 
 
-@pytest.mark.parametrize("part", ["test", "validation"])
-def test_no_face_is_both_trained_on_and_judged(part):
-    assert not set(training_rows(SPLIT, part)[0]) & set(judged_rows(SPLIT, part))
+def test_a_file_names_the_first_of_its_seeds(make_plan):
+    mine = make_plan().finalists[0].config.replace(seed=2000)
+    plan = make_plan(mine, splits=["grouped"], seeds=2, intervals=False)
+    for files, seeds in ((["mine.json"], [2000, 2001]), (None, [0, 1])):
+        options = dataclasses.replace(plan.options, config=files)
+        jobs = dataclasses.replace(plan, options=options).jobs()
+        assert [job.seed for job in jobs] == [job.config["seed"] for job in jobs] == seeds
+
+
+def test_the_model_for_intervals_learns_from_labels_alone(make_plan):
+    config = make_plan().finalists[0].config.replace(teacher_weight=0.7)
+    plan = make_plan(config, teacher=["wise"], splits=["grouped"], seeds=2)
+    weights = {job.purpose: job.config["teacher_weight"] for job in plan.jobs()}
+    assert weights == {"retrain": 0.7, "interval": 0.0}
 
 
 def test_a_job_has_a_title_and_a_file_name_and_survives_its_record():
@@ -179,3 +215,49 @@ def test_a_job_from_before_there_were_folds_is_the_same_job():
     written = job().model_dump()
     del written["fold"], written["num_folds"]
     assert Job.model_validate(written) == job()
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Faces of all ages, a fifth of them copies in groups of two to four."""
+    rng = np.random.default_rng(0)
+    group = np.sort(np.concatenate([np.arange(800), rng.integers(0, 100, 200)]))
+    return pd.DataFrame(
+        {
+            "file": [f"{number}.jpg" for number in rng.permutation(1000)],
+            "age": rng.integers(0, 100, 1000),
+            "gender": rng.integers(0, 2, 1000),
+            "group": group,
+        }
+    )
+
+
+def test_every_face_has_a_fold_and_copies_the_same(table):
+    rows = np.arange(100, 900)
+    folds = assign_folds(table, rows, 5)
+    assert folds.shape == rows.shape
+    assert set(folds) == {0, 1, 2, 3, 4}
+    of_group = pd.Series(folds).groupby(table["group"].to_numpy()[rows])
+    assert of_group.nunique().max() == 1
+    assert of_group.size().max() > 1, "there were no copies to keep together"
+
+
+def test_folds_are_of_one_size_and_ages_and_genders_are_spread(table):
+    folds = assign_folds(table, np.arange(1000), 5)
+    sizes = np.bincount(folds)
+    assert np.ptp(sizes) <= 0.02 * len(table)
+    for _, faces in table.assign(fold=folds).groupby([table["age"] // 10, "gender"]):
+        assert np.ptp(np.bincount(faces["fold"], minlength=5)) <= 4  # a group, as large as they get
+
+
+def test_the_order_of_rows_does_not_matter(table):
+    shuffled = np.random.default_rng(1).permutation(1000)
+    folds = assign_folds(table, np.arange(1000), 4)
+    assert (assign_folds(table, shuffled, 4) == folds[shuffled]).all()
+
+
+def test_more_folds_than_different_faces_are_refused(table):
+    rows = np.flatnonzero(table["group"] < 3)
+    assert set(assign_folds(table, rows, 3)) == {0, 1, 2}
+    with pytest.raises(UserError, match="--folds 4 is more than the 3 different training faces"):
+        assign_folds(table, rows, 4)
