@@ -26,7 +26,7 @@ from utkface.evaluation.baselines import (
     frozen_model,
 )
 from utkface.evaluation.brisque import NOT_INSTALLED, load_regressor
-from utkface.evaluation.evaluate import evaluate_model, paired_difference
+from utkface.evaluation.evaluate import evaluate_model, evaluate_overall, paired_difference
 from utkface.evaluation.explain import write_explanations
 from utkface.evaluation.facts import SharedHardware
 from utkface.evaluation.quality import measure_quality
@@ -210,15 +210,12 @@ def _baselines(
                 found += baseline_predictions(trained, faces, train, test, models=TRAINED_MODELS)
         for label, ages, genders, seconds in found:
             predicted = ages[None], genders[None]
-            judged = evaluate_model(faces.iloc[test], *predicted)
             row = BaselineRow(
                 label=label,
                 protocol=protocol,
                 part=plan.options.part,
                 seconds=seconds,
-                num_faces=judged.num_faces,
-                num_groups=judged.num_groups,
-                overall=judged.overall,
+                **dict(evaluate_overall(faces.iloc[test], *predicted)),
             )
             yield row, predicted
 

@@ -30,6 +30,7 @@ from utkface.evaluation.records import (
     Difference,
     ExplainedFace,
     ModelEvaluation,
+    Scores,
     SeedEstimate,
 )
 from utkface.evaluation.subgroups import assign_subgroups, evaluate_subgroups
@@ -61,10 +62,8 @@ def evaluate_model(
     terms = per_face_terms(age, gender, years, probability).mean(axis=1)
     subgroups, gaps = evaluate_subgroups(assign_subgroups(faces), terms, bootstrap)
     return ModelEvaluation(
-        num_faces=len(faces),
-        num_groups=len(np.unique(groups)),
+        **dict(_overall(age, gender, years, probability, bootstrap)),
         num_seeds=len(years),
-        overall=_overall(age, gender, years, probability, bootstrap),
         subgroups=subgroups,
         gaps=gaps,
         calibration=calibration_table(gender, probability),
@@ -72,6 +71,15 @@ def evaluate_model(
         age_confusion=age_confusion(age, years).tolist(),
         interval=coverage,
     )
+
+
+def evaluate_overall(
+    faces: pd.DataFrame, age_years: ArrayLike, gender_probability: ArrayLike
+) -> Scores:
+    """Return what `evaluate_model` says over all faces: the same numbers, in less time."""
+    years, probability = _checked(faces, age_years, gender_probability)
+    age, gender, groups = (faces[name].to_numpy(np.int64) for name in ("age", "gender", "group"))
+    return _overall(age, gender, years, probability, Bootstrap(groups))
 
 
 def paired_difference(
@@ -180,7 +188,7 @@ def _overall(
     age_years: FloatArray,
     gender_probability: FloatArray,
     bootstrap: Bootstrap,
-) -> dict[str, SeedEstimate]:
+) -> Scores:
     """Return every metric over all faces: mean over seeds, interval, spread, and each seed's."""
     of_seeds = [
         WeightedMetrics(age, gender, *predicted)
@@ -197,7 +205,8 @@ def _overall(
             spread=number_or_none(values.std(ddof=1)) if len(values) > 1 else None,
             per_seed=[number_or_none(value) for value in values],
         )
-    return overall
+    num_groups = len(np.unique(bootstrap.groups))
+    return Scores(num_faces=len(age), num_groups=num_groups, overall=overall)
 
 
 def _confusion(

@@ -4,7 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from utkface.evaluation.evaluate import evaluate_model, find_hardest, paired_difference
+from utkface.evaluation.evaluate import (
+    evaluate_model,
+    evaluate_overall,
+    find_hardest,
+    paired_difference,
+)
 from utkface.evaluation.metrics import METRICS, WeightedMetrics
 from utkface.evaluation.records import Estimate, ModelEvaluation
 from utkface.io import UserError
@@ -99,6 +104,12 @@ def test_a_seed_repeats_a_row_exactly(faces, predictions) -> None:
     assert first == again
     assert first.overall["age_mae"].low != other.overall["age_mae"].low
     assert first.overall["age_mae"].value == other.overall["age_mae"].value
+
+
+def test_what_is_said_over_all_faces_alone_is_what_the_whole_row_says(faces, predictions) -> None:
+    alone = evaluate_overall(faces, *predictions)
+    assert dict(alone).items() <= dict(evaluate_model(faces, *predictions)).items()
+    assert alone.num_groups == 150
 
 
 def test_faces_of_one_gender_and_age_make_a_row_with_blanks(faces, predictions) -> None:
