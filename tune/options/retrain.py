@@ -16,16 +16,11 @@ class RetrainOptions(Options):
     """What is to be retrained and how; None means that the search or the machine decides."""
 
     search: str | None = option(
-        "",
-        "name or folder (default: your newest with a complete trial)",
-        None,
-        same=True,
-        metavar="RUN",
+        "", "name or folder (default: your newest with a complete trial)", same=True, metavar="RUN"
     )
     config: list[str] | None = option(
         "",
         "instead: a JSON file of hyperparameters, or reference:SETTING; several are compared",
-        None,
         same=True,
         metavar="FILE",
     )
@@ -34,7 +29,6 @@ class RetrainOptions(Options):
         "training",
         f"how many of the search's best (default: {FINAL_TOP_K}, or as many as there are; "
         "1 with --folds)",
-        None,
         same=True,
         at_least=1,
     )
@@ -51,27 +45,24 @@ class RetrainOptions(Options):
         "training",
         f"default: {FINAL_EPOCHS}, or the search's where that is more or its faces are drawn; of "
         "--config what the file says",
-        None,
         same=True,
         at_least=1,
     )
     image_size: int | None = option(
-        "training", f"pixels (default: {FINAL_SIZE}, otherwise likewise)", None, same=True
+        "training", f"pixels (default: {FINAL_SIZE}, otherwise likewise)", same=True
     )
     initial_image_size: int | None = option(
-        "training", "pixels of the first epoch, grows (default: off)", None, same=True
+        "training", "pixels of the first epoch, grows (default: off)", same=True
     )
     weights: str | None = option(
         "training",
         "backbone: imagenet, none, or the path of a file (default: the search's)",
-        None,
         same=True,
     )
     folds: int | None = option(
         "training",
         "instead: K models each, every one without a K-th of the training faces, which it then "
         "predicts: a teacher for --teacher",
-        None,
         same=True,
         at_least=2,
         metavar="K",
@@ -79,20 +70,18 @@ class RetrainOptions(Options):
     teacher: list[str] | None = option(
         "training",
         "runs made with --folds, whose mean prediction is a target beside the label",
-        None,
         same=True,
         metavar="RUN",
     )
     teacher_weight: float | None = option(
         "training",
         "the teacher's share of the target (default: the configuration's, else 0.5)",
-        None,
         same=True,
         above=0,
         at_most=1,
         metavar="SHARE",
     )
-    data: list[str] | None = option("training", "as of run_search.py (default: the search's)", None)
+    data: list[str] | None = option("training", "as of run_search.py (default: the search's)")
     wandb: str | None = option("training", WANDB_HELP, None, choices=WANDB_MODES)
 
     part: str = option(

@@ -1,7 +1,7 @@
 """The search command's options, kept in ``search.json`` and merged when a search goes on."""
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 from pathlib import Path
 
 from tune.options import PROTOCOLS, WANDB_HELP, WANDB_MODES, Options, add_options, option
@@ -28,14 +28,13 @@ class SearchOptions(Options):
     """What a search was asked to do; None means that the space or the machine decides."""
 
     space: str = option(  # to resume it may lie elsewhere, if it asks the same
-        "", "name of a search space, or path of your own .py file", type=_space
+        "", "name of a search space, or path of your own .py file", MISSING, type=_space
     )
 
     data: list[str] | None = option(
         "data",
         "folder or archives of UTKFace, 'kaggle', or 'demo' "
         "(default: $UTKFACE_DATA, else data/UTKFace, else archives in data/)",
-        None,
     )
     image_size: int = option("data", "pixels", 64, same=True)
     fraction: float = option(
@@ -62,14 +61,13 @@ class SearchOptions(Options):
         "search", "so many of the best are trained again at the end", 3, at_least=1
     )
     time_budget: float | None = option(
-        "search", "seconds to search; can be resumed", None, above=0, metavar="S"
+        "search", "seconds to search; can be resumed", above=0, metavar="S"
     )
     max_epochs: int = option("search", "full budget of a trial", 12, same=True)
     objective: str | None = option(
         "search",
         "what to minimise, several for a Pareto front (default: what the space declares, mostly "
         f"smooth_score): {', '.join(OBJECTIVES)}",
-        None,
         same=True,
         metavar="A[,B]",
     )
@@ -80,12 +78,12 @@ class SearchOptions(Options):
         "search", "early stopping, see below", "asha", same=True, choices=SCHEDULERS
     )
     grace: int | None = option(
-        "search", "the first epoch judged (default: 3/8 of max-epochs)", None, same=True, at_least=1
+        "search", "the first epoch judged (default: 3/8 of max-epochs)", same=True, at_least=1
     )
     reduction_factor: int = option("search", "asha: 1 in so many goes on", 3, same=True, at_least=2)
     seed: int = option("search", "", 0, same=True)
     warm_start: str | None = option(
-        "search", "begin with what earlier searches learned", None, same=True, metavar="RUN[,RUN]"
+        "search", "begin with what earlier searches learned", same=True, metavar="RUN[,RUN]"
     )
     wandb: str | None = option("search", WANDB_HELP, None, choices=WANDB_MODES)
 
