@@ -61,8 +61,7 @@ def start(options: SearchOptions) -> int:
             print(labelled("space", remark))
         for line in warm_start.notes:
             print(labelled("warm start", line))
-        search = describe_search(prepared, folder, joined.resources)
-        search.warm_start = warm_start
+        search = describe_search(prepared, folder, joined.resources, warm_start)
         folder.write_record(search)  # from here on the run can be resumed
         return SearchRun(prepared, folder, search, joined).run(stack)
 
@@ -202,17 +201,16 @@ class SearchRun:
         """Train the best again once all trials have ended; return the last session and status."""
         if session.hopeless:
             return session, FAILED
-        status: Status = FINISHED if session.is_over else INTERRUPTED
-        if status != FINISHED or not self.prepared.options.confirm:
-            return session, status
+        if not session.is_over:
+            return session, INTERRUPTED
+        if not self.prepared.options.confirm:
+            return session, FINISHED
         left_s = self._end_s - time.monotonic()
         if session.interrupted or left_s <= 0:
             return session, INTERRUPTED  # what is trained again is yet to come
         with self.writer.kept_if_the_disk_is_full():
             again = self._confirm(say, left_s if math.isfinite(left_s) else None)
-        if again is None:
-            return session, status
-        return again, FINISHED if again.is_over else INTERRUPTED
+        return again or session, FINISHED if again is None or again.is_over else INTERRUPTED
 
     def _to_confirm(self, records: Sequence[TrialRecord]) -> list[TrialRecord]:
         """Return the trials to train again, of which one may turn out to be the best."""
@@ -226,19 +224,20 @@ class SearchRun:
         None where no trial is complete. From here on nothing is written to the search's own study:
         the journal is opened a second time, and two writers know nothing of each other's lines.
         """
-        study, journal = self.study, self.folder.journal
+        study, prepared = self.study, self.prepared
         chosen = self._to_confirm(study.records())
         if not chosen:
             return None
-        confirmation = confirm.open_confirmation(journal, chosen, study.fixed, study.objectives)
+        confirmation = confirm.open_confirmation(
+            self.folder.journal, chosen, study.fixed, study.objectives
+        )
         again = confirm.train_again(
             confirmation, self.folder.path, self.job, self.resources, say, time_budget_s
         )
         if again.is_over:
-            faces = self.prepared.faces.table.iloc[self.prepared.split.val]
-            age, gender, group = (faces[name].to_numpy() for name in ("age", "gender", "group"))
-            labels = (age, gender, group)
-            found = confirm.compare(chosen, confirmation, self.job.checkpoints, labels)
+            faces = prepared.faces.table.iloc[prepared.split.val]
+            labels = {name: faces[name].to_numpy() for name in ("age", "gender", "group")}
+            found = confirm.compare(chosen, confirmation, self.checkpoints, labels)
             self.record.confirmation = found or self.record.confirmation
         return again
 
