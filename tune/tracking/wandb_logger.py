@@ -62,8 +62,6 @@ def _key_problem() -> str | None:
         return one_line(error)
 
 
-Task = Callable[[], None]
-
 CLOSE_TIMEOUT_S = 60.0  # at the end of a search, for all that is left to send
 _PATIENCE_S = 3.0  # of a user who is not told what is waited for
 
@@ -77,16 +75,16 @@ class BackgroundTasks:
 
     def __init__(self, *, say: Callable[[str], None], warn: Callable[[str], None]) -> None:
         self._say, self._warn = say, warn
-        self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
+        self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._is_closed = False
         self.thread = threading.Thread(target=self._work, name="wandb", daemon=True)
         self.thread.start()
 
-    def put(self, task: Task) -> None:
+    def put(self, task: Callable[[], None]) -> None:
         """Have a task done after all others."""
         self._tasks.put(task)
 
-    def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
+    def close(self, timeout_s: float) -> None:
         """Wait until all tasks are done, for a bounded time; a second call does nothing."""
         if self._is_closed:
             return
@@ -174,8 +172,7 @@ class WandbLogger(Callback):
 
     def evaluation_ended(self, evaluation: "Evaluation") -> None:
         """Write the run of an evaluation, and close."""
-        opener = self._opener
-        self._background.put(lambda: log_evaluation(opener, evaluation, self._folder))
+        self._background.put(lambda: log_evaluation(self._opener, evaluation, self._folder))
         self.close()
 
     def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
