@@ -3,6 +3,7 @@
 Everything that the user may have got wrong is checked before a run folder is made.
 """
 
+import contextlib
 import dataclasses
 import math
 import shlex
@@ -152,7 +153,8 @@ class SearchRun:
     def run(self, stack: ExitStack) -> int:
         """Search until the trials, the time or the user's patience are used up; return the status.
 
-        What is opened here is closed with the stack.
+        0, 1 where nothing came of the search, 130 where somebody stopped it. What is opened here is
+        closed with the stack.
         """
         self.checkpoints.check()
         options, num_unfinished = self.prepared.options, self.study.num_unfinished()
@@ -166,15 +168,26 @@ class SearchRun:
         with interruptible(session, options.time_budget), self.writer.kept_if_the_disk_is_full():
             run_trials(face_trainable(self.job), self.folder.path, session, self.resources)
         session.tidy(self.study.records())  # a driver killed at a trial's end left that for now
-        at_most = max(self.resources.concurrency, num_unfinished) + options.num_kept
-        disk = _disk_lines(self.checkpoints, at_most)
+        disk = []
+        with contextlib.suppress(OSError):  # its storage does not answer
+            at_most = max(self.resources.concurrency, num_unfinished) + options.num_kept
+            disk = [disk_line(self.checkpoints.sizes().values(), at_most)]
         last_session, status = self._conclude(session, screen.say)
         report = self.writer.finish(status)
         for callback in callbacks:
             callback.search_ended(self.study.records(), report)
         for line in disk:
             screen.say(line)
-        return _exit_status(self.study, last_session, status)
+        if status == FAILED:
+            print(
+                f"error: too many trials failed, so the search ended; the first of them: "
+                f"{session.first_failure}",
+                file=sys.stderr,
+            )
+            return 1
+        if last_session.interrupted:
+            return 130
+        return 0 if rank_complete(self.study.records()) else 1
 
     def _watch(self, stack: ExitStack) -> tuple[Screen, list[Callback]]:
         """Tell all who watch that the search begins; return the screen, and all of them."""
@@ -279,25 +292,3 @@ def open_study(prepared: Prepared, folder: SearchFolder, record: SearchRecord) -
         first_points=warm_start.first_points,
         known=known_trials(warm_start, prepared),
     )
-
-
-def _disk_lines(store: CheckpointStore, at_most: int) -> list[str]:
-    """Return what to say of the checkpoints, nothing where their storage does not answer."""
-    try:
-        return [disk_line(store.sizes().values(), at_most)]
-    except OSError:
-        return []
-
-
-def _exit_status(study: SearchStudy, session: SearchSession, status: Status) -> int:
-    """Return 0 unless nothing came of the search (1) or somebody stopped it (130)."""
-    if status == FAILED:
-        print(
-            f"error: too many trials failed, so the search ended; the first of them: "
-            f"{session.first_failure}",
-            file=sys.stderr,
-        )
-        return 1
-    if session.interrupted:
-        return 130
-    return 0 if rank_complete(study.records()) else 1
