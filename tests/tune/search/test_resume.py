@@ -13,14 +13,10 @@ NUM_TRIALS, MAX_EPOCHS = 10, 4
 
 
 @pytest.fixture
-def new_search(start_search):
-    def new_search_(results, log, *more):
-        return start_search(
-            "--space", "quick", "--data", "demo", "--weights", "none",
-            "--no-confirm", "--image-size", 32,
-            "--num-trials", NUM_TRIALS, "--max-epochs", MAX_EPOCHS, "--wandb", "disabled",
-            "--results", results, *more, log=log,
-        )  # fmt: skip
+def new_search(start_small):
+    def new_search_(results, log, *more, num_trials=NUM_TRIALS, max_epochs=MAX_EPOCHS):
+        budget = ["--num-trials", num_trials, "--max-epochs", max_epochs]
+        return start_small(results, "--space", "quick", "--no-confirm", *budget, *more, log=log)
 
     return new_search_
 
@@ -79,17 +75,12 @@ def test_kill_9_loses_no_finished_trial_and_repeats_none(tmp_path, start_search,
 
 
 @pytest.mark.slow
-def test_a_resumed_trial_ends_as_if_it_had_never_stopped(tmp_path, start_search):
+def test_a_resumed_trial_ends_as_if_it_had_never_stopped(tmp_path, start_search, new_search):
     """The first point alone: its numbers are those of an uninterrupted run."""
     outcomes = []
     for kill in (False, True):
         results, log = tmp_path / f"results-{kill}", tmp_path / "log.txt"
-        arguments = [
-            "--space", "quick", "--data", "demo", "--weights", "none",
-            "--no-confirm", "--image-size", 32,
-            "--num-trials", 1, "--max-epochs", 5, "--wandb", "disabled", "--results", results,
-        ]  # fmt: skip
-        process = start_search(*arguments, log=log)
+        process = new_search(results, log, num_trials=1, max_epochs=5)
         if kill:
             while process.poll() is None and not any(
                 b"intermediate_value" in path.read_bytes()

@@ -11,11 +11,12 @@ from tune.study.store import open_study
 
 
 @pytest.mark.slow
-def test_two_searches_at_once_and_a_second_resume_of_one_of_them(tmp_path, start_search):
+def test_two_searches_at_once_and_a_second_resume_of_one_of_them(
+    tmp_path, start_search, start_small
+):
     results, logs = tmp_path / "results", [tmp_path / f"log-{i}.txt" for i in range(3)]
-    budget = ["--num-trials", 999, "--max-epochs", 2, "--concurrency", 1, "--wandb", "disabled"]
-    faces = ["--data", "demo", "--weights", "none", "--image-size", 32, "--results", results]
-    searches = [start_search("--space", "quick", *faces, *budget, log=log) for log in logs[:2]]
+    budget = ["--space", "quick", "--num-trials", 999, "--max-epochs", 2, "--concurrency", 1]
+    searches = [start_small(results, *budget, log=log) for log in logs[:2]]
     while len(SearchFolder.names(results)) < 2:
         assert all(search.poll() is None for search in searches), logs[0].read_text()
         time.sleep(0.05)
