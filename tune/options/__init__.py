@@ -26,7 +26,7 @@ _DECLARED = "declared"
 class Declared:
     """What an option's field says beyond its type and default."""
 
-    section: str
+    section: str | None  # that begins with this option
     help: str
     same: bool  # in every session of a run, or its trials could not be compared
     at_least: float
@@ -49,10 +49,10 @@ class Declared:
 
 
 def option(
-    section: str,
     help: str,
     default: Any = None,
     *,
+    section: str | None = None,
     same: bool = False,
     at_least: float = -math.inf,
     above: float = -math.inf,
@@ -61,8 +61,9 @@ def option(
 ) -> Any:
     """Declare an option; its help ends with its default unless it names that itself.
 
-    ``default``: None leaves it to the space, the search or the machine. ``same``: a run that goes
-    on keeps it. ``argument`` as for argparse, where the field's type does not say it.
+    ``default``: None leaves it to the space, the search or the machine. ``section``: of the help,
+    which begins with this option. ``same``: a run that goes on keeps it. ``argument`` as for
+    argparse, where the field's type does not say it.
     """
     declared = Declared(
         section=section, help=help, same=same, at_least=at_least, above=above, at_most=at_most,
@@ -98,30 +99,23 @@ class Options:
     """
 
     cpus_per_trial: float | None = option(
-        "resources", "default: 1, on a GPU its share of the cores", above=0
+        "default: 1, on a GPU its share of the cores", above=0, section="resources"
     )
     gpus_per_trial: float | None = option(
-        "resources",
         "may be a fraction (default: auto, by the card's memory and one measured trial)",
         at_least=0,
         type=_auto_or_number,
         metavar="auto|N",
     )
-    concurrency: int | None = option(
-        "resources", "trials at a time (default: as many as fit)", at_least=1
-    )
+    concurrency: int | None = option("trials at a time (default: as many as fit)", at_least=1)
     address: str | None = option(
-        "resources",
-        "a Ray cluster: host:port, auto or ray://…; local: this machine (default)",
-        type=_address,
+        "a Ray cluster: host:port, auto or ray://…; local: this machine (default)", type=_address
     )
     storage: str | None = option(
-        "resources",
-        "folder or URI for checkpoints that all nodes reach (default: the run's)",
-        type=_place,
+        "folder or URI for checkpoints that all nodes reach (default: the run's)", type=_place
     )
     results: Path = option(  # noqa: RUF009  # frozen, as a path is
-        "resources", "folder for run folders (default: results/)", REPOSITORY / "results"
+        "folder for run folders (default: results/)", REPOSITORY / "results"
     )
 
     def __post_init__(self) -> None:
@@ -188,13 +182,18 @@ def add_options(
     parser: argparse.ArgumentParser, kind: type[Options], sections: Iterable[str]
 ) -> None:
     """Add a command's options to its parser, one group for each section; "" is no group."""
+    fields_of: dict[str, list[dataclasses.Field]] = {}
+    section = ""
+    for field in dataclasses.fields(kind):
+        begun = field.metadata[_DECLARED].section
+        section = section if begun is None else begun
+        fields_of.setdefault(section, []).append(field)
     for section in sections:
         group = parser.add_argument_group(section) if section else parser
-        for field in dataclasses.fields(kind):
+        for field in fields_of[section]:
             declared = field.metadata[_DECLARED]
-            if declared.section == section:
-                argument = {**_argument_of(field.type), **declared.argument}
-                group.add_argument(flag_of(field.name), help=_help(field, declared), **argument)
+            argument = {**_argument_of(field.type), **declared.argument}
+            group.add_argument(flag_of(field.name), help=_help(field, declared), **argument)
 
 
 def _argument_of(kind: Any) -> dict[str, Any]:

@@ -145,10 +145,9 @@ def split_differing(
 
 def _same(first: Any, second: Any) -> bool:
     # True == 1 in Python, and NaN is not itself: neither is what a reader of a table means.
-    if isinstance(first, bool) != isinstance(second, bool):
-        return False
     both_nan = first != first and second != second
-    return bool(first == second or both_nan)
+    same_kind = isinstance(first, bool) == isinstance(second, bool)
+    return same_kind and bool(first == second or both_nan)
 
 
 def trials_table(records: Sequence[TrialRecord]) -> "pd.DataFrame":
