@@ -14,8 +14,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-import ray
-
 from tune import cluster
 from tune.console import labelled
 from tune.console.lines import disk_line
@@ -24,11 +22,12 @@ from tune.execution.checkpoints import CheckpointStore
 from tune.execution.ray_adapter import run_trials
 from tune.execution.reporting import Callback, RunStart
 from tune.execution.session import SearchSession, interruptible
-from tune.execution.trainable import TrialJob, face_trainable, trial_job
+from tune.execution.trainable import face_trainable
 from tune.options.search import SearchOptions
 from tune.records.files import Status
 from tune.records.provenance import (
     list_code_changes,
+    now,
     refuse_another_device,
     refuse_other_training,
 )
@@ -37,14 +36,22 @@ from tune.records.search import SearchRecord
 from tune.records.trials import TrialRecord, rank_complete
 from tune.report.page import write_report
 from tune.search import confirm
-from tune.search.prepare import Prepared, describe_search, join, prepare, refuse_changes
+from tune.search.prepare import (
+    Prepared,
+    describe_search,
+    join,
+    prepare,
+    refuse_changes,
+    search_job,
+)  # fmt: skip
 from tune.search.warm_start import known_trials, plan_warm_start, read_runs
-from tune.search.writer import RecordWriter
-from tune.study.sources import SEARCH_ROWS
 from tune.study.study import SearchStudy
 from tune.tracking.wandb_logger import WandbLogger, resolve_mode
 from utkface.data.faces import write_data_tables
 from utkface.io import UV_RUN, UserError
+
+#: Share of the driver's time that may go into rewriting the tables.
+_WRITING_SHARE = 0.05
 
 
 def start(options: SearchOptions) -> int:
@@ -117,18 +124,59 @@ def _is_done(
         )
     is_confirmed = search.confirmation is not None and search.options.finalists >= options.finalists
     has_more = num_unfinished or options.num_trials > num_results
-    records = study.records()
-    to_confirm = options.confirm and not is_confirmed and rank_complete(records)
+    to_confirm = options.confirm and not is_confirmed and rank_complete(study.records())
     if search.status != FINISHED or has_more or to_confirm:
         return False
-    folder.write_tables(records, study.objectives, search.confirmation)
-    report = write_report(search, records, study.study, folder.path / "report.html")
+    report = write_results(folder, search, study)
     print(labelled("finished", f"all {num_results} trials, so nothing is left to do"))
     print(labelled("report", report))
     run = shlex.quote(str(folder.path))
     more = f"--resume {run} --num-trials {num_results + 8}"
     print(labelled("more", f"{UV_RUN}python tune/run_search.py {more}"))
     return True
+
+
+class RecordWriter(Callback):
+    """Keeps ``search.json`` and the tables up to date, so that a search is readable at any time.
+
+    Each rewriting takes longer the more trials there are, and with many workers a trial ends every
+    moment. So the next one waits for twenty times as long as the last one took.
+    """
+
+    def __init__(self, folder: SearchFolder, search: SearchRecord, study: SearchStudy) -> None:
+        self._folder, self._search, self._study = folder, search, study
+        self._start_s = time.monotonic() - search.wall_s  # of earlier sessions
+        self._next_write_s = 0.0
+
+    def search_started(self, start: RunStart) -> None:
+        """Write that the search is running."""
+        self._folder.write_record(self._search)
+
+    def trial_ended(self, record: TrialRecord) -> None:
+        """Write the tables anew, unless that was done a moment ago."""
+        began = time.monotonic()
+        if began < self._next_write_s:
+            return
+        self._search.wall_s = round(time.monotonic() - self._start_s, 1)
+        with contextlib.suppress(UserError):  # a full disk: the end of the search will tell
+            self._folder.write_record(self._search)
+            self._folder.write_tables(self._study.records(), self._study.objectives)
+        ended = time.monotonic()
+        self._next_write_s = ended + (ended - began) / _WRITING_SHARE
+
+    def finish(self, status: Status) -> Path:
+        """Write everything that follows from the study; return the report's path."""
+        wall_s = round(time.monotonic() - self._start_s, 1)
+        self._search.status, self._search.ended, self._search.wall_s = status, now(), wall_s
+        self._folder.write_record(self._search)
+        return write_results(self._folder, self._search, self._study)
+
+
+def write_results(folder: SearchFolder, search: SearchRecord, study: SearchStudy) -> Path:
+    """Write the tables and the page of a search; return the page's path."""
+    records = study.records()
+    folder.write_tables(records, study.objectives, search.confirmation)
+    return write_report(search, records, study.study, folder.path / "report.html")
 
 
 class SearchRun:
@@ -165,14 +213,19 @@ class SearchRun:
         )  # fmt: skip
         if session.has_more:
             self.record.confirmation = None  # of fewer trials; made anew at the end
-        with interruptible(session, options.time_budget), self.writer.kept_if_the_disk_is_full():
-            run_trials(face_trainable(self.job), self.folder.path, session, self.resources)
-        session.tidy(self.study.records())  # a driver killed at a trial's end left that for now
         disk = []
-        with contextlib.suppress(OSError):  # its storage does not answer
-            at_most = max(self.resources.concurrency, num_unfinished) + options.num_kept
-            disk = [disk_line(self.checkpoints.sizes().values(), at_most)]
-        last_session, status = self._conclude(session, screen.say)
+        try:
+            with interruptible(session, options.time_budget):
+                run_trials(face_trainable(self.job), self.folder.path, session, self.resources)
+            session.tidy(self.study.records())  # left for now where a driver was killed at an end
+            with contextlib.suppress(OSError):  # the storage does not answer
+                at_most = max(self.resources.concurrency, num_unfinished) + options.num_kept
+                disk = [disk_line(self.checkpoints.sizes().values(), at_most)]
+            last_session, status = self._conclude(session, screen.say)
+        except UserError:  # the disk is full: say as much as it lets be said
+            with contextlib.suppress(UserError, OSError):
+                self.writer.finish(INTERRUPTED)
+            raise
         report = self.writer.finish(status)
         for callback in callbacks:
             callback.search_ended(self.study.records(), report)
@@ -221,8 +274,7 @@ class SearchRun:
         left_s = self._end_s - time.monotonic()
         if session.interrupted or left_s <= 0:
             return session, INTERRUPTED  # what is trained again is yet to come
-        with self.writer.kept_if_the_disk_is_full():
-            again = self._confirm(say, left_s if math.isfinite(left_s) else None)
+        again = self._confirm(say, left_s if math.isfinite(left_s) else None)
         return again or session, FINISHED if again is None or again.is_over else INTERRUPTED
 
     def _to_confirm(self, records: Sequence[TrialRecord]) -> list[TrialRecord]:
@@ -260,18 +312,6 @@ def write_inputs(prepared: Prepared, folder: SearchFolder) -> None:
     folder.write_text("space.py", prepared.space.file.text)
     print(labelled("data", write_data_tables(prepared.faces, folder.path / "data")))
     prepared.split.save(folder.path / "data" / "split.json", prepared.faces.table)
-
-
-def search_job(
-    prepared: Prepared,
-    checkpoints: CheckpointStore,
-    resources: cluster.Resources,
-    images_ref: Sequence[ray.ObjectRef] = (),
-) -> TrialJob:
-    """Return what all trials of a search share; ``images_ref`` as in `TrialJob`."""
-    rows = {SEARCH_ROWS: (prepared.split.train, prepared.split.val)}
-    faces, weights = prepared.faces, prepared.weights
-    return trial_job(faces, rows, weights, checkpoints, resources, images_ref)
 
 
 def open_study(prepared: Prepared, folder: SearchFolder, record: SearchRecord) -> SearchStudy:

@@ -95,11 +95,14 @@ def test_gpus_are_a_number_or_left_to_the_machine():
         parse("--gpus-per-trial", "half")
 
 
-def test_options_survive_their_record(retrain_record):
-    options = RetrainOptions(search="run", seeds=5, image_size=96)
-    written = retrain_record(options=options).model_dump()["options"]
-    assert "results" not in written
-    assert retrain_record(options=written).options == options
+def test_options_survive_their_record_but_for_the_folder_of_results(search_record, retrain_record):
+    for make, options in [
+        (search_record, SearchOptions(space="loss", num_trials=5, data=["demo"])),
+        (retrain_record, RetrainOptions(search="run", seeds=5, image_size=96)),
+    ]:
+        written = make(options=options).model_dump()["options"]
+        assert "results" not in written
+        assert make(options=written).options == options
 
 
 def test_a_resumed_search_keeps_what_makes_its_trials_comparable():

@@ -83,13 +83,6 @@ def test_older_searches_minimised_the_score(search_json):
     assert search.options.objectives == ("score",)
 
 
-def test_options_survive_but_for_the_folder_of_results(search_record):
-    search = search_record(options={"space": "loss", "num_trials": 5, "data": ["demo"]})
-    written = search.model_dump()["options"]
-    assert "results" not in written
-    assert search_record(options=written).options == search.options
-
-
 def test_a_search_is_read_as_it_was_written(search_json, tmp_path):
     search = SearchRecord.parse({**search_json, "of_a_later_version": 1}, "search.json")
     search.write(tmp_path / "search.json")
