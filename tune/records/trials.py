@@ -36,9 +36,9 @@ class TrialRecord:
     params: Settings  # what the search space suggested
     config: Settings  # the whole `TrainConfig`
     epochs: list[Metrics]  # the metrics of each finished epoch, in order
-    reason: str | None  # why a FAIL failed, or how a PRUNED diverged
-    started: str | None  # ISO 8601, local time
-    ended: str | None
+    reason: str | None = None  # why a FAIL failed, or how a PRUNED diverged
+    started: str | None = None  # ISO 8601, local time
+    ended: str | None = None
     is_starting_point: bool = False  # one of the space's own, tried first
 
     @property
@@ -206,7 +206,4 @@ def _outcome(record: TrialRecord) -> dict[str, Any]:
     }
 
 
-_EMPTY = TrialRecord(
-    number=0, state="RUNNING", score=None, params={}, config={}, epochs=[], reason=None,
-    started=None, ended=None,
-)  # fmt: skip
+_EMPTY = TrialRecord(number=0, state="RUNNING", score=None, params={}, config={}, epochs=[])

@@ -14,9 +14,8 @@ BOTH = ("age_mae", "gender_error")
 def record(number, age_mae=None, gender_error=None, *, score=1.0, state="COMPLETE"):
     metrics = {"epoch": 1, "score": score, "age_mae": age_mae, "gender_error": gender_error}
     return TrialRecord(
-        number=number, state=state, score=score, params={}, config={}, epochs=[metrics],
-        reason=None, started=None, ended=None,
-    )  # fmt: skip
+        number=number, state=state, score=score, params={}, config={}, epochs=[metrics]
+    )
 
 
 def numbers(records):
