@@ -25,7 +25,8 @@ from tune.execution.session import SearchSession
 from tune.execution.trainable import FaceTrainable
 from tune.options.search import SearchOptions
 from tune.records.run_folder import SearchFolder
-from tune.search.prepare import prepare, search_job
+from tune.search.prepare import prepare
+from tune.search.run import search_job
 from tune.study.study import SearchStudy
 
 BEGAN = "began"

@@ -1,22 +1,17 @@
 """What goes into a search, checked before anything is written or started."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-import ray
-
 from tune import cluster
 from tune.cluster.resources import Resources
-from tune.execution.checkpoints import CheckpointStore
-from tune.execution.trainable import TrialJob, trial_job
 from tune.options.search import SearchOptions
 from tune.records.provenance import about_run, describe_faces
 from tune.records.run_folder import SearchFolder
 from tune.records.search import Conditions, DataRecord, SearchRecord, WarmStart
 from tune.spaces.space import Space, describe_change, load_space
-from tune.study.sources import SEARCH_ROWS
 from tune.study.stopping import make_rule
 from utkface.config import TRAINING_VERSION
 from utkface.data import Faces, Split, find_source, load_faces, make_split, take_fraction
@@ -131,15 +126,3 @@ def refuse_changes(search: SearchRecord, prepared: Prepared) -> None:
             f"the space has changed since {search.name} began: {change}; "
             "change it back, or start a new search"
         )
-
-
-def search_job(
-    prepared: Prepared,
-    checkpoints: CheckpointStore,
-    resources: Resources,
-    images_ref: Sequence[ray.ObjectRef] = (),
-) -> TrialJob:
-    """Return what all trials of a search share; ``images_ref`` as in `TrialJob`."""
-    rows = {SEARCH_ROWS: (prepared.split.train, prepared.split.val)}
-    faces, weights = prepared.faces, prepared.weights
-    return trial_job(faces, rows, weights, checkpoints, resources, images_ref)

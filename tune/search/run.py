@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+import ray
+
 from tune import cluster
 from tune.console import labelled
 from tune.console.lines import disk_line
@@ -22,7 +24,7 @@ from tune.execution.checkpoints import CheckpointStore
 from tune.execution.ray_adapter import run_trials
 from tune.execution.reporting import Callback, RunStart
 from tune.execution.session import SearchSession, interruptible
-from tune.execution.trainable import face_trainable
+from tune.execution.trainable import TrialJob, face_trainable, trial_job
 from tune.options.search import SearchOptions
 from tune.records.files import Status
 from tune.records.provenance import (
@@ -36,15 +38,9 @@ from tune.records.search import SearchRecord
 from tune.records.trials import TrialRecord, rank_complete
 from tune.report.page import write_report
 from tune.search import confirm
-from tune.search.prepare import (
-    Prepared,
-    describe_search,
-    join,
-    prepare,
-    refuse_changes,
-    search_job,
-)  # fmt: skip
+from tune.search.prepare import Prepared, describe_search, join, prepare, refuse_changes
 from tune.search.warm_start import known_trials, plan_warm_start, read_runs
+from tune.study.sources import SEARCH_ROWS
 from tune.study.study import SearchStudy
 from tune.tracking.wandb_logger import WandbLogger, resolve_mode
 from utkface.data.faces import write_data_tables
@@ -312,6 +308,17 @@ def write_inputs(prepared: Prepared, folder: SearchFolder) -> None:
     folder.write_text("space.py", prepared.space.file.text)
     print(labelled("data", write_data_tables(prepared.faces, folder.path / "data")))
     prepared.split.save(folder.path / "data" / "split.json", prepared.faces.table)
+
+
+def search_job(
+    prepared: Prepared,
+    checkpoints: CheckpointStore,
+    resources: cluster.Resources,
+    images_ref: Sequence[ray.ObjectRef] = (),
+) -> TrialJob:
+    """Return what all trials of a search share; ``images_ref`` as in `TrialJob`."""
+    rows = {SEARCH_ROWS: (prepared.split.train, prepared.split.val)}
+    return trial_job(prepared.faces, rows, prepared.weights, checkpoints, resources, images_ref)
 
 
 def open_study(prepared: Prepared, folder: SearchFolder, record: SearchRecord) -> SearchStudy:

@@ -16,7 +16,8 @@ from tune.execution.session import MAX_FAILURES_AT_START, SearchSession
 from tune.execution.trainable import FaceTrainable
 from tune.options.search import SearchOptions
 from tune.records.run_folder import SearchFolder
-from tune.search.prepare import prepare, search_job
+from tune.search.prepare import prepare
+from tune.search.run import search_job
 from tune.study.study import SearchStudy
 
 NUM_TRIALS = 4
