@@ -79,9 +79,8 @@ def resume(folder: SearchFolder, given: Namespace, *, anyway: bool = False) -> i
         stack.enter_context(folder.lock())
         search = folder.record
         refuse_other_training(search, "start a new search")
-        options = search.options.resumed_with(
-            given, folder.path.parent, "the search", "a new search"
-        )
+        results = folder.path.parent
+        options = search.options.resumed_with(given, results, "the search", "a new search")
         if options.space.endswith(".py") and not Path(options.space).is_file():
             print(labelled("space", f"{options.space} is not here; the run's own copy is taken"))
             options = dataclasses.replace(options, space=str(folder.path / "space.py"))
@@ -153,19 +152,21 @@ class RecordWriter(Callback):
         began = time.monotonic()
         if began < self._next_write_s:
             return
-        self._search.wall_s = round(time.monotonic() - self._start_s, 1)
         with contextlib.suppress(UserError):  # a full disk: the end of the search will tell
-            self._folder.write_record(self._search)
+            self._write_record()
             self._folder.write_tables(self._study.records(), self._study.objectives)
         ended = time.monotonic()
         self._next_write_s = ended + (ended - began) / _WRITING_SHARE
 
     def finish(self, status: Status) -> Path:
         """Write everything that follows from the study; return the report's path."""
-        wall_s = round(time.monotonic() - self._start_s, 1)
-        self._search.status, self._search.ended, self._search.wall_s = status, now(), wall_s
-        self._folder.write_record(self._search)
+        self._search.status, self._search.ended = status, now()
+        self._write_record()
         return write_results(self._folder, self._search, self._study)
+
+    def _write_record(self) -> None:
+        self._search.wall_s = round(time.monotonic() - self._start_s, 1)
+        self._folder.write_record(self._search)
 
 
 def write_results(folder: SearchFolder, search: SearchRecord, study: SearchStudy) -> Path:
@@ -179,11 +180,7 @@ class SearchRun:
     """One session of a search in its folder: it searches, confirms and writes the results."""
 
     def __init__(
-        self,
-        prepared: Prepared,
-        folder: SearchFolder,
-        record: SearchRecord,
-        joined: cluster.Joined,
+        self, prepared: Prepared, folder: SearchFolder, record: SearchRecord, joined: cluster.Joined
     ) -> None:
         options = prepared.options
         self.prepared, self.folder, self.record = prepared, folder, record
