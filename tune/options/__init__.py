@@ -37,9 +37,7 @@ class Declared:
     @property
     def allowed(self) -> str:
         """The range in words."""
-        low = (
-            f"above {self.above:g}" if self.at_least == -math.inf else f"{self.at_least:g} or more"
-        )
+        low = f"above {self.above:g}" if self.above > -math.inf else f"{self.at_least:g} or more"
         return low if self.at_most == math.inf else f"{low}, up to {self.at_most:g}"
 
     def holds(self, value: float) -> bool:

@@ -28,18 +28,6 @@ def explain(options: SearchOptions) -> int:
     console = Console(highlight=False, soft_wrap=True, markup=False)
     past_runs = read_runs(options.results, options.warm_start)
     prepared = prepare(options)
-    _print_question(console, prepared)
-    mode, wandb_line = resolve_mode(options.wandb)
-    console.print(f"W&B: {wandb_line or mode}")
-    warm_start = plan_warm_start(past_runs, prepared)
-    _print_space(console, prepared, warm_start)
-    with ExitStack() as stack:
-        joined = join(stack, prepared, console.print)
-        _print_plan(console, prepared, joined.resources)
-    return 0
-
-
-def _print_question(console: Console, prepared: Prepared) -> None:
     data, space, options = prepared.describe_data(), prepared.space, prepared.options
     console.print(Text.assemble((space.name, "bold"), f": {space.question}"))
     console.print(
@@ -52,6 +40,14 @@ def _print_question(console: Console, prepared: Prepared) -> None:
         f"{options.image_size} px; sampler {options.sampler}, scheduler {options.scheduler}"
     )
     console.print(f"minimised: {describe_objectives(options.objectives)}")
+    mode, wandb_line = resolve_mode(options.wandb)
+    console.print(f"W&B: {wandb_line or mode}")
+    warm_start = plan_warm_start(past_runs, prepared)
+    _print_space(console, prepared, warm_start)
+    with ExitStack() as stack:
+        joined = join(stack, prepared, console.print)
+        _print_plan(console, prepared, joined.resources)
+    return 0
 
 
 def _print_space(console: Console, prepared: Prepared, warm_start: WarmStart) -> None:
