@@ -3,7 +3,6 @@
 import sys
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
 
 # Run as a script, Python looks for modules beside this file: there, `import ray` would still find
 # Ray, but `import tune` needs the folder above.
@@ -21,21 +20,22 @@ from utkface.io import UserError, run_command
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, then search, resume, compare, or say what would be done."""
     given = build_parser().parse_args(arguments)
-    if _take(given, "list_spaces"):
+    take = vars(given).pop  # what is left are the search's own options
+    if take("list_spaces", False):
         for name, question in list_spaces().items():
             print(f"{name:14} {question}")
         return 0
-    if _take(given, "list_parameters"):
+    if take("list_parameters", False):
         print("\n".join(describe_parameters()))
         return 0
     if "compare" in given or "output" in given:
         return _compare(given)
-    dry_run, anyway = _take(given, "dry_run"), _take(given, "resume_anyway")
+    dry_run, anyway = take("dry_run", False), take("resume_anyway", False)
     # Ray and torch take seconds to import: a wrong command line is told before.
     if "resume" in given:
         if dry_run:
             raise UserError("--dry-run is of a new search, not of --resume; leave one out")
-        return _resume(given, anyway=bool(anyway))
+        return _resume(given, anyway=anyway)
     if anyway:
         raise UserError("--resume-anyway goes with --resume; leave it out for a new search")
     if "space" not in given:
@@ -58,14 +58,10 @@ def main(arguments: list[str] | None = None) -> int:
     return start(options)
 
 
-def _take(given: Namespace, name: str, otherwise: Any = None) -> Any:
-    """Return an argument, and take it out of those that are given."""
-    return vars(given).pop(name, otherwise)
-
-
 def _compare(given: Namespace) -> int:
-    names, output = _take(given, "compare"), _take(given, "output")
-    results = _take(given, "results", SearchOptions.results)
+    take = vars(given).pop
+    names, output = take("compare", None), take("output", None)
+    results = take("results", SearchOptions.results)
     if names is None or vars(given):
         raise UserError("--compare RUN RUN goes with --output and --results, and with nothing else")
     from tune.report.compare import compare
@@ -77,7 +73,7 @@ def _compare(given: Namespace) -> int:
 def _resume(given: Namespace, *, anyway: bool) -> int:
     from tune.records.run_folder import SearchFolder
 
-    name = _take(given, "resume")
+    name = vars(given).pop("resume")
     folder = SearchFolder.find(getattr(given, "results", SearchOptions.results), name)
     folder.refuse_without_journal(has_results=(folder.path / "trials.csv").is_file())
     print(labelled("resume", folder.path.name), flush=True)

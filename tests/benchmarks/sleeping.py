@@ -18,7 +18,7 @@ from tune.execution.reporting import METRICS, Callback
 from tune.execution.session import SearchSession
 from tune.records.run_folder import SearchFolder
 from tune.records.search import SearchRecord
-from tune.search.writer import RecordWriter
+from tune.search.run import RecordWriter
 from tune.spaces.space import load_space
 from tune.study.study import SearchStudy
 

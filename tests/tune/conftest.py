@@ -136,3 +136,16 @@ def start_search() -> Iterator[Callable[..., subprocess.Popen]]:
         if process.poll() is None:
             process.kill()
             process.wait()
+
+
+@pytest.fixture
+def start_small(start_search: Callable[..., subprocess.Popen]) -> Callable[..., subprocess.Popen]:
+    """Start a search over demo faces of 32 pixels, with further arguments, as `start_search`."""
+
+    def start(results: Path, *arguments: object, log: Path) -> subprocess.Popen:
+        return start_search(
+            "--data", "demo", "--weights", "none", "--image-size", 32, "--wandb", "disabled",
+            "--results", results, *arguments, log=log,
+        )  # fmt: skip
+
+    return start

@@ -7,11 +7,11 @@ line, where argparse (https://docs.python.org/3/library/argparse.html) reads it.
 import argparse
 import dataclasses
 import math
-import types
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, Self, get_args, get_origin
 
 from utkface.io import UserError
 
@@ -26,48 +26,42 @@ _DECLARED = "declared"
 class Declared:
     """What an option's field says beyond its type and default."""
 
-    section: str
+    section: str | None  # that begins with this option
     help: str
     same: bool  # in every session of a run, or its trials could not be compared
-    at_least: float | None
-    above: float | None
-    at_most: float | None
+    at_least: float
+    above: float
+    at_most: float
     argument: dict[str, Any]  # of `argparse.ArgumentParser.add_argument`
 
     @property
     def allowed(self) -> str:
         """The range in words."""
-        if self.at_least is not None:
-            return f"{self.at_least:g} or more"
-        up_to = "" if self.at_most is None else f", up to {self.at_most:g}"
-        return f"above {self.above:g}{up_to}"
+        low = f"above {self.above:g}" if self.above > -math.inf else f"{self.at_least:g} or more"
+        return low if self.at_most == math.inf else f"{low}, up to {self.at_most:g}"
 
-    def holds(self, value: float | None) -> bool:
-        """Whether a value lies in the range; None, which leaves it to the machine, does."""
-        if value is None:
-            return True
-        return math.isfinite(value) and not (
-            (self.at_least is not None and value < self.at_least)
-            or (self.above is not None and value <= self.above)
-            or (self.at_most is not None and value > self.at_most)
-        )
+    def holds(self, value: float) -> bool:
+        """Whether a number lies in the range; infinity and NaN lie in none."""
+        is_above = value >= self.at_least and value > self.above
+        return math.isfinite(value) and is_above and value <= self.at_most
 
 
 def option(
-    section: str,
     help: str,
-    default: Any = dataclasses.MISSING,
+    default: Any = None,
     *,
+    section: str | None = None,
     same: bool = False,
-    at_least: float | None = None,
-    above: float | None = None,
-    at_most: float | None = None,
+    at_least: float = -math.inf,
+    above: float = -math.inf,
+    at_most: float = math.inf,
     **argument: Any,
 ) -> Any:
     """Declare an option; its help ends with its default unless it names that itself.
 
-    ``same``: a run that goes on keeps it. ``argument`` as for argparse, where the field's type does
-    not say it.
+    ``default``: None leaves it to the space, the search or the machine. ``section``: of the help,
+    which begins with this option. ``same``: a run that goes on keeps it. ``argument`` as for
+    argparse, where the field's type does not say it.
     """
     declared = Declared(
         section=section, help=help, same=same, at_least=at_least, above=above, at_most=at_most,
@@ -75,7 +69,7 @@ def option(
     )  # fmt: skip
     metadata = {_DECLARED: declared}
     if isinstance(default, list):
-        return dataclasses.field(default_factory=lambda: list(default), metadata=metadata)
+        return dataclasses.field(default_factory=default.copy, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -103,40 +97,30 @@ class Options:
     """
 
     cpus_per_trial: float | None = option(
-        "resources", "default: 1, on a GPU its share of the cores", None, above=0
+        "default: 1, on a GPU its share of the cores", above=0, section="resources"
     )
     gpus_per_trial: float | None = option(
-        "resources",
         "may be a fraction (default: auto, by the card's memory and one measured trial)",
-        None,
         at_least=0,
         type=_auto_or_number,
         metavar="auto|N",
     )
-    concurrency: int | None = option(
-        "resources", "trials at a time (default: as many as fit)", None, at_least=1
-    )
+    concurrency: int | None = option("trials at a time (default: as many as fit)", at_least=1)
     address: str | None = option(
-        "resources",
-        "a Ray cluster: host:port, auto or ray://…; local: this machine (default)",
-        None,
-        type=_address,
+        "a Ray cluster: host:port, auto or ray://…; local: this machine (default)", type=_address
     )
     storage: str | None = option(
-        "resources",
-        "folder or URI for checkpoints that all nodes reach (default: the run's)",
-        None,
-        type=_place,
+        "folder or URI for checkpoints that all nodes reach (default: the run's)", type=_place
     )
     results: Path = option(  # noqa: RUF009  # frozen, as a path is
-        "resources", "folder for run folders (default: results/)", REPOSITORY / "results"
+        "folder for run folders (default: results/)", REPOSITORY / "results"
     )
 
     def __post_init__(self) -> None:
         """Check the ranges; raises `UserError` that names the option and what it allows."""
         for name, declared in declared_by(type(self)).items():
             value = getattr(self, name)
-            if not declared.holds(value if isinstance(value, int | float) else None):
+            if isinstance(value, int | float) and not declared.holds(value):
                 raise UserError(
                     f"{flag_of(name)} {value} is not possible; allowed: {declared.allowed}"
                 )
@@ -156,10 +140,10 @@ class Options:
                     f"{what} has {flag_of(name)} {recorded}, which this version has not: only "
                     f"{', '.join(choices)}; start {new}"
                 )
-            if declared.same and name in changes and changes[name] != getattr(self, name):
+            if declared.same and changes.get(name, recorded) != recorded:
                 raise UserError(
-                    f"{flag_of(name)} {changes[name]} differs from {getattr(self, name)} of {what} "
-                    f"to resume; leave it out, or start {new}"
+                    f"{flag_of(name)} {changes[name]} differs from {recorded} of {what} to resume; "
+                    f"leave it out, or start {new}"
                 )
         return dataclasses.replace(self, **changes)
 
@@ -196,38 +180,29 @@ def add_options(
     parser: argparse.ArgumentParser, kind: type[Options], sections: Iterable[str]
 ) -> None:
     """Add a command's options to its parser, one group for each section; "" is no group."""
-    types_ = get_type_hints(kind)
-    fields = {field.name: field for field in dataclasses.fields(kind)}
+    fields_of: dict[str, list[dataclasses.Field]] = {}
+    section = ""
+    for field in dataclasses.fields(kind):
+        begun = field.metadata[_DECLARED].section
+        section = section if begun is None else begun
+        fields_of.setdefault(section, []).append(field)
     for section in sections:
         group = parser.add_argument_group(section) if section else parser
-        for name, declared in declared_by(kind).items():
-            if declared.section == section:
-                _add(group, fields[name], types_[name], declared)
+        for field in fields_of[section]:
+            declared = field.metadata[_DECLARED]
+            argument = {**_argument_of(field.type), **declared.argument}
+            group.add_argument(flag_of(field.name), help=_help(field, declared), **argument)
 
 
-def _add(
-    group: argparse._ActionsContainer, field: dataclasses.Field, kind: Any, declared: Declared
-) -> None:
-    argument = dict(declared.argument)
+def _argument_of(kind: Any) -> dict[str, Any]:
+    """Return what argparse is to know of an option by its field's annotation."""
+    if isinstance(kind, UnionType):  # with None, which is not typed on a command line
+        kind = get_args(kind)[0]
     if kind is bool:
-        action = argparse.BooleanOptionalAction
-        group.add_argument(flag_of(field.name), action=action, help=declared.help)
-        return
-    several, value_type = _value_type(kind)
-    if several:
-        argument.setdefault("nargs", "+")
-    if "choices" not in argument and value_type is not str:
-        argument.setdefault("type", value_type)
-    group.add_argument(flag_of(field.name), help=_help(field, declared), **argument)
-
-
-def _value_type(kind: Any) -> tuple[bool, Any]:
-    """Return whether an annotation allows several values, and the type of one."""
-    if get_origin(kind) is types.UnionType:
-        (kind,) = (arg for arg in get_args(kind) if arg is not type(None))
+        return {"action": argparse.BooleanOptionalAction}
     if get_origin(kind) is list:
-        return True, get_args(kind)[0]
-    return False, kind
+        return {"nargs": "+", "type": get_args(kind)[0]}
+    return {"type": kind}
 
 
 def _help(field: dataclasses.Field, declared: Declared) -> str:

@@ -16,107 +16,80 @@ class RetrainOptions(Options):
     """What is to be retrained and how; None means that the search or the machine decides."""
 
     search: str | None = option(
-        "",
         "name or folder (default: your newest with a complete trial)",
-        None,
         same=True,
         metavar="RUN",
+        section="",
     )
     config: list[str] | None = option(
-        "",
         "instead: a JSON file of hyperparameters, or reference:SETTING; several are compared",
-        None,
         same=True,
         metavar="FILE",
     )
 
     top_k: int | None = option(
-        "training",
         f"how many of the search's best (default: {FINAL_TOP_K}, or as many as there are; "
         "1 with --folds)",
-        None,
         same=True,
         at_least=1,
+        section="training",
     )
     seeds: int = option(
-        "training",
-        "models per configuration and protocol (default: 3), also with --resume",
-        3,
-        at_least=1,
+        "models per configuration and protocol (default: 3), also with --resume", 3, at_least=1
     )
-    splits: list[str] = option(
-        "training", "default: both", [*PROTOCOLS], same=True, choices=PROTOCOLS
-    )
+    splits: list[str] = option("default: both", [*PROTOCOLS], same=True, choices=PROTOCOLS)
     epochs: int | None = option(
-        "training",
         f"default: {FINAL_EPOCHS}, or the search's where that is more or its faces are drawn; of "
         "--config what the file says",
-        None,
         same=True,
         at_least=1,
     )
     image_size: int | None = option(
-        "training", f"pixels (default: {FINAL_SIZE}, otherwise likewise)", None, same=True
+        f"pixels (default: {FINAL_SIZE}, otherwise likewise)", same=True
     )
     initial_image_size: int | None = option(
-        "training", "pixels of the first epoch, grows (default: off)", None, same=True
+        "pixels of the first epoch, grows (default: off)", same=True
     )
     weights: str | None = option(
-        "training",
-        "backbone: imagenet, none, or the path of a file (default: the search's)",
-        None,
-        same=True,
+        "backbone: imagenet, none, or the path of a file (default: the search's)", same=True
     )
     folds: int | None = option(
-        "training",
         "instead: K models each, every one without a K-th of the training faces, which it then "
         "predicts: a teacher for --teacher",
-        None,
         same=True,
         at_least=2,
         metavar="K",
     )
     teacher: list[str] | None = option(
-        "training",
         "runs made with --folds, whose mean prediction is a target beside the label",
-        None,
         same=True,
         metavar="RUN",
     )
     teacher_weight: float | None = option(
-        "training",
         "the teacher's share of the target (default: the configuration's, else 0.5)",
-        None,
         same=True,
         above=0,
         at_most=1,
         metavar="SHARE",
     )
-    data: list[str] | None = option("training", "as of run_search.py (default: the search's)", None)
-    wandb: str | None = option("training", WANDB_HELP, None, choices=WANDB_MODES)
+    data: list[str] | None = option("as of run_search.py (default: the search's)")
+    wandb: str | None = option(WANDB_HELP, choices=WANDB_MODES)
 
     part: str = option(
-        "evaluation",
         "test (default): train on the other 80 %%; validation: train on the training part alone, "
         "to see where a model is weak without a look at the test part",
         "test",
         same=True,
         choices=("test", "validation"),
+        section="evaluation",
     )
-    evaluate: bool = option("evaluation", "or train only; --resume evaluates (default: on)", True)
-    flip: bool = option(
-        "evaluation", "average predictions with the mirrored face's (default: off)", False
-    )
+    evaluate: bool = option("or train only; --resume evaluates (default: on)", True)
+    flip: bool = option("average predictions with the mirrored face's (default: off)", False)
     intervals: bool = option(
-        "evaluation",
-        "train the model that age intervals need, without the validation part (default: on)",
-        True,
+        "train the model that age intervals need, without the validation part (default: on)", True
     )
-    baselines: bool = option(
-        "evaluation", "judge classical models beside the networks (default: on)", True
-    )
+    baselines: bool = option("judge classical models beside the networks (default: on)", True)
     explain: int = option(
-        "evaluation",
         "faces per LIME sheet, and four times as many at random (default: 8; 0: no LIME)",
         8,
         at_least=0,

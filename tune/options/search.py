@@ -1,7 +1,7 @@
 """The search command's options, kept in ``search.json`` and merged when a search goes on."""
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 from pathlib import Path
 
 from tune.options import PROTOCOLS, WANDB_HELP, WANDB_MODES, Options, add_options, option
@@ -28,66 +28,51 @@ class SearchOptions(Options):
     """What a search was asked to do; None means that the space or the machine decides."""
 
     space: str = option(  # to resume it may lie elsewhere, if it asks the same
-        "", "name of a search space, or path of your own .py file", type=_space
+        "name of a search space, or path of your own .py file", MISSING, type=_space, section=""
     )
 
     data: list[str] | None = option(
-        "data",
         "folder or archives of UTKFace, 'kaggle', or 'demo' "
         "(default: $UTKFACE_DATA, else data/UTKFace, else archives in data/)",
-        None,
+        section="data",
     )
-    image_size: int = option("data", "pixels", 64, same=True)
+    image_size: int = option("pixels", 64, same=True)
     fraction: float = option(
-        "data", "share of the training part to use", 1.0, same=True, above=0, at_most=1
+        "share of the training part to use", 1.0, same=True, above=0, at_most=1
     )
     split: str = option(
-        "data",
-        "default: grouped, copies of a photograph together",
-        "grouped",
-        same=True,
-        choices=PROTOCOLS,
+        "default: grouped, copies of a photograph together", "grouped", same=True, choices=PROTOCOLS
     )
-    weights: str = option(
-        "data", "backbone: imagenet (default), none, or the path of a file", "imagenet"
-    )
+    weights: str = option("backbone: imagenet (default), none, or the path of a file", "imagenet")
 
-    num_trials: int = option("search", "all trials, of all sessions of this search", 24, at_least=1)
+    num_trials: int = option(
+        "all trials, of all sessions of this search", 24, at_least=1, section="search"
+    )
     confirm: bool = option(  # see `tune.search.confirm`
-        "search",
-        "train the best and the best starting point again, with two fresh seeds (default: on)",
-        True,
+        "train the best and the best starting point again, with two fresh seeds (default: on)", True
     )
-    finalists: int = option(
-        "search", "so many of the best are trained again at the end", 3, at_least=1
-    )
-    time_budget: float | None = option(
-        "search", "seconds to search; can be resumed", None, above=0, metavar="S"
-    )
-    max_epochs: int = option("search", "full budget of a trial", 12, same=True)
+    finalists: int = option("so many of the best are trained again at the end", 3, at_least=1)
+    time_budget: float | None = option("seconds to search; can be resumed", above=0, metavar="S")
+    max_epochs: int = option("full budget of a trial", 12, same=True)
     objective: str | None = option(
-        "search",
         "what to minimise, several for a Pareto front (default: what the space declares, mostly "
         f"smooth_score): {', '.join(OBJECTIVES)}",
-        None,
         same=True,
         metavar="A[,B]",
     )
     sampler: str = option(
-        "search", "default: tpe; random is for comparisons", "tpe", same=True, choices=SAMPLERS
+        "default: tpe; random is for comparisons", "tpe", same=True, choices=SAMPLERS
     )
-    scheduler: str = option(
-        "search", "early stopping, see below", "asha", same=True, choices=SCHEDULERS
-    )
+    scheduler: str = option("early stopping, see below", "asha", same=True, choices=SCHEDULERS)
     grace: int | None = option(
-        "search", "the first epoch judged (default: 3/8 of max-epochs)", None, same=True, at_least=1
+        "the first epoch judged (default: 3/8 of max-epochs)", same=True, at_least=1
     )
-    reduction_factor: int = option("search", "asha: 1 in so many goes on", 3, same=True, at_least=2)
-    seed: int = option("search", "", 0, same=True)
+    reduction_factor: int = option("asha: 1 in so many goes on", 3, same=True, at_least=2)
+    seed: int = option("", 0, same=True)
     warm_start: str | None = option(
-        "search", "begin with what earlier searches learned", None, same=True, metavar="RUN[,RUN]"
+        "begin with what earlier searches learned", same=True, metavar="RUN[,RUN]"
     )
-    wandb: str | None = option("search", WANDB_HELP, None, choices=WANDB_MODES)
+    wandb: str | None = option(WANDB_HELP, choices=WANDB_MODES)
 
     def __post_init__(self) -> None:
         """Check what argparse's types do not."""

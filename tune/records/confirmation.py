@@ -48,24 +48,16 @@ class Confirmation(Record):
         """The trial with the best mean over its seeds."""
         return self.trials[0]
 
-    @property
-    def deciding_leads(self) -> dict[int, Lead]:
-        """The leads in what was minimised, by trial; in the score where that has none."""
-        metric = self.leads[0].metric if self.leads else None
-        return {lead.over: lead for lead in self.leads if lead.metric == metric}
-
     def lead(self, over: int, metric: str) -> Lead | None:
         """Return the lead over a trial in a metric, if it is known."""
         same = (lead for lead in self.leads if (lead.over, lead.metric) == (over, metric))
         return next(same, None)
 
-    def _decides(self, lead: Lead) -> bool:
-        """Whether a lead is in what was minimised, or in what people compare several by."""
-        return len(self.winner.values) > 1 or lead.metric in self.winner.values
-
     def sentence(self) -> str:
         """Say what may be claimed, in one sentence or two."""
-        leads = self.deciding_leads
+        # The leads in what was minimised; in the score where that is no mean over faces.
+        metric = self.leads[0].metric if self.leads else None
+        leads = {lead.over: lead for lead in self.leads if lead.metric == metric}
         start = next((trial.trial for trial in self.trials if trial.is_starting_point), None)
         runner_up = next((t.trial for t in self.trials[1:] if t.trial in leads), None)
         parts = []
@@ -73,12 +65,13 @@ class Confirmation(Record):
             parts.append(f"over the runner-up, {leads[runner_up]}")
         if start in leads:
             parts.append(f"over the starting point, {leads[start]}")
-        is_one = len(self.winner.values) == 1
+        objectives = self.winner.values
+        is_one = len(objectives) == 1
         best = "the best" if is_one else "the best by score of those that were trained again"
         text = f"trial {self.winner.trial} is {best}"
         if start == self.winner.trial:
             text = f"trial {start}, a starting point of the space, is {best} that was found"
-        elif start in leads and not leads[start].is_clear and self._decides(leads[start]):
+        elif start in leads and not leads[start].is_clear and (not is_one or metric in objectives):
             text += ", but no better than the starting point as far as these faces and seeds tell"
         elif len(self.trials) == 1:
             text = f"trial {self.winner.trial} is the only one that could be confirmed"

@@ -3,7 +3,7 @@
 import errno
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -16,7 +16,6 @@ from utkface.io import UserError, replacing
 BACKUP = "backup"
 
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG}
-
 
 #: Metrics as a file keeps them: whole numbers stay whole, and one may be missing.
 Measured = Mapping[str, int | float | None]
@@ -43,11 +42,10 @@ class Record(BaseModel):
         """Read a file, else its copy; raises `UserError` where neither is there and whole."""
         try:
             return cls._read(path)
-        except UserError as error:
-            try:
+        except UserError:
+            with suppress(UserError):
                 return cls._read(path.parent / BACKUP / path.name)
-            except UserError:
-                raise error from error.__cause__
+            raise
 
     @classmethod
     def _read(cls, path: Path) -> Self:

@@ -41,7 +41,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Final, Generic, Self, TypeVar
 
-from tune.records.confirmation import Confirmation, Confirmed, confirmed_first
+from tune.records.confirmation import Confirmation, confirmed_first
 from tune.records.files import BACKUP, Record, RunRecord, cannot_write
 from tune.records.retrain import Best, BestRecord, RetrainRecord
 from tune.records.search import SearchRecord
@@ -77,23 +77,18 @@ class RunFolder(Generic[R]):
         Raises `UserError` when ``results`` cannot be written.
         """
         name = f"{space_name}-{datetime.now():%Y%m%d-%H%M%S}"
-        for suffix in ["", *(f"-{i}" for i in range(2, 100))]:
-            path = results / (name + suffix)
-            try:
-                results.mkdir(parents=True, exist_ok=True)
-                path.mkdir()  # fails where a search that began in the same second was faster
-            except FileExistsError:
-                if results.is_dir():
-                    continue
-                raise UserError(
-                    f"the results folder {results} is a file; name a folder with --results"
-                ) from None
-            except OSError as error:
-                raise UserError(
-                    f"cannot write to {results}: {error.strerror or error}; "
-                    "free it, or name another folder with --results"
-                ) from error
-            return cls(path)
+        try:
+            results.mkdir(parents=True, exist_ok=True)
+            for suffix in ["", *(f"-{i}" for i in range(2, 100))]:
+                path = results / (name + suffix)
+                with contextlib.suppress(FileExistsError):  # of a run that began in this second
+                    path.mkdir()
+                    return cls(path)
+        except OSError as error:
+            raise UserError(
+                f"cannot write to {results}: {error.strerror or error}; "
+                "free it, or name another folder with --results"
+            ) from error
         raise UserError(f"{results} holds 99 runs named {name}; start again in a second")
 
     @classmethod
@@ -123,7 +118,7 @@ class RunFolder(Generic[R]):
         """
         created = {}
         for folder in (cls(results / name) for name in cls.names(results)):
-            if folder.can_go_on:
+            if folder.journal.is_file():
                 try:
                     created[folder] = _Created.read(folder.path / cls.RECORD).created
                 except UserError as error:
@@ -141,11 +136,6 @@ class RunFolder(Generic[R]):
         return self.path / "study.journal"
 
     @property
-    def can_go_on(self) -> bool:
-        """Whether the truth about the run is here, and not its summaries alone."""
-        return self.journal.is_file()
-
-    @property
     def record(self) -> R:
         """What is recorded of the run; raises `UserError` that names the field that is wrong."""
         return self.RECORD_TYPE.read(self.path / self.RECORD)
@@ -155,8 +145,8 @@ class RunFolder(Generic[R]):
 
         And the results would be overwritten.
         """
-        copy = self.path / BACKUP / self.journal.name
-        if has_results and not self.can_go_on and not copy.is_file():
+        journals = (self.journal, self.path / BACKUP / self.journal.name)
+        if has_results and not any(path.is_file() for path in journals):
             raise UserError(
                 f"{self.path} has no {self.journal.name}, from which it would go on; copy the run "
                 "whole, or start a new one"
@@ -228,28 +218,24 @@ class SearchFolder(RunFolder[SearchRecord]):
         """
         self.write_text("trials.csv", trials_table(records).to_csv(index=False))
         if len(objectives) == 1:
-            ranking = rank_complete(records, objectives)[:NUM_FINALISTS]
-            order = objectives[0]
+            ranking, order = rank_complete(records, objectives)[:NUM_FINALISTS], objectives[0]
         else:
             ranking = pareto_front(records, objectives)
             order = f"the Pareto front of {', '.join(objectives)}, by score"
-        if ranking:
-            confirmed = {t.trial: t for t in confirmation.trials} if confirmation else {}
-            ranking = confirmed_first(ranking, records, confirmation)
-            finalists = [_best_of(record, confirmed.get(record.number)) for record in ranking]
-            best = BestRecord(**dict(finalists[0]), order=order, finalists=finalists)
-            best.write(self.path / "best.json")
-
-
-def _best_of(record: TrialRecord, confirmed: Confirmed | None) -> Best:
-    assert record.score is not None, "it is complete"
-    return Best(
-        trial=record.number,
-        score=confirmed.score if confirmed else record.score,
-        metrics=record.epochs[-1],
-        config=record.config,
-        confirmed=confirmed,
-    )
+        if not ranking:
+            return
+        again = {trial.trial: trial for trial in confirmation.trials} if confirmation else {}
+        finalists = []
+        for record in confirmed_first(ranking, records, confirmation):
+            confirmed, last = again.get(record.number), record.epochs[-1]
+            score = confirmed.score if confirmed else last["score"]
+            finalists.append(
+                Best(
+                    trial=record.number, score=score, metrics=last, config=record.config,
+                    confirmed=confirmed,
+                )
+            )  # fmt: skip
+        BestRecord(**dict(finalists[0]), order=order, finalists=finalists).write(self.best)
 
 
 class RetrainFolder(RunFolder[RetrainRecord]):

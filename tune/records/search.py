@@ -86,47 +86,45 @@ class SearchRecord(RunRecord):
     @property
     def conditions(self) -> "Conditions":
         """What must be equal in another search for its scores to compare."""
-        return Conditions.of(
-            self.data,
-            self.options.image_size,
-            self.options.max_epochs,
-            self.weights_hash or self.options.weights,
-            self.training_version,
-        )
+        return Conditions.of(self.data, self.options, self.weights_hash, self.training_version)
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """What must be equal for the scores of two searches to be comparable, each as a text."""
+    """What must be equal for the scores of two searches to be comparable."""
 
     faces: str
     split: str
-    image_size: str
-    epochs: str
+    image_size: int
+    epochs: int
     first_weights: str
-    training_version: str
+    training_version: int
 
     @classmethod
     def of(
-        cls, data: DataRecord, image_size: int, epochs: int, weights: str, training_version: int
+        cls,
+        data: DataRecord,
+        options: SearchOptions,
+        weights_hash: str | None,
+        training_version: int,
     ) -> Self:
         """Return them from what a search records."""
         return cls(
             faces=data.fingerprint[:8],
             split=data.split_hash[:8],
-            image_size=str(image_size),
-            epochs=str(epochs),
-            first_weights=Path(weights).name,  # of older searches, a path that may differ
-            training_version=str(training_version),
+            image_size=options.image_size,
+            epochs=options.max_epochs,
+            # Of older searches a path, which may differ.
+            first_weights=Path(weights_hash or options.weights).name,
+            training_version=training_version,
         )
 
     def differences(self, other: "Conditions") -> list[str]:
         """Name what differs, as in "epochs: 8 and 12"; nothing where scores can be compared."""
-        pairs = {name: (value, getattr(other, name)) for name, value in vars(self).items()}
-        if pairs["faces"][0] != pairs["faces"][1]:
-            del pairs["split"]  # other faces always make another split
         return [
-            f"{name.replace('_', ' ')}: {one} and {two}"
-            for name, (one, two) in pairs.items()
-            if one != two
+            f"{name.replace('_', ' ')}: {value} and {vars(other)[name]}"
+            for name, value in vars(self).items()
+            if value != vars(other)[name]
+            # Other faces always make another split.
+            and not (name == "split" and self.faces != other.faces)
         ]

@@ -36,9 +36,9 @@ class TrialRecord:
     params: Settings  # what the search space suggested
     config: Settings  # the whole `TrainConfig`
     epochs: list[Metrics]  # the metrics of each finished epoch, in order
-    reason: str | None  # why a FAIL failed, or how a PRUNED diverged
-    started: str | None  # ISO 8601, local time
-    ended: str | None
+    reason: str | None = None  # why a FAIL failed, or how a PRUNED diverged
+    started: str | None = None  # ISO 8601, local time
+    ended: str | None = None
     is_starting_point: bool = False  # one of the space's own, tried first
 
     @property
@@ -91,17 +91,17 @@ def pareto_front(records: Sequence[TrialRecord], objectives: Sequence[str]) -> l
     A trial dominates another if it is at least as good in every objective and better in one.
     """
     complete = [record for record in records if record.state == "COMPLETE"]
-    values = {record.number: objective_values(record, objectives) for record in complete}
+    values = [objective_values(record, objectives) for record in complete]
+
+    def dominates(one: Sequence[float], other: Sequence[float]) -> bool:
+        return one != other and all(a <= b for a, b in zip(one, other, strict=True))
+
     front = [
         record
-        for record in complete
-        if not any(_dominates(other, values[record.number]) for other in values.values())
+        for record, own in zip(complete, values, strict=True)
+        if not any(dominates(other, own) for other in values)
     ]
     return sorted(front, key=lambda record: (record.score, record.number))
-
-
-def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
-    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
 
 
 #: Metrics of the last epoch that a table shows beside the score, which is of the same epoch.
@@ -145,10 +145,9 @@ def split_differing(
 
 def _same(first: Any, second: Any) -> bool:
     # True == 1 in Python, and NaN is not itself: neither is what a reader of a table means.
-    if isinstance(first, bool) != isinstance(second, bool):
-        return False
     both_nan = first != first and second != second
-    return bool(first == second or both_nan)
+    same_kind = isinstance(first, bool) == isinstance(second, bool)
+    return same_kind and bool(first == second or both_nan)
 
 
 def trials_table(records: Sequence[TrialRecord]) -> "pd.DataFrame":
@@ -185,9 +184,11 @@ def trials_table(records: Sequence[TrialRecord]) -> "pd.DataFrame":
 def _outcome(record: TrialRecord) -> dict[str, Any]:
     """Return the columns that say how a trial went."""
     metrics = last_metrics(record)
-    scores = [(row.get("score"), row.get("epoch", i)) for i, row in enumerate(record.epochs, 1)]
-    known = [(score, epoch) for score, epoch in scores if score is not None]
-    finite = [(score, epoch) for score, epoch in known if math.isfinite(score)]
+    finite = [
+        (row["score"], row["epoch"])
+        for row in record.epochs
+        if row.get("score") is not None and math.isfinite(row["score"])
+    ]
     best_score, best_epoch = min(finite, default=(None, None))
     seconds = seconds_between(record.started, record.ended)
     return {
@@ -205,7 +206,4 @@ def _outcome(record: TrialRecord) -> dict[str, Any]:
     }
 
 
-_EMPTY = TrialRecord(
-    number=0, state="RUNNING", score=None, params={}, config={}, epochs=[], reason=None,
-    started=None, ended=None,
-)  # fmt: skip
+_EMPTY = TrialRecord(number=0, state="RUNNING", score=None, params={}, config={}, epochs=[])

@@ -10,8 +10,8 @@ The trainings stand in a study of their own, in the search's journal.
 
 import contextlib
 import dataclasses
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -49,13 +49,8 @@ class FreshSeed(GivenTrial):
 class ConfirmationLines(Callback):
     """Says how each training with a fresh seed ended."""
 
-    def __init__(
-        self,
-        say: Callable[[str], None],
-        points: Sequence[FreshSeed],
-        objectives: Sequence[str],
-    ) -> None:
-        self._say, self._points, self._objectives = say, points, objectives
+    def __init__(self, confirmation: GivenStudy[FreshSeed], say: Callable[[str], None]) -> None:
+        self._confirmation, self._say = confirmation, say
 
     def trial_retried(self, number: int, reason: str) -> None:
         """Say that a training is tried again, and why."""
@@ -63,14 +58,13 @@ class ConfirmationLines(Callback):
 
     def trial_ended(self, record: TrialRecord) -> None:
         """Say what a training reached."""
+        ending = f" has no result: {record.reason}"
         if record.state == "COMPLETE":
-            metrics = metrics_line(record.epochs[-1], self._objectives)
-            self._say(f"{self._title(record.number)}: {metrics}")
-        else:
-            self._say(f"{self._title(record.number)} has no result: {record.reason}")
+            ending = f": {metrics_line(record.epochs[-1], self._confirmation.objectives)}"
+        self._say(f"{self._title(record.number)}{ending}")
 
     def _title(self, number: int) -> str:
-        point = self._points[number]
+        point = self._confirmation.given[number]
         return f"trial {point.trial} with seed {point.seed}"
 
 
@@ -82,11 +76,8 @@ def choose(
     Of several objectives, the first few of the Pareto front. A starting point that was stopped
     early takes part all the same: it is what the search has to beat.
     """
-    ranked = rank_complete(records, objectives)
-    if not ranked:
-        return []
-    front = pareto_front(records, objectives) if len(objectives) > 1 else ranked
-    finalists = front[:num_finalists]
+    is_one = len(objectives) == 1
+    best = (rank_complete if is_one else pareto_front)(records, objectives)[:num_finalists]
     starts = [
         record
         for record in records
@@ -95,12 +86,11 @@ def choose(
         and record.epochs
         and not record.diverged
     ]
-    if starts:
-        # Of several objectives the score decides, as everywhere.
-        by = objectives if len(objectives) == 1 else SCORE
-        best = min(starts, key=lambda r: (-len(r.epochs), objective_values(r, by)))
-        finalists += [] if best in finalists else [best]
-    return finalists
+    if best and starts:
+        by = objectives if is_one else SCORE  # of several the score decides, as everywhere
+        start = min(starts, key=lambda r: (-len(r.epochs), objective_values(r, by)))
+        best += [] if start in best else [start]
+    return best
 
 
 def open_confirmation(
@@ -123,17 +113,13 @@ def open_confirmation(
     )
     failed = {record.number for record in confirmation.records() if record.state == "FAIL"}
     known = {(p.trial, p.seed) for number, p in enumerate(points) if number not in failed}
+    first_seed = fixed["seed"] + SEED_OFFSET
     for record in chosen:
-        for seed in fresh_seeds(fixed["seed"]):
+        for seed in range(first_seed, first_seed + NUM_SEEDS):
             if (record.number, seed) not in known:
                 config = {**record.config, "seed": seed}
                 confirmation.give(FreshSeed(trial=record.number, seed=seed, config=config))
     return confirmation
-
-
-def fresh_seeds(seed: int) -> list[int]:
-    """Return the seeds that a search with ``seed`` did not use."""
-    return [seed + SEED_OFFSET + i for i in range(NUM_SEEDS)]
 
 
 def confirmation_store(checkpoints: CheckpointStore) -> CheckpointStore:
@@ -141,36 +127,37 @@ def confirmation_store(checkpoints: CheckpointStore) -> CheckpointStore:
     return CheckpointStore(join_uri(checkpoints.uri, CONFIRM_STUDY))
 
 
-#: A number per face (N,) of each metric that is a mean over faces; see `per_face_metrics`.
-_FaceLosses = Mapping[str, np.ndarray]
-
-
-@dataclass(frozen=True)
-class _Run:
-    """One training of a configuration: its last metrics, and its predictions if they are here."""
-
-    seed: int
-    metrics: Metrics
-    predictions: tuple[np.ndarray, np.ndarray] | None = None  # ages, probabilities: (N,)
+#: By seed: a number per face (N,) of each metric that is a mean over faces.
+_Losses = dict[int, dict[str, np.ndarray]]
 
 
 def compare(
     chosen: Sequence[TrialRecord],
     confirmation: GivenStudy[FreshSeed],
     checkpoints: CheckpointStore,
-    labels: tuple[np.ndarray, np.ndarray, np.ndarray],
+    labels: Mapping[str, np.ndarray],
 ) -> Confirmation | None:
     """Return what training again showed; None where no trial could be trained again.
 
-    ``labels``: age in years, gender and group of copies, each (N,), of the validation faces.
+    ``labels``: "age" in years, "gender" and "group" of copies, each (N,), of the validation faces.
     """
-    objectives, fresh = confirmation.objectives, _fresh_runs(confirmation, checkpoints)
+    store, objectives = confirmation_store(checkpoints), confirmation.objectives
+    fresh: dict[int, dict[int, Metrics]] = defaultdict(dict)  # last metrics by trial and seed
+    losses: dict[int, _Losses] = defaultdict(dict)  # of those whose predictions are here
+    for record in confirmation.records():
+        if record.state == "COMPLETE":
+            point = confirmation.given[record.number]
+            fresh[point.trial][point.seed] = record.epochs[-1]
+            if predictions := store.load_predictions(record.number):
+                losses[point.trial][point.seed] = per_face_metrics(
+                    labels["age"], labels["gender"], *predictions
+                )
     trials = []
     for record in chosen:
-        if runs := fresh.get(record.number):
+        if record.number in fresh:
             is_whole = record.state == "COMPLETE"
-            own = [_Run(confirmation.fixed["seed"], record.epochs[-1])] if is_whole else []
-            trials.append(_summarise(record, [*own, *runs], objectives))
+            own = {confirmation.fixed["seed"]: record.epochs[-1]} if is_whole else {}
+            trials.append(_summarise(record, own | fresh[record.number], objectives))
     if not trials:
         return None
 
@@ -179,52 +166,26 @@ def compare(
         value = trial.score if len(objectives) > 1 else trial.values[objectives[0]]
         return -len(fresh[trial.trial]), value, trial.trial
 
-    trials.sort(key=place)
-    losses = {trial.trial: _losses(fresh[trial.trial], labels) for trial in trials}
-    winner, *others = trials
+    winner, *others = sorted(trials, key=place)
     # What decided, if it is a mean over faces, and what people read.
     leads = [
-        Lead(over=other.trial, metric=metric, value=lead[0], low=lead[1], high=lead[2])
+        _paired_lead(losses, winner.trial, other.trial, metric, labels["group"])
         for metric in dict.fromkeys([judged_metric(objectives), "score"])
         for other in others
-        if (lead := _paired_lead(losses[winner.trial], losses[other.trial], metric, labels[2]))
     ]
-    return Confirmation(trials=trials, leads=leads)
+    return Confirmation(trials=[winner, *others], leads=[lead for lead in leads if lead])
 
 
-def _fresh_runs(
-    confirmation: GivenStudy[FreshSeed], checkpoints: CheckpointStore
-) -> dict[int, list[_Run]]:
-    """Return the complete trainings with fresh seeds, by the trial that was trained again."""
-    store, points = confirmation_store(checkpoints), confirmation.given
-    fresh: dict[int, list[_Run]] = {}
-    for record in confirmation.records():
-        if record.state == "COMPLETE":
-            point, known = points[record.number], store.load_predictions(record.number)
-            fresh.setdefault(point.trial, []).append(_Run(point.seed, record.epochs[-1], known))
-    return fresh
-
-
-def _losses(
-    runs: Sequence[_Run], labels: tuple[np.ndarray, np.ndarray, np.ndarray]
-) -> dict[int, _FaceLosses]:
-    """Return the losses of each face, by seed, of those trainings whose predictions are here."""
-    age, gender, _ = labels
-    return {
-        run.seed: per_face_metrics(age, gender, *run.predictions)
-        for run in runs
-        if run.predictions is not None
-    }
-
-
-def _summarise(record: TrialRecord, runs: Sequence[_Run], objectives: Sequence[str]) -> Confirmed:
+def _summarise(
+    record: TrialRecord, by_seed: Mapping[int, Metrics], objectives: Sequence[str]
+) -> Confirmed:
     def mean(name: str) -> float:
-        return float(np.mean([run.metrics[name] for run in runs]))
+        return float(np.mean([metrics[name] for metrics in by_seed.values()]))
 
     return Confirmed(
         trial=record.number,
         is_starting_point=record.is_starting_point,
-        seeds=[run.seed for run in runs],
+        seeds=list(by_seed),
         values={name: mean(name) for name in objectives},
         score=mean("score"),
         age_mae=mean("age_mae"),
@@ -233,30 +194,26 @@ def _summarise(record: TrialRecord, runs: Sequence[_Run], objectives: Sequence[s
 
 
 def _paired_lead(
-    winner: Mapping[int, _FaceLosses],
-    other: Mapping[int, _FaceLosses],
-    metric: str,
-    groups: np.ndarray,
-) -> tuple[float, float, float] | None:
-    """Return by how much lower the winner's metric is, and the ends of the interval.
+    losses: Mapping[int, _Losses], winner: int, over: int, metric: str, groups: np.ndarray
+) -> Lead | None:
+    """Return by how much lower a metric is of trial ``winner`` than of trial ``over``.
 
     Resampled are groups of copies of the faces, and the seeds, the same for both: what is hard
     about a face, and what is lucky about a seed, is so for both of them; a single seed leaves want
-    of faces alone. ``winner``, ``other``: by seed. None where they share no seed, or the metric is
-    no mean over faces.
+    of faces alone. None where they share no seed, or the metric is no mean over faces.
     """
     differences = np.array(
         [
-            other[seed][metric] - winner[seed][metric]
-            for seed in winner
-            if seed in other and metric in winner[seed]
+            losses[over][seed][metric] - per_face[metric]
+            for seed, per_face in losses[winner].items()
+            if seed in losses[over] and metric in per_face
         ]
     )  # (seeds, N)
     if not len(differences):
         return None
     means = Bootstrap(groups).sample_means(differences)  # (seeds, resamples)
     low, high = percentile_interval(resample_seeds(means))
-    return float(differences.mean()), float(low), float(high)
+    return Lead(over=over, metric=metric, value=float(differences.mean()), low=low, high=high)
 
 
 def train_again(
@@ -269,13 +226,13 @@ def train_again(
 ) -> SearchSession:
     """Train what is not trained yet, in the search's run folder; return the session that did."""
     points, store = confirmation.given, confirmation_store(job.checkpoints)
-    told = ConfirmationLines(say, points, confirmation.objectives)
+    told = ConfirmationLines(confirmation, say)
     session = SearchSession(confirmation, len(points), [told], store, replace_failed=False)
     if session.has_more:
         ended = {r.number for r in confirmation.records() if r.state != "RUNNING"}
         left = [point for number, point in enumerate(points) if number not in ended]
-        trials = ", ".join(str(number) for number in dict.fromkeys(point.trial for point in left))
-        seeds = " and ".join(str(seed) for seed in sorted({point.seed for point in left}))
+        trials = ", ".join(dict.fromkeys(str(point.trial) for point in left))
+        seeds = " and ".join(map(str, sorted({point.seed for point in left})))
         say(f"trained again with seeds {seeds} (--no-confirm skips it): trial {trials}")
         with interruptible(session, time_budget_s):
             job = dataclasses.replace(job, checkpoints=store)

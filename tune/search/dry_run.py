@@ -14,10 +14,9 @@ from tune import cluster
 from tune.execution.trainable import time_epoch
 from tune.options.search import SearchOptions
 from tune.search import confirm
-from tune.search.prepare import Prepared, join, prepare
+from tune.search.prepare import Prepared, join, prepare, rungs_of
 from tune.search.warm_start import WarmStart, plan_warm_start, read_runs
 from tune.spaces.objectives import Settings, describe_objectives
-from tune.study.stopping import make_rule
 from tune.tracking.wandb_logger import resolve_mode
 from utkface.config import TrainConfig
 from utkface.evaluation.report.text import show_duration
@@ -29,18 +28,6 @@ def explain(options: SearchOptions) -> int:
     console = Console(highlight=False, soft_wrap=True, markup=False)
     past_runs = read_runs(options.results, options.warm_start)
     prepared = prepare(options)
-    _print_question(console, prepared)
-    mode, wandb_line = resolve_mode(options.wandb)
-    console.print(f"W&B: {wandb_line or mode}")
-    warm_start = plan_warm_start(past_runs, prepared)
-    _print_space(console, prepared, warm_start)
-    with ExitStack() as stack:
-        joined = join(stack, prepared, console.print)
-        _print_plan(console, prepared, joined.resources)
-    return 0
-
-
-def _print_question(console: Console, prepared: Prepared) -> None:
     data, space, options = prepared.describe_data(), prepared.space, prepared.options
     console.print(Text.assemble((space.name, "bold"), f": {space.question}"))
     console.print(
@@ -53,6 +40,14 @@ def _print_question(console: Console, prepared: Prepared) -> None:
         f"{options.image_size} px; sampler {options.sampler}, scheduler {options.scheduler}"
     )
     console.print(f"minimised: {describe_objectives(options.objectives)}")
+    mode, wandb_line = resolve_mode(options.wandb)
+    console.print(f"W&B: {wandb_line or mode}")
+    warm_start = plan_warm_start(past_runs, prepared)
+    _print_space(console, prepared, warm_start)
+    with ExitStack() as stack:
+        joined = join(stack, prepared, console.print)
+        _print_plan(console, prepared, joined.resources)
+    return 0
 
 
 def _print_space(console: Console, prepared: Prepared, warm_start: WarmStart) -> None:
@@ -104,23 +99,21 @@ def _print_ages(console: Console, prepared: Prepared, config: TrainConfig) -> No
 
 def _print_plan(console: Console, prepared: Prepared, resources: cluster.Resources) -> None:
     """Show what trials get, and what the search takes of time and disk."""
-    options = prepared.options
-    config = prepared.space.example_configs(options.fixed)[0]
+    options, longest = prepared.options, prepared.options.max_epochs
     each = [f"{resources.cpus_per_trial:g} CPU"]
     if resources.gpus_per_trial:
         each.append(f"{resources.gpus_per_trial:g} GPU")
     if resources.memory_per_trial:
         each.append(f"up to {resources.memory_per_trial / 2**30:.1f} GiB of memory")
     console.print(f"\nworkers: {resources.concurrency} trials at a time, {', '.join(each)} each")
-    num_kept = resources.concurrency + options.num_kept
     if resources.gpus_per_trial or options.address:
         console.print("time: known after the first trials; this machine is not what trains")
         return
+    config = prepared.space.example_configs(options.fixed)[0]
     rows = prepared.split.train, prepared.split.val
     epoch_s, checkpoint_bytes = time_epoch(prepared.faces, rows, config)
     num_finalists = min(options.num_kept, options.num_trials) if options.confirm else 0
     num_again = num_finalists * confirm.NUM_SEEDS
-    longest = options.max_epochs
     again = epochs_in_a_row(num_again * longest, num_again, longest, resources)
     about, most = (
         epochs_in_a_row(n, options.num_trials, longest, resources) + again
@@ -131,6 +124,7 @@ def _print_plan(console: Console, prepared: Prepared, resources: cluster.Resourc
         f"trial is stopped early; an epoch takes a core {show_duration(epoch_s)} with the first "
         "point's configuration"
     )
+    num_kept = resources.concurrency + options.num_kept
     console.print(f"disk: about {num_kept * checkpoint_bytes / 1e6:.0f} MB of checkpoints")
 
 
@@ -148,11 +142,8 @@ def expected_epochs(options: SearchOptions) -> int:
 
     A first look: early on, fewer trials are stopped, as they have nothing to be compared with.
     """
-    rule = make_rule(
-        options.scheduler, options.max_epochs, options.grace_epochs, options.reduction_factor
-    )
     share, epochs, before = 1.0, 0.0, 0
-    for epoch in [*rule.epochs, options.max_epochs]:
+    for epoch in [*rungs_of(options), options.max_epochs]:
         epochs += share * (epoch - before)
         share, before = share / options.reduction_factor, epoch
     return math.ceil(options.num_trials * epochs)

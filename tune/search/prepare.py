@@ -10,7 +10,7 @@ from tune.cluster.resources import Resources
 from tune.options.search import SearchOptions
 from tune.records.provenance import about_run, describe_faces
 from tune.records.run_folder import SearchFolder
-from tune.records.search import Conditions, DataRecord, SearchRecord
+from tune.records.search import Conditions, DataRecord, SearchRecord, WarmStart
 from tune.spaces.signature import describe_change
 from tune.spaces.space import Space, load_space
 from tune.study.stopping import make_rule
@@ -43,11 +43,8 @@ class Prepared:
     @property
     def conditions(self) -> Conditions:
         """What must be equal in another search for its scores to compare."""
-        options = self.options
-        return Conditions.of(
-            self.describe_data(), options.image_size, options.max_epochs,
-            self.weights.fingerprint or options.weights, TRAINING_VERSION,
-        )  # fmt: skip
+        fingerprint = self.weights.fingerprint
+        return Conditions.of(self.describe_data(), self.options, fingerprint, TRAINING_VERSION)
 
 
 def prepare(options: SearchOptions) -> Prepared:
@@ -74,12 +71,19 @@ def join(
     return cluster.join(stack, options, prepared.faces, prepared.weights, examples, say)
 
 
-def describe_search(prepared: Prepared, folder: SearchFolder, resources: Resources) -> SearchRecord:
-    """Return what ``search.json`` says of a search that is about to begin."""
-    options, space = prepared.options, prepared.space
+def rungs_of(options: SearchOptions) -> list[int]:
+    """Return the epochs after which trials are judged."""
     rule = make_rule(
         options.scheduler, options.max_epochs, options.grace_epochs, options.reduction_factor
     )
+    return rule.epochs
+
+
+def describe_search(
+    prepared: Prepared, folder: SearchFolder, resources: Resources, warm_start: WarmStart
+) -> SearchRecord:
+    """Return what ``search.json`` says of a search that is about to begin."""
+    options, space = prepared.options, prepared.space
     return SearchRecord(
         **about_run(folder),
         space=space.name,
@@ -87,13 +91,14 @@ def describe_search(prepared: Prepared, folder: SearchFolder, resources: Resourc
         space_signature=space.signature(),
         points=space.points,
         options=options,
-        rungs=list(rule.epochs),
+        rungs=rungs_of(options),
         weights_hash=prepared.weights.fingerprint,
         data=prepared.describe_data(),
         concurrency=resources.concurrency,
         cpus_per_trial=resources.cpus_per_trial,
         gpus_per_trial=resources.gpus_per_trial,
         hardware=cluster.hardware(),
+        warm_start=warm_start,
     )
 
 
@@ -109,12 +114,11 @@ def refuse_changes(search: SearchRecord, prepared: Prepared) -> None:
                 f"faces from {now_.source} with {after[:12]} now; give the old faces "
                 "with --data, or start a new search"
             )
-    if (search.weights_hash or search.options.weights) not in (
-        prepared.weights.fingerprint, prepared.options.weights
-    ):  # fmt: skip
+    weights, options = prepared.weights.fingerprint, prepared.options
+    if (search.weights_hash or search.options.weights) not in (weights, options.weights):
         raise UserError(
             f"the first weights are others than when {search.name} began: "
-            f"{search.options.weights} then, {prepared.options.weights} now; give the old ones "
+            f"{search.options.weights} then, {options.weights} now; give the old ones "
             "with --weights, or start a new search"
         )
     change = describe_change(search.space_signature, prepared.space.signature())

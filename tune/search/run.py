@@ -3,6 +3,7 @@
 Everything that the user may have got wrong is checked before a run folder is made.
 """
 
+import contextlib
 import dataclasses
 import math
 import shlex
@@ -28,6 +29,7 @@ from tune.options.search import SearchOptions
 from tune.records.files import Status
 from tune.records.provenance import (
     list_code_changes,
+    now,
     refuse_another_device,
     refuse_other_training,
 )
@@ -38,12 +40,14 @@ from tune.report.page import write_report
 from tune.search import confirm
 from tune.search.prepare import Prepared, describe_search, join, prepare, refuse_changes
 from tune.search.warm_start import known_trials, plan_warm_start, read_runs
-from tune.search.writer import RecordWriter
 from tune.study.sources import SEARCH_ROWS
 from tune.study.study import SearchStudy
 from tune.tracking.wandb_logger import WandbLogger, resolve_mode
 from utkface.data.faces import write_data_tables
 from utkface.io import UV_RUN, UserError
+
+#: Share of the driver's time that may go into rewriting the tables.
+_WRITING_SHARE = 0.05
 
 
 def start(options: SearchOptions) -> int:
@@ -61,8 +65,7 @@ def start(options: SearchOptions) -> int:
             print(labelled("space", remark))
         for line in warm_start.notes:
             print(labelled("warm start", line))
-        search = describe_search(prepared, folder, joined.resources)
-        search.warm_start = warm_start
+        search = describe_search(prepared, folder, joined.resources, warm_start)
         folder.write_record(search)  # from here on the run can be resumed
         return SearchRun(prepared, folder, search, joined).run(stack)
 
@@ -76,9 +79,8 @@ def resume(folder: SearchFolder, given: Namespace, *, anyway: bool = False) -> i
         stack.enter_context(folder.lock())
         search = folder.record
         refuse_other_training(search, "start a new search")
-        options = search.options.resumed_with(
-            given, folder.path.parent, "the search", "a new search"
-        )
+        results = folder.path.parent
+        options = search.options.resumed_with(given, results, "the search", "a new search")
         if options.space.endswith(".py") and not Path(options.space).is_file():
             print(labelled("space", f"{options.space} is not here; the run's own copy is taken"))
             options = dataclasses.replace(options, space=str(folder.path / "space.py"))
@@ -117,12 +119,10 @@ def _is_done(
         )
     is_confirmed = search.confirmation is not None and search.options.finalists >= options.finalists
     has_more = num_unfinished or options.num_trials > num_results
-    records = study.records()
-    to_confirm = options.confirm and not is_confirmed and rank_complete(records)
+    to_confirm = options.confirm and not is_confirmed and rank_complete(study.records())
     if search.status != FINISHED or has_more or to_confirm:
         return False
-    folder.write_tables(records, study.objectives, search.confirmation)
-    report = write_report(search, records, study.study, folder.path / "report.html")
+    report = write_results(folder, search, study)
     print(labelled("finished", f"all {num_results} trials, so nothing is left to do"))
     print(labelled("report", report))
     run = shlex.quote(str(folder.path))
@@ -131,15 +131,56 @@ def _is_done(
     return True
 
 
+class RecordWriter(Callback):
+    """Keeps ``search.json`` and the tables up to date, so that a search is readable at any time.
+
+    Each rewriting takes longer the more trials there are, and with many workers a trial ends every
+    moment. So the next one waits for twenty times as long as the last one took.
+    """
+
+    def __init__(self, folder: SearchFolder, search: SearchRecord, study: SearchStudy) -> None:
+        self._folder, self._search, self._study = folder, search, study
+        self._start_s = time.monotonic() - search.wall_s  # of earlier sessions
+        self._next_write_s = 0.0
+
+    def search_started(self, start: RunStart) -> None:
+        """Write that the search is running."""
+        self._folder.write_record(self._search)
+
+    def trial_ended(self, record: TrialRecord) -> None:
+        """Write the tables anew, unless that was done a moment ago."""
+        began = time.monotonic()
+        if began < self._next_write_s:
+            return
+        with contextlib.suppress(UserError):  # a full disk: the end of the search will tell
+            self._write_record()
+            self._folder.write_tables(self._study.records(), self._study.objectives)
+        ended = time.monotonic()
+        self._next_write_s = ended + (ended - began) / _WRITING_SHARE
+
+    def finish(self, status: Status) -> Path:
+        """Write everything that follows from the study; return the report's path."""
+        self._search.status, self._search.ended = status, now()
+        self._write_record()
+        return write_results(self._folder, self._search, self._study)
+
+    def _write_record(self) -> None:
+        self._search.wall_s = round(time.monotonic() - self._start_s, 1)
+        self._folder.write_record(self._search)
+
+
+def write_results(folder: SearchFolder, search: SearchRecord, study: SearchStudy) -> Path:
+    """Write the tables and the page of a search; return the page's path."""
+    records = study.records()
+    folder.write_tables(records, study.objectives, search.confirmation)
+    return write_report(search, records, study.study, folder.path / "report.html")
+
+
 class SearchRun:
     """One session of a search in its folder: it searches, confirms and writes the results."""
 
     def __init__(
-        self,
-        prepared: Prepared,
-        folder: SearchFolder,
-        record: SearchRecord,
-        joined: cluster.Joined,
+        self, prepared: Prepared, folder: SearchFolder, record: SearchRecord, joined: cluster.Joined
     ) -> None:
         options = prepared.options
         self.prepared, self.folder, self.record = prepared, folder, record
@@ -153,7 +194,8 @@ class SearchRun:
     def run(self, stack: ExitStack) -> int:
         """Search until the trials, the time or the user's patience are used up; return the status.
 
-        What is opened here is closed with the stack.
+        0, 1 where nothing came of the search, 130 where somebody stopped it. What is opened here is
+        closed with the stack.
         """
         self.checkpoints.check()
         options, num_unfinished = self.prepared.options, self.study.num_unfinished()
@@ -164,18 +206,34 @@ class SearchRun:
         )  # fmt: skip
         if session.has_more:
             self.record.confirmation = None  # of fewer trials; made anew at the end
-        with interruptible(session, options.time_budget), self.writer.kept_if_the_disk_is_full():
-            run_trials(face_trainable(self.job), self.folder.path, session, self.resources)
-        session.tidy(self.study.records())  # a driver killed at a trial's end left that for now
-        at_most = max(self.resources.concurrency, num_unfinished) + options.num_kept
-        disk = _disk_lines(self.checkpoints, at_most)
-        last_session, status = self._conclude(session, screen.say)
+        disk = []
+        try:
+            with interruptible(session, options.time_budget):
+                run_trials(face_trainable(self.job), self.folder.path, session, self.resources)
+            session.tidy(self.study.records())  # left for now where a driver was killed at an end
+            with contextlib.suppress(OSError):  # the storage does not answer
+                at_most = max(self.resources.concurrency, num_unfinished) + options.num_kept
+                disk = [disk_line(self.checkpoints.sizes().values(), at_most)]
+            last_session, status = self._conclude(session, screen.say)
+        except UserError:  # the disk is full: say as much as it lets be said
+            with contextlib.suppress(UserError, OSError):
+                self.writer.finish(INTERRUPTED)
+            raise
         report = self.writer.finish(status)
         for callback in callbacks:
             callback.search_ended(self.study.records(), report)
         for line in disk:
             screen.say(line)
-        return _exit_status(self.study, last_session, status)
+        if status == FAILED:
+            print(
+                f"error: too many trials failed, so the search ended; the first of them: "
+                f"{session.first_failure}",
+                file=sys.stderr,
+            )
+            return 1
+        if last_session.interrupted:
+            return 130
+        return 0 if rank_complete(self.study.records()) else 1
 
     def _watch(self, stack: ExitStack) -> tuple[Screen, list[Callback]]:
         """Tell all who watch that the search begins; return the screen, and all of them."""
@@ -202,17 +260,15 @@ class SearchRun:
         """Train the best again once all trials have ended; return the last session and status."""
         if session.hopeless:
             return session, FAILED
-        status: Status = FINISHED if session.is_over else INTERRUPTED
-        if status != FINISHED or not self.prepared.options.confirm:
-            return session, status
+        if not session.is_over:
+            return session, INTERRUPTED
+        if not self.prepared.options.confirm:
+            return session, FINISHED
         left_s = self._end_s - time.monotonic()
         if session.interrupted or left_s <= 0:
             return session, INTERRUPTED  # what is trained again is yet to come
-        with self.writer.kept_if_the_disk_is_full():
-            again = self._confirm(say, left_s if math.isfinite(left_s) else None)
-        if again is None:
-            return session, status
-        return again, FINISHED if again.is_over else INTERRUPTED
+        again = self._confirm(say, left_s if math.isfinite(left_s) else None)
+        return again or session, FINISHED if again is None or again.is_over else INTERRUPTED
 
     def _to_confirm(self, records: Sequence[TrialRecord]) -> list[TrialRecord]:
         """Return the trials to train again, of which one may turn out to be the best."""
@@ -226,19 +282,20 @@ class SearchRun:
         None where no trial is complete. From here on nothing is written to the search's own study:
         the journal is opened a second time, and two writers know nothing of each other's lines.
         """
-        study, journal = self.study, self.folder.journal
+        study, prepared = self.study, self.prepared
         chosen = self._to_confirm(study.records())
         if not chosen:
             return None
-        confirmation = confirm.open_confirmation(journal, chosen, study.fixed, study.objectives)
+        confirmation = confirm.open_confirmation(
+            self.folder.journal, chosen, study.fixed, study.objectives
+        )
         again = confirm.train_again(
             confirmation, self.folder.path, self.job, self.resources, say, time_budget_s
         )
         if again.is_over:
-            faces = self.prepared.faces.table.iloc[self.prepared.split.val]
-            age, gender, group = (faces[name].to_numpy() for name in ("age", "gender", "group"))
-            labels = (age, gender, group)
-            found = confirm.compare(chosen, confirmation, self.job.checkpoints, labels)
+            faces = prepared.faces.table.iloc[prepared.split.val]
+            labels = {name: faces[name].to_numpy() for name in ("age", "gender", "group")}
+            found = confirm.compare(chosen, confirmation, self.checkpoints, labels)
             self.record.confirmation = found or self.record.confirmation
         return again
 
@@ -258,8 +315,7 @@ def search_job(
 ) -> TrialJob:
     """Return what all trials of a search share; ``images_ref`` as in `TrialJob`."""
     rows = {SEARCH_ROWS: (prepared.split.train, prepared.split.val)}
-    faces, weights = prepared.faces, prepared.weights
-    return trial_job(faces, rows, weights, checkpoints, resources, images_ref)
+    return trial_job(prepared.faces, rows, prepared.weights, checkpoints, resources, images_ref)
 
 
 def open_study(prepared: Prepared, folder: SearchFolder, record: SearchRecord) -> SearchStudy:
@@ -280,25 +336,3 @@ def open_study(prepared: Prepared, folder: SearchFolder, record: SearchRecord) -
         first_points=warm_start.first_points,
         known=known_trials(warm_start, prepared),
     )
-
-
-def _disk_lines(store: CheckpointStore, at_most: int) -> list[str]:
-    """Return what to say of the checkpoints, nothing where their storage does not answer."""
-    try:
-        return [disk_line(store.sizes().values(), at_most)]
-    except OSError:
-        return []
-
-
-def _exit_status(study: SearchStudy, session: SearchSession, status: Status) -> int:
-    """Return 0 unless nothing came of the search (1) or somebody stopped it (130)."""
-    if status == FAILED:
-        print(
-            f"error: too many trials failed, so the search ended; the first of them: "
-            f"{session.first_failure}",
-            file=sys.stderr,
-        )
-        return 1
-    if session.interrupted:
-        return 130
-    return 0 if rank_complete(study.records()) else 1

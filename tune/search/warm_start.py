@@ -13,7 +13,9 @@ What was taken is part of ``search.json``, so that a search can be resumed witho
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -22,7 +24,7 @@ from tune.records.search import KnownTrial, TriedFirst, WarmStart
 from tune.records.trials import TrialRecord, rank_complete
 from tune.search.prepare import Prepared
 from tune.spaces.objectives import Settings
-from tune.spaces.space import Fit, Space
+from tune.spaces.space import Space
 from tune.study.past_runs import PastRun, read_run
 from utkface.config import SET_BY_COMMAND, TrainConfig
 from utkface.io import UserError
@@ -50,18 +52,16 @@ def read_runs(results: Path, names: str | None) -> list[PastRun]:
 
 def plan_warm_start(runs: Sequence[PastRun], prepared: Prepared) -> WarmStart:
     """Return what the trials of ``runs`` are good for in a new search."""
-    options, space = prepared.options, prepared.space
     earlier = []
     for run in runs:
         differences = run.search.conditions.differences(prepared.conditions)
-        if options.sampler == "random":
-            differences.append(f"the {options.sampler} sampler learns from no other search")
+        if prepared.options.sampler == "random":
+            differences.append("the random sampler learns from no other search")
         earlier.append(_EarlierRun(run, prepared, differences))
     known = [entry for each in earlier for entry in each.known]
-    points = _choose_points(earlier, space, [trial.params for trial in known])
+    points = _choose_points(earlier, prepared.space, [trial.params for trial in known])
     notes = [line for each in earlier for line in each.notes(points)]
-    names = [run.name for run in runs]
-    return WarmStart(runs=names, known=known, points=points, notes=notes)
+    return WarmStart(runs=[run.name for run in runs], known=known, points=points, notes=notes)
 
 
 class _EarlierRun:
@@ -72,54 +72,46 @@ class _EarlierRun:
         self.known: list[KnownTrial] = []
         self.candidates: list[TriedFirst] = []  # best first
         self._refused: dict[str, str] = {}  # by what it is about: an example of each
-        self._num_refused, self._num_stopped = 0, 0
-        self._constants: list[str] = []  # that differ, in so many trials
-        self._num_with_constants = 0
+        self._constants: list[str] = []  # that differ
+        self._counts: Counter[str] = Counter()
         objectives = prepared.options.objectives
         self._metrics = list(dict.fromkeys(["epoch", "score", *objectives]))
         ranked = rank_complete(run.records, objectives)
         stopped = [record for record in run.records if record.state == "PRUNED"]
-        self._num_unusable = len(run.records) - len(ranked) - len(stopped)
+        self._counts["unusable"] = len(run.records) - len(ranked) - len(stopped)
         for record in [*ranked, *stopped]:
             self._sort(record)
 
     def _sort(self, record: TrialRecord) -> None:
         if not record.config:
-            self._num_unusable += 1
+            self._counts["unusable"] += 1
             return
         try:
             theirs = TrainConfig.from_dict(record.config).to_dict()
             fit = self._prepared.space.fit(theirs, self._prepared.options.fixed)
         except UserError as error:
-            self._num_refused += 1
+            self._counts["refused"] += 1
             self._refused.setdefault(str(error).split("=")[0], str(error))
             return
         ours = fit.config.to_dict()
         constants = [n for n in ours if n not in SET_BY_COMMAND and ours[n] != theirs[n]]
         self._constants += [name for name in constants if name not in self._constants]
-        self._num_with_constants += bool(constants)
+        self._counts["other constants"] += bool(constants)
+        earlier: dict[str, Any] = {
+            "run": self.run.name,
+            "trial": record.number,
+            "params": fit.params,
+        }
         if not constants and not self._differences:
             # One that diverged has no curve here, which the sampler takes for the worst of all.
             curve = [] if record.diverged else record.epochs
             epochs = [{name: epoch[name] for name in self._metrics} for epoch in curve]
-            self.known.append(
-                KnownTrial(
-                    run=self.run.name,
-                    trial=record.number,
-                    params=fit.params,
-                    state=record.state,
-                    epochs=epochs,
-                )
-            )
+            self.known.append(KnownTrial(**earlier, state=record.state, epochs=epochs))
         elif record.state == "COMPLETE":
             assert record.score is not None
-            self.candidates.append(
-                TriedFirst(
-                    run=self.run.name, trial=record.number, params=fit.params, score=record.score
-                )
-            )
+            self.candidates.append(TriedFirst(**earlier, score=record.score))
         else:
-            self._num_stopped += 1
+            self._counts["stopped"] += 1
 
     def notes(self, points: Sequence[TriedFirst]) -> list[str]:
         """Say in a few lines what was taken and what was not."""
@@ -133,27 +125,24 @@ class _EarlierRun:
         if tried:
             trials = ", ".join(f"trial {p.trial} ({p.score:.4g} there)" for p in tried)
             lines.append(f"tried first, without their scores: the parameters of {trials}")
-        left_out = self._left_out(len(self.candidates) - len(tried))
-        if left_out:
-            lines.append("not taken: " + "; ".join(left_out))
-        if self._differences and (self.candidates or self._num_stopped):
+        counts, examples = self._counts, _some(list(self._refused.values()))
+        left_out = {
+            f"that this space would not suggest ({examples})": counts["refused"],
+            "no better than what is tried first, or the same": len(self.candidates) - len(tried),
+            "stopped early, whose scores do not count": counts["stopped"],
+            "failed, unfinished or without their settings": counts["unusable"],
+        }
+        if any(left_out.values()):
+            reasons = [f"{count} {reason}" for reason, count in left_out.items() if count]
+            lines.append("not taken: " + "; ".join(reasons))
+        if self._differences and (self.candidates or counts["stopped"]):
             lines.append(f"none of its scores count here: {'; '.join(self._differences)}")
         if self._constants:
-            num, names = self._num_with_constants, _some(self._constants)
             lines.append(
-                f"other constants in {num} of its trials, whose scores do not count: {names}"
+                f"other constants in {counts['other constants']} of its trials, whose scores do "
+                f"not count: {_some(self._constants)}"
             )
         return [f"{self.run.name}: {lines[0] if lines else 'it holds no trial'}", *lines[1:]]
-
-    def _left_out(self, num_candidates: int) -> list[str]:
-        examples = _some(list(self._refused.values()))
-        counts = {
-            f"that this space would not suggest ({examples})": self._num_refused,
-            "no better than what is tried first, or the same": num_candidates,
-            "stopped early, whose scores do not count": self._num_stopped,
-            "failed, unfinished or without their settings": self._num_unusable,
-        }
-        return [f"{count} {reason}" for reason, count in counts.items() if count]
 
 
 def _choose_points(
@@ -162,37 +151,33 @@ def _choose_points(
     """Return the best few distinct candidates, in turn from each run: scores may not compare."""
     seen = [*known, *(space.split_point(point)[0] for point in space.points)]
     chosen: list[TriedFirst] = []
-    longest = max((len(each.candidates) for each in earlier), default=0)
-    for rank in range(longest):
-        for each in earlier:
-            if rank < len(each.candidates) and len(chosen) < NUM_POINTS:
-                candidate = each.candidates[rank]
-                if candidate.params not in seen:
-                    seen.append(candidate.params)
-                    chosen.append(candidate)
+    for rank in zip_longest(*(each.candidates for each in earlier)):
+        for candidate in filter(None, rank):
+            if len(chosen) < NUM_POINTS and candidate.params not in seen:
+                seen.append(candidate.params)
+                chosen.append(candidate)
     return chosen
 
 
 def known_trials(warm_start: WarmStart, prepared: Prepared) -> list[FrozenTrial]:
     """Return the trials for the sampler, with the last value of each objective."""
-    options, space = prepared.options, prepared.space
-    return [
-        _to_frozen(trial, space.fit(trial.params, options.fixed), options.objectives)
-        for trial in warm_start.known
-    ]
-
-
-def _to_frozen(trial: KnownTrial, fit: Fit, objectives: Sequence[str]) -> FrozenTrial:
-    epochs, complete = trial.epochs, trial.state == "COMPLETE"
-    # As in the study itself, where Optuna takes no value of an epoch for one of several objectives.
-    curve = {int(e["epoch"]): e[objectives[0]] for e in epochs} if len(objectives) == 1 else {}
-    return create_trial(
-        state=TrialState[trial.state],
-        values=[epochs[-1][name] for name in objectives] if complete else None,
-        params=fit.params,
-        distributions=fit.distributions,
-        intermediate_values=curve,
-    )
+    options, objectives = prepared.options, prepared.options.objectives
+    trials = []
+    for trial in warm_start.known:
+        fit = prepared.space.fit(trial.params, options.fixed)
+        # As in the study, where Optuna takes no value of an epoch for one of several objectives.
+        curve = trial.epochs if len(objectives) == 1 else []
+        complete = trial.state == "COMPLETE"
+        trials.append(
+            create_trial(
+                state=TrialState[trial.state],
+                values=[trial.epochs[-1][name] for name in objectives] if complete else None,
+                params=fit.params,
+                distributions=fit.distributions,
+                intermediate_values={int(e["epoch"]): e[objectives[0]] for e in curve},
+            )
+        )
+    return trials
 
 
 def _some(texts: list[str]) -> str:

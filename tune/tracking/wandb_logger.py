@@ -4,13 +4,14 @@ The search never waits for W&B and never fails with it. Every call to wandb happ
 background thread; the search only leaves it tasks.
 """
 
+import functools
 import os
 import queue
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 from tune.execution.checkpoints import CheckpointStore
 from tune.execution.reporting import Callback, RunStart
@@ -62,49 +63,22 @@ def _key_problem() -> str | None:
         return one_line(error)
 
 
-Task = Callable[[], None]
-
 CLOSE_TIMEOUT_S = 60.0  # at the end of a search, for all that is left to send
 _PATIENCE_S = 3.0  # of a user who is not told what is waited for
 
+P = ParamSpec("P")
 
-class BackgroundTasks:
-    """Does the tasks that it is given in a thread of its own, until `close`.
 
-    ``say`` prints a line for the user, ``warn`` is told of each task that fails; both may be
-    called from the thread. The thread never keeps the process from ending.
-    """
+def _in_background(
+    method: Callable[Concatenate["WandbLogger", P], None],
+) -> Callable[Concatenate["WandbLogger", P], None]:
+    """Leave each call of a method to the logger's thread, after all others, and return at once."""
 
-    def __init__(self, *, say: Callable[[str], None], warn: Callable[[str], None]) -> None:
-        self._say, self._warn = say, warn
-        self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
-        self._is_closed = False
-        self.thread = threading.Thread(target=self._work, name="wandb", daemon=True)
-        self.thread.start()
+    @functools.wraps(method)
+    def put(self: "WandbLogger", *args: P.args, **kwargs: P.kwargs) -> None:
+        self._tasks.put(lambda: method(self, *args, **kwargs))
 
-    def put(self, task: Task) -> None:
-        """Have a task done after all others."""
-        self._tasks.put(task)
-
-    def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
-        """Wait until all tasks are done, for a bounded time; a second call does nothing."""
-        if self._is_closed:
-            return
-        self._is_closed = True
-        self._tasks.put(None)
-        self.thread.join(min(_PATIENCE_S, timeout_s))
-        if self.thread.is_alive():
-            self._say(f"waiting for W&B, for at most {timeout_s:.0f} s")
-            self.thread.join(max(0.0, timeout_s - _PATIENCE_S))
-        if self.thread.is_alive():
-            self._warn(f"it is still busy after {timeout_s:.0f} s")
-
-    def _work(self) -> None:
-        while task := self._tasks.get():
-            try:
-                task()
-            except Exception as error:  # one that fails is no reason to leave out the others
-                self._warn(one_line(error))
+    return put
 
 
 @dataclass
@@ -140,10 +114,11 @@ class WandbLogger(Callback):
         self._record: SearchRecord | RetrainRecord
         self._opener: RunOpener
         self._runs: dict[int, _OpenRun] = {}
-        self._warned = False
-        self._background = BackgroundTasks(say=say, warn=self._warn)
-
-    # Called by the search: each leaves a task to the background thread and returns.
+        self._warned = self._is_closed = False
+        self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        # A daemon, so that it never keeps the process from ending.
+        self._thread = threading.Thread(target=self._work, name="wandb", daemon=True)
+        self._thread.start()
 
     def search_started(self, start: RunStart) -> None:
         """Take note of whose trials are logged; a retraining's runs join those of its search."""
@@ -152,47 +127,19 @@ class WandbLogger(Callback):
             self._mode, self._folder, start.record, say=self._say, warn=self._warn
         )
 
+    @_in_background
     def trial_started(self, number: int, config: Settings, epochs_done: int) -> None:
         """Open the trial's run, or go on with it."""
-        config = config | {"trial": number}
-        self._background.put(lambda: self._open(number, config, epochs_done))
-
-    def epoch_finished(self, number: int, metrics: Metrics) -> None:
-        """Log one epoch."""
-        metrics = dict(metrics)
-        self._background.put(lambda: self._log(number, metrics))
-
-    def trial_ended(self, record: TrialRecord) -> None:
-        """Finish the trial's run with its state."""
-        self._background.put(lambda: self._finish(record))
-
-    def search_ended(self, records: list[TrialRecord], report: Path | None) -> None:
-        """Write the summary run, leave the runs of unfinished trials to be continued, and close."""
-        self._background.put(self._interrupt_all)
-        self._background.put(lambda: self._sum_up(records, report))
-        self.close()
-
-    def evaluation_ended(self, evaluation: "Evaluation") -> None:
-        """Write the run of an evaluation, and close."""
-        opener = self._opener
-        self._background.put(lambda: log_evaluation(opener, evaluation, self._folder))
-        self.close()
-
-    def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
-        """Send what is left, for a bounded time; what is not sent by then stays in the folder."""
-        self._background.put(self._interrupt_all)
-        self._background.close(timeout_s)
-
-    # Everything below runs in the background thread.
-
-    def _open(self, number: int, config: Settings, epochs_done: int) -> None:
         if number in self._runs:  # its worker was lost: the same run goes on
             return
+        config = config | {"trial": number}
         run = self._opener.open(f"{number:03d}", self._run_name(number), self._job_type, config)
         # W&B may have seen epochs that came after the checkpoint from which a trial goes on.
         self._runs[number] = _OpenRun(run, next_epoch=max(epochs_done + 1, run.step))
 
-    def _log(self, number: int, metrics: Metrics) -> None:
+    @_in_background
+    def epoch_finished(self, number: int, metrics: Metrics) -> None:
+        """Log one epoch."""
         trial = self._runs.get(number)
         epoch = int(metrics["epoch"])
         if trial is not None and epoch >= trial.next_epoch:
@@ -200,7 +147,9 @@ class WandbLogger(Callback):
             trial.run.log(metrics, step=epoch, commit=True)
             trial.next_epoch = epoch + 1
 
-    def _finish(self, record: TrialRecord) -> None:
+    @_in_background
+    def trial_ended(self, record: TrialRecord) -> None:
+        """Finish the trial's run with its state."""
         trial = self._runs.pop(record.number, None)
         if trial is None:
             return
@@ -210,10 +159,47 @@ class WandbLogger(Callback):
         trial.run.summary.update({"state": record.state, "ending": ending, "score": record.score})
         trial.run.finish(exit_code=1 if record.state == "FAIL" else 0)
 
+    def search_ended(self, records: list[TrialRecord], report: Path | None) -> None:
+        """Write the summary run, leave the runs of unfinished trials to be continued, and close."""
+        self._interrupt_all()
+        self._sum_up(records, report)
+        self.close()
+
+    def evaluation_ended(self, evaluation: "Evaluation") -> None:
+        """Write the run of an evaluation, and close."""
+        self._tasks.put(lambda: log_evaluation(self._opener, evaluation, self._folder))
+        self.close()
+
+    def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
+        """Send what is left, for a bounded time; what is not sent by then stays in the folder.
+
+        A second call does nothing.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._interrupt_all()
+        self._tasks.put(None)
+        self._thread.join(min(_PATIENCE_S, timeout_s))
+        if self._thread.is_alive():
+            self._say(f"waiting for W&B, for at most {timeout_s:.0f} s")
+            self._thread.join(max(0.0, timeout_s - _PATIENCE_S))
+        if self._thread.is_alive():
+            self._warn(f"it is still busy after {timeout_s:.0f} s")
+
+    def _work(self) -> None:
+        while task := self._tasks.get():
+            try:
+                task()
+            except Exception as error:  # one that fails is no reason to leave out the others
+                self._warn(one_line(error))
+
+    @_in_background
     def _sum_up(self, records: list[TrialRecord], report: Path | None) -> None:
         assert isinstance(self._record, SearchRecord), "an evaluation sums up a retraining"
         log_search(self._opener, self._record, records, report, self._checkpoints)
 
+    @_in_background
     def _interrupt_all(self) -> None:
         """Close runs so that W&B takes them for preempted, to be continued, not for finished."""
         while self._runs:

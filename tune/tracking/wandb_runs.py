@@ -25,7 +25,6 @@ from tune.records.trials import TrialRecord, last_metrics, rank_complete, trials
 if TYPE_CHECKING:
     from utkface.evaluation.records import BaselineRow, Evaluation, Row
 
-_DEFAULT_PROJECT = "utkface-tune"
 _INIT_TIMEOUT_S = 30.0  # per run; what cannot be reached by then is recorded offline
 _FINISH_TIMEOUT_S = 30.0  # per run; what is not sent by then can be synced later
 _DATA_DIR = "WANDB_DATA_DIR"  # W&B's own variable
@@ -40,7 +39,6 @@ _OF_OPTIONS = (
 _OF_EVALUATION = (
     "search", "command", "commit", "versions", "hardware", "data", "image_size", "epochs", "flip",
 )  # fmt: skip
-_COLUMNS = ("label", "protocol", "part", "headline", "num_seeds", "num_faces")
 
 
 class RunOpener:
@@ -59,23 +57,20 @@ class RunOpener:
         say: Callable[[str], None],
         warn: Callable[[str], None],
     ) -> None:
-        assert mode in ("online", "offline"), mode
         self.folder, self._name = folder, record.name
         self._mode, self._say, self._warn = mode, say, warn
-        seed: int | None = None
+        seed = record.options.seed if isinstance(record, SearchRecord) else None
         self._group = record.name
-        if isinstance(record, SearchRecord):
-            seed = record.options.seed
-        elif record.search:  # whose group a retraining joins
+        if isinstance(record, RetrainRecord) and record.search:
             self._group = record.search
         # The same in all sessions. Names repeat between users and machines of one project; ids of
         # runs must not.
         identity = f"{record.name} {record.created} {seed}"
         digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
-        #: The search's name as W&B allows it in ids, and no other search's.
+        #: The run's name as W&B allows it in ids, and no other run's.
         self.id_prefix = f"{re.sub(r'[^A-Za-z0-9_-]', '-', record.name)[:64]}-{digest}"
         self.tags: tuple[str, ...] = ("demo faces",) if record.data.is_demo else ()
-        self._project = os.environ.get("WANDB_PROJECT") or _DEFAULT_PROJECT
+        self._project = os.environ.get("WANDB_PROJECT") or "utkface-tune"
         self._url_said = False
 
     def open(self, key: str, name: str, job_type: str, config: Mapping[str, object]) -> Any:
@@ -183,11 +178,12 @@ def log_search(
         run.log({"trials": _table(trials_table(records))}, step=len(ended), commit=True)
         if report is not None:
             opener.log_file(run, "report", "report", report, {})
-        if best is not None and checkpoints is not None:
-            path = _write_model(Path(folder) / "model.pt", search, best, checkpoints)
-            if path is not None:
-                about = {"trial": best.number, "score": best.score, **best.config}
-                opener.log_file(run, "model", "model", path, about)
+        state = checkpoints.load(best.number) if best and checkpoints else None
+        if best and state:
+            path = Path(folder) / "model.pt"
+            _write_model(path, search, best, state)
+            about = {"trial": best.number, "score": best.score, **best.config}
+            opener.log_file(run, "model", "model", path, about)
 
 
 def log_evaluation(opener: RunOpener, evaluation: "Evaluation", folder: Path) -> None:
@@ -228,28 +224,31 @@ def _results(ended: Sequence[TrialRecord], best: TrialRecord | None) -> dict[str
     names = {"COMPLETE": "complete", "PRUNED": "stopped_early", "FAIL": "failed"}
     results: dict[str, Any] = {f"num_{name}": counts[state] for state, name in names.items()}
     if best is not None:
-        metrics = {f"best_{name}": value for name, value in last_metrics(best).items()}
-        results |= {"best_trial": best.number, "best_score": best.score, **metrics}
+        results |= {"best_trial": best.number, "best_score": best.score}
+        results |= {f"best_{name}": value for name, value in last_metrics(best).items()}
     return results
 
 
 def _models(evaluation: "Evaluation") -> pd.DataFrame:
     """Return a row for each model and baseline: every metric with the ends of its interval."""
     rows: list[Row | BaselineRow] = [*evaluation.rows, *evaluation.baselines]
-    metrics = list(rows[0].overall)
-    ends = ("value", "low", "high")
-    data = [
-        [*_subject(row)] + [getattr(row.metric(name), end) for name in metrics for end in ends]
+    cells = [
+        {
+            "label": row.label,
+            "protocol": row.protocol,
+            "part": row.part,
+            "headline": getattr(row, "headline", None),  # a baseline is none and has no seeds
+            "num_seeds": len(getattr(row, "seeds", ())) or None,
+            "num_faces": row.num_faces,
+            **{
+                f"{name}/{end}": getattr(row.metric(name), end)
+                for name in rows[0].overall
+                for end in ("value", "low", "high")
+            },
+        }
         for row in rows
     ]
-    columns = [*_COLUMNS, *(f"{name}/{end}" for name in metrics for end in ends)]
-    return pd.DataFrame(data, columns=columns, dtype=object)
-
-
-def _subject(row: "Row | BaselineRow") -> Iterator[object]:
-    """Yield the cells of `_COLUMNS`: a baseline is no headline and has no seeds."""
-    yield from (row.label, row.protocol, row.part, getattr(row, "headline", None))
-    yield from (len(getattr(row, "seeds", ())) or None, row.num_faces)
+    return pd.DataFrame(cells, dtype=object)
 
 
 def _table(frame: pd.DataFrame) -> Any:
@@ -260,16 +259,12 @@ def _table(frame: pd.DataFrame) -> Any:
 
 
 def _write_model(
-    path: Path, search: SearchRecord, best: TrialRecord, checkpoints: CheckpointStore
-) -> Path | None:
-    """Write the best trial's model as `utkface.predict` reads it; None where its state is gone."""
+    path: Path, search: SearchRecord, best: TrialRecord, state: dict[str, Any]
+) -> None:
+    """Write the best trial's model as `utkface.predict` reads it."""
     from utkface.config import TrainConfig
     from utkface.model import TrainedModel, averaged_model, save_model
 
-    state = checkpoints.load(best.number)
-    if state is None:
-        return None
     about = {"run": search.name, "trial": best.number, "commit": search.commit}
     about |= search.data.model_dump()
     save_model(path, TrainedModel(averaged_model(state), TrainConfig.from_dict(best.config), about))
-    return path

@@ -64,14 +64,11 @@ def told(log):
 
 @pytest.mark.slow
 def test_a_full_disk_ends_a_search_in_one_line_and_it_goes_on_when_there_is_space(
-    small_disk, tmp_path, start_search
+    small_disk, tmp_path, start_search, start_small
 ):
     results, log = small_disk / "results", tmp_path / "log.txt"
-    process = start_search(
-        "--space", "quick", "--data", "demo", "--weights", "none",
-        "--no-confirm", "--image-size", 32,
-        "--num-trials", 4, "--max-epochs", 3, "--wandb", "disabled", "--results", results, log=log,
-    )  # fmt: skip
+    budget = ["--no-confirm", "--num-trials", 4, "--max-epochs", 3]
+    process = start_small(results, "--space", "quick", *budget, log=log)
     while process.poll() is None and " after " not in log.read_text():  # one trial has ended
         time.sleep(0.05)
     filler = fill(small_disk)

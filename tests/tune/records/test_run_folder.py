@@ -13,7 +13,6 @@ def record(number, state, score):
     return TrialRecord(
         number=number, state=state, score=score, params={"dropout": 0.1 * number},
         config={"dropout": 0.1 * number, "epochs": 2}, epochs=[{"epoch": 1, "score": score}],
-        reason=None, started="2026-01-01T10:00:00", ended="2026-01-01T10:01:00",
     )  # fmt: skip
 
 

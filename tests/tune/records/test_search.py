@@ -14,9 +14,8 @@ BOTH = ("age_mae", "gender_error")
 def record(number, age_mae=None, gender_error=None, *, score=1.0, state="COMPLETE"):
     metrics = {"epoch": 1, "score": score, "age_mae": age_mae, "gender_error": gender_error}
     return TrialRecord(
-        number=number, state=state, score=score, params={}, config={}, epochs=[metrics],
-        reason=None, started=None, ended=None,
-    )  # fmt: skip
+        number=number, state=state, score=score, params={}, config={}, epochs=[metrics]
+    )
 
 
 def numbers(records):
@@ -81,13 +80,6 @@ def test_older_searches_minimised_the_score(search_json):
     del search_json["options"]["objective"]
     search = SearchRecord.parse(search_json, "search.json")
     assert search.options.objectives == ("score",)
-
-
-def test_options_survive_but_for_the_folder_of_results(search_record):
-    search = search_record(options={"space": "loss", "num_trials": 5, "data": ["demo"]})
-    written = search.model_dump()["options"]
-    assert "results" not in written
-    assert search_record(options=written).options == search.options
 
 
 def test_a_search_is_read_as_it_was_written(search_json, tmp_path):

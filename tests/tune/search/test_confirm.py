@@ -21,7 +21,7 @@ OBJECTIVES = ("smooth_score",)
 NUM_FACES = 50
 AGE = np.arange(NUM_FACES) + 20
 GENDER = np.arange(NUM_FACES) % 2
-LABELS = (AGE, GENDER, np.arange(NUM_FACES))
+LABELS = {"age": AGE, "gender": GENDER, "group": np.arange(NUM_FACES)}
 
 
 def metrics(epoch, score):

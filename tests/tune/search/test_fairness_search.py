@@ -15,22 +15,17 @@ OBJECTIVES = ("age_mae", "gender_error", "worst_group_mae")
 TIMEOUT_S = 400
 
 
-def wait_for_a_complete_trial(process, log):
+@pytest.mark.slow
+def test_fairness_ends_with_a_front_in_its_report_and_on_the_screen(
+    tmp_path, start_search, start_small
+):
+    results, log = tmp_path / "results", tmp_path / "log.txt"
+    budget = ["--fraction", 0.5, "--num-trials", 8, "--max-epochs", 2]
+    process = start_small(results, "--space", "fairness", *budget, log=log)
     deadline = time.monotonic() + TIMEOUT_S
     while process.poll() is None and "complete after" not in log.read_text():
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.05)
-
-
-@pytest.mark.slow
-def test_fairness_ends_with_a_front_in_its_report_and_on_the_screen(tmp_path, start_search):
-    results, log = tmp_path / "results", tmp_path / "log.txt"
-    process = start_search(
-        "--space", "fairness", "--data", "demo", "--weights", "none", "--image-size", 32,
-        "--fraction", 0.5, "--num-trials", 8, "--max-epochs", 2,
-        "--wandb", "disabled", "--results", results, log=log,
-    )  # fmt: skip
-    wait_for_a_complete_trial(process, log)
     process.kill()
     process.wait()
     process = start_search("--resume", "--results", results, log=log)

@@ -9,11 +9,11 @@ import subprocess
 import sys
 import zipfile
 from collections import Counter
-from pathlib import Path
 
 import pytest
 import torch
 
+from tune.options import REPOSITORY
 from tune.records.run_folder import SearchFolder
 from tune.records.trials import rank_complete
 from tune.run_search import main
@@ -23,7 +23,6 @@ from utkface.backbones import make_features
 from utkface.data import load_faces
 from utkface.io import UserError
 
-REPOSITORY = Path(__file__).resolve().parents[3]
 SPACE = '''"""Does dropout help?"""
 
 POINTS = [{"dropout": 0.1}]
@@ -69,6 +68,11 @@ def test_a_search_leaves_a_folder_that_a_person_can_read(shared):
     with (folder.path / "trials.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["number"] for row in rows] == ["0", "1", "2"]
+    records = study_records(open_study(folder.journal))
+    assert records[0].config["dropout"] == 0.1  # the starting point's
+    assert all(record.config["epochs"] == 2 for record in records)
+    assert [row["state"] for row in rows] == [record.state for record in records]
+    assert {record.state for record in records} <= {"COMPLETE", "PRUNED"}
     best = json.loads((folder.path / "best.json").read_text())
     # What was trained again decides: each such trial with two fresh seeds beside its own.
     confirmed = search.confirmation.trials
@@ -100,14 +104,6 @@ def test_the_screen_stays_calm(shared):
     assert len(process.stdout.splitlines()) < 40
     assert process.stderr.count("\n") < 5
     assert "\x1b" not in process.stdout
-
-
-def test_the_study_holds_what_the_table_shows(shared):
-    folder, _, _ = shared
-    records = study_records(open_study(folder.journal))
-    assert records[0].config["dropout"] == 0.1
-    assert all(record.config["epochs"] == 2 for record in records)
-    assert {record.state for record in records} <= {"COMPLETE", "PRUNED"}
 
 
 def test_nothing_temporary_is_left(shared):
@@ -240,31 +236,17 @@ def refused(*arguments, message):
     assert "\n" not in str(caught.value)
 
 
-@pytest.fixture
-def bad_sources(tmp_path):
-    empty = tmp_path / "empty"
+def test_bad_data_are_refused_before_anything_is_written(tmp_path):
+    empty, corrupt, faceless = (tmp_path / name for name in ("empty", "faces.tar.gz", "texts.zip"))
     empty.mkdir()
-    corrupt = tmp_path / "faces.tar.gz"
     corrupt.write_bytes(b"\x1f\x8b this is no archive")
-    with zipfile.ZipFile(tmp_path / "texts.zip", "w") as archive:
+    with zipfile.ZipFile(faceless, "w") as archive:
         archive.writestr("notes.txt", "no face in here")
-    return {
-        "missing": tmp_path / "nowhere",
-        "empty": empty,
-        "corrupt": corrupt,
-        "faceless": tmp_path / "texts.zip",
-    }
-
-
-@pytest.mark.parametrize("kind", ["missing", "empty", "corrupt", "faceless"])
-def test_bad_data_are_refused_before_anything_is_written(kind, bad_sources, tmp_path):
     results = tmp_path / "results"
-    source = bad_sources[kind]
-    refused(
-        "--space", "quick", "--data", source, "--weights", "none", "--results", results,
-        message=source.name,
-    )  # fmt: skip
-    assert not results.exists()
+    options = ["--space", "quick", "--weights", "none", "--results", results]
+    for source in (tmp_path / "nowhere", empty, corrupt, faceless):
+        refused(*options, "--data", source, message=source.name)
+        assert not results.exists()
 
 
 def test_no_data_at_all_says_how_to_get_some(tmp_path, monkeypatch):

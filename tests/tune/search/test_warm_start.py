@@ -48,10 +48,7 @@ def make_prepared(tmp_path):
         values = {"max_epochs": 3, "image_size": 32, "objective": "score", "seed": 1, **options}
         options = SearchOptions(space=str(path), **values)
         space = load_space(path, fixed=options.fixed)
-        conditions = Conditions.of(
-            DataRecord(**data), options.image_size, options.max_epochs, options.weights,
-            TRAINING_VERSION,
-        )  # fmt: skip
+        conditions = Conditions.of(DataRecord(**data), options, None, TRAINING_VERSION)
         return SimpleNamespace(options=options, space=space, conditions=conditions)
 
     return make

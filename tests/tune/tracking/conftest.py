@@ -102,22 +102,17 @@ def search_json(search_json):
 
 @pytest.fixture
 def record():
-    return make_record
+    """Make up a trial that ended."""
 
+    def make(number, state, score=0.9, reason=None):
+        num_epochs = {"COMPLETE": 4, "PRUNED": 3}.get(state, 0)
+        epochs = [{"epoch": i, "score": score} for i in range(1, num_epochs + 1)]
+        return TrialRecord(
+            number=number, state=state, score=score, params={}, config={"dropout": 0.1 * number},
+            epochs=epochs, reason=reason,
+        )  # fmt: skip
 
-def make_record(number, state, score=0.9, reason=None):
-    num_epochs = {"COMPLETE": 4, "PRUNED": 3}.get(state, 0)
-    return TrialRecord(
-        number=number,
-        state=state,
-        score=score,
-        params={},
-        config={"dropout": 0.1 * number},
-        epochs=[{"epoch": i, "score": score} for i in range(1, num_epochs + 1)],
-        reason=reason,
-        started=None,
-        ended=None,
-    )
+    return make
 
 
 @pytest.fixture

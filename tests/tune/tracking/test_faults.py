@@ -9,11 +9,11 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[3]
+from tune.options import REPOSITORY
+
 KEY = "0f" * 20
 
 # A search of two trials, with a shorter patience than the product's.
@@ -40,7 +40,7 @@ for number in (0, 1):
         logger.epoch_finished(number, metrics)
     records.append(TrialRecord(
         number=number, state="COMPLETE", score=epochs[-1]["score"], params={{}},
-        config={{"dropout": 0.1}}, epochs=epochs, reason=None, started=None, ended=None,
+        config={{"dropout": 0.1}}, epochs=epochs,
     ))
     logger.trial_ended(records[-1])
 print("searched", flush=True)

@@ -153,13 +153,13 @@ def test_a_hanging_wandb_blocks_neither_the_search_nor_its_end(wandb, record, ep
         logger.trial_ended(record(number, "COMPLETE"))
     assert wandb.runs == []  # the search is through while W&B has not begun
     logger.close(timeout_s=0.05)
-    assert logger._background.thread.daemon  # so that the process can end
+    assert logger._thread.daemon  # so that the process can end
     assert "still busy" in said[-1]
     num_said = len(said)
     logger.close(timeout_s=60)  # it has been waited for
     assert len(said) == num_said
     wandb.gate.set()
-    logger._background.thread.join(10)
+    logger._thread.join(10)
     assert len(wandb.runs) == 50
 
 

@@ -5,10 +5,10 @@ import os
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from tune.options import REPOSITORY
 from tune.records.run_folder import sync_command
 
 KEY = "k9" * 20
@@ -34,7 +34,7 @@ for epoch in (epochs_done + 1, epochs_done + 2):
         logger.epoch_finished(number, {{"epoch": epoch, "score": epoch + number}})
 records = [
     TrialRecord(number=number, state=state if epochs_done else "RUNNING", score=1.0, params={{}},
-        config={{}}, epochs=[{{"epoch": 4, "score": 1.0}}], reason=None, started=None, ended=None)
+        config={{}}, epochs=[{{"epoch": 4, "score": 1.0}}])
     for number, state in enumerate(("COMPLETE", "PRUNED"))
 ]
 if epochs_done:
@@ -49,14 +49,13 @@ logger.search_ended(records, report)
 @pytest.mark.slow
 def test_real_wandb_writes_offline_runs_that_it_can_read_back(tmp_path, changed_search):
     """Two concurrent runs of one process, interrupted and continued by a second process."""
-    repository = Path(__file__).resolve().parents[3]
     (tmp_path / "run").mkdir()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
     environment |= {"HOME": str(tmp_path), "NETRC": str(tmp_path / "none")}
     search = changed_search(rungs=[4], num_trials=2)
     sessions = ("0", "interrupted", {}), ("2", "finished", {"WANDB_API_KEY": KEY})
     for epochs_done, status, extra in sessions:
-        code = _REAL.format(repository=str(repository), search={**search, "status": status})
+        code = _REAL.format(repository=str(REPOSITORY), search={**search, "status": status})
         script = [sys.executable, "-c", code, epochs_done]
         done = subprocess.run(
             script, cwd=tmp_path, env=environment | extra, capture_output=True, text=True
