@@ -125,7 +125,7 @@ def draw_parallel(
         return None
     figure, axes = new_figure(height=_ROW_UNITS * len(scales) + 40)
     rows = {name: -row for row, name in enumerate(scales)}
-    unused = {name for name in scales if any(name not in r.params for r in comparable.records)}
+    unused = [name for name in scales if any(name not in r.params for r in comparable.records)]
     for name, scale in scales.items():
         _draw_axis(axes, rows[name], name, scale)
     tooltips = {}
