@@ -44,7 +44,7 @@ def metric_headings(objectives: Sequence[str] = SCORE) -> list[str]:
     return [heading for heading, _ in _columns(objectives).values()]
 
 
-def metric_cells(metrics: Metrics, objectives: Sequence[str]) -> list[str]:
+def metric_cells(metrics: Metrics, objectives: Sequence[str] = SCORE) -> list[str]:
     """Return score, age MAE (years), gender accuracy and what else a search minimises as texts."""
     columns = _columns(objectives).items()
     return [show_fixed(metrics.get(name), digits) for name, (_, digits) in columns]

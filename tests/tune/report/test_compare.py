@@ -7,7 +7,7 @@ import pytest
 
 from tune.records.run_folder import SearchFolder
 from tune.records.trials import TrialRecord
-from tune.report.compare import compare, leader, line_up, remarks, warnings, write_comparison
+from tune.report.compare import compare, leader, line_up, remarks, warnings
 from tune.study.past_runs import read_run
 from utkface.io import UserError
 
@@ -171,7 +171,11 @@ def test_a_name_with_markup_is_text(make_run, tmp_path):
 
 
 def test_the_page_can_be_read_on_a_phone_and_on_a_desk(make_run, look_at, tmp_path):
-    folders = [make_run(1.2, image_size=128), make_run(1.1, seed=7, max_lr=0.002), make_run(1.3)]
+    folders = [
+        make_run(1.2, image_size=128),
+        make_run(1.1, seed=7, max_lr=0.002, wall_s=60.0),
+        make_run(1.3, data={"fingerprint": "e" * 64, "is_demo": True}, max_epochs=9),
+    ]
     page = tmp_path / "page.html"
     compare_runs(folders[0].path.parent, [folder.path.name for folder in folders], page)
     seen = look_at(page)
@@ -179,19 +183,8 @@ def test_the_page_can_be_read_on_a_phone_and_on_a_desk(make_run, look_at, tmp_pa
     assert [len(figures) for figures in seen.figures] == [2] * 4
 
 
-def look(look_at, folders, tmp_path):
-    runs = [read_run(folder.path.parent, folder.path.name) for folder in folders]
-    return look_at(write_comparison(line_up(runs), tmp_path / "page.html"))
-
-
-def test_a_comparison_can_be_read(make_run, look_at, tmp_path):
+def test_searches_that_compare_can_be_read(make_run, look_at, tmp_path):
     folders = [make_run(1.2), make_run(1.1, max_lr=0.002, wall_s=60.0), make_run(1.3)]
-    seen = look(look_at, folders, tmp_path)
-    assert seen.problems == []
-    assert [len(figures) for figures in seen.figures] == [2] * 4
-
-
-def test_searches_that_do_not_compare_can_be_read(make_run, look_at, tmp_path):
-    data = {"fingerprint": "e" * 64, "is_demo": True}
-    seen = look(look_at, [make_run(1.2), make_run(1.1, data=data, max_epochs=9)], tmp_path)
-    assert seen.problems == []
+    page = tmp_path / "page.html"
+    compare_runs(folders[0].path.parent, [folder.path.name for folder in folders], page)
+    assert look_at(page).problems == []

@@ -10,7 +10,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from tune.report.page import _aligned, write_report
+from tune.report.page import align, write_report
 from utkface.evaluation.report.svg import COLOUR, ROLES
 from utkface.io import UserError
 
@@ -204,10 +204,10 @@ def test_of_very_many_trials_the_best_are_drawn_and_all_are_listed(make_search, 
 
 
 def test_numbers_of_a_column_line_up():
-    assert _aligned([0.5, None, 0.25]) == ["0.5000", "–", "0.2500"]
-    assert _aligned([0.0001, 0.2]) == ["1.00e-04", "2.00e-01"]
-    assert _aligned([100.5, 7.25]) == ["100.5", "7.2"]
-    assert _aligned([3, None, "a"]) == ["3", "–", "a"]
+    assert align([0.5, None, 0.25]) == ["0.5000", "–", "0.2500"]
+    assert align([0.0001, 0.2]) == ["1.00e-04", "2.00e-01"]
+    assert align([100.5, 7.25]) == ["100.5", "7.2"]
+    assert align([3, None, "a"]) == ["3", "–", "a"]
 
 
 def test_opening_the_page_module_loads_no_figures():
