@@ -37,25 +37,20 @@ _MAX_NAMES = 3  # of runs in the name of a page
 _PAUSE_S = 60.0
 
 
-@dataclass(frozen=True)
-class Compared:
+@dataclass(frozen=True, kw_only=True)
+class Compared(PastRun):
     """One search among others, under a letter."""
 
     letter: str
-    name: str
-    search: SearchRecord
-    records: Sequence[TrialRecord]
     best: TrialRecord | None
     done: list[Finish]  # the complete trials, in the order of their ends
 
     @property
     def best_metrics(self) -> Metrics:
         """The best trial's last metrics, or its means over seeds; nothing without a best trial."""
-        if self.search.confirmation is None:
-            return last_metrics(self.best) if self.best else {}
-        winner = self.search.confirmation.winner
-        means = {name: getattr(winner, name) for name in ("score", "age_mae", "gender_accuracy")}
-        return {**means, **winner.values}
+        if self.search.confirmation:
+            return self.search.confirmation.winner.means
+        return last_metrics(self.best) if self.best else {}
 
     @property
     def best_settings(self) -> Settings:
@@ -103,7 +98,7 @@ def compare(runs: Sequence[PastRun], results: Path, output: Path | None) -> int:
     if winner := context["winner"]:
         score = show_fixed(winner.best_metrics.get("score"), 3)
         trial = f"trial {winner.best.number} of {winner.name}"
-        console.print(f"best by {context['by']}: score {score}, {trial}")
+        console.print(f"best by {context['by']}: score {score}, {trial}", markup=False)
     path = write_page(output or results / _file_name(runs), _TEMPLATE, context)
     console.print(f"page: {path}", markup=False)
     return 0
@@ -116,11 +111,10 @@ def line_up(runs: Sequence[PastRun]) -> list[Compared]:
         search = run.search
         complete = rank_complete(run.records, search.options.objectives)
         ranking = confirmed_first(complete, run.records, search.confirmation)
-        best = ranking[0] if ranking else None
         turn, place = divmod(index, 26)
         letter = ascii_uppercase[place] + (str(turn + 1) if turn else "")
-        done = finishes(run.records, search.created)
-        compared.append(Compared(letter, run.name, search, run.records, best, done))
+        best, done = next(iter(ranking), None), finishes(run.records, search.created)
+        compared.append(Compared(**vars(run), letter=letter, best=best, done=done))
     return compared
 
 

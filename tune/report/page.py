@@ -56,10 +56,7 @@ _RUNGS_WITHOUT_ASHA = (1, 3, 9, 27)
 
 
 def write_report(
-    search: SearchRecord,
-    records: Sequence[TrialRecord],
-    study: optuna.Study,
-    path: Path,
+    search: SearchRecord, records: Sequence[TrialRecord], study: optuna.Study, path: Path
 ) -> Path:
     """Write the report of a search, finished or not, to ``path`` and return it.
 
