@@ -22,7 +22,7 @@ from utkface.io import UV_RUN
 NOTICES = {
     "interrupted": "The search was interrupted before all its trials were done; --resume goes on "
     "with it (last section).",
-    "failed": "The search gave up, as its trials kept failing: see Failed trials.",
+    "failed": "The search gave up, as its trials kept failing: see Trials that failed or diverged.",
 }
 
 #: A space changes those of the reference's settings that it asks about, but not its optimiser.
