@@ -17,7 +17,6 @@ from utkface.data import Faces
 from utkface.data.pack import open_packed
 from utkface.data.sources import cache_folder
 from utkface.io import UserError, replacing
-from utkface.model import build_model
 
 #: What `ray up` leaves on the head of a cluster that grows while trials wait, and shrinks again.
 AUTOSCALER_CONFIG = Path("~/ray_bootstrap_config.yaml")
@@ -118,6 +117,8 @@ class Seen:
 
 def look(wanted: Wanted, name: str) -> Seen:
     """Try the storage, the faces and the weights from this machine, which is called ``name``."""
+    from utkface.model import build_model  # here, as it runs on the nodes alone
+
     storage_problem = weights_problem = None
     try:
         wanted.probe.leave(name)
