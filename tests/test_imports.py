@@ -182,6 +182,7 @@ def test_the_cluster_knows_nothing_of_what_runs_on_it(name):
 def test_opening_a_run_loads_no_plotting_library():
     code = (
         "import sys, tune.console.screen, tune.records.run_folder, tune.study.past_runs;"
+        "import tune.report.compare, tune.report.page;"
         "sys.exit('matplotlib' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -20,17 +20,12 @@ def main(arguments: list[str] | None = None) -> None:
     if not options.results.is_dir():
         raise UserError(f"there is no folder {options.results}; give the folder of your runs")
     path = options.output or options.results / "README.md"
-    _refuse_other_page(path)
-    print(write_league(options.results, path))
-
-
-def _refuse_other_page(path: Path) -> None:
-    """Raise `UserError` where a file would be overwritten that is no league table."""
     if path.is_file() and not path.read_bytes().startswith(TITLE.encode()):
         raise UserError(
             f'{path} is not a league table (it does not begin with "{TITLE}"), so it is not '
             "overwritten; name another file with --output"
         )
+    print(write_league(options.results, path))
 
 
 if __name__ == "__main__":

@@ -69,7 +69,8 @@ def join(
     dashboard = connect(options.address)
     images_ref = []
     if options.address is not None:  # else all there is is this machine, which has everything
-        images_ref = prepare_nodes(faces, weights, configs[0], options.storage, options.results)
+        checkpoints = options.storage or str(options.results.resolve())
+        images_ref = prepare_nodes(faces, weights, configs[0], checkpoints)
     resources = plan_resources(
         options.cpus_per_trial,
         options.gpus_per_trial,

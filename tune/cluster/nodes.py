@@ -1,27 +1,64 @@
-"""A cluster's nodes before a search: each is looked at, told what it lacks, and warmed, once."""
+"""A cluster's nodes: functions that run on each, and a look at what it lacks before a search."""
 
 import contextlib
 import hashlib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from tune.cluster.resources import may_grow
-from tune.cluster.storage import Probe
-from tune.cluster.tasks import last_line, start_on, title_of
+from tune.cluster.storage import DRIVER, Probe, check_storage
 from utkface.config import TrainConfig
 from utkface.data import Faces
 from utkface.data.pack import open_packed
 from utkface.data.sources import cache_folder
 from utkface.io import UserError, replacing
-from utkface.model import build_model
 
+#: What `ray up` leaves on the head of a cluster that grows while trials wait, and shrinks again.
+AUTOSCALER_CONFIG = Path("~/ray_bootstrap_config.yaml")
 #: A node has so long to start a worker, import PyTorch, and download weights where it has none.
 LOOK_TIMEOUT_S = 300
-DRIVER = "driver"
+
+
+def may_grow() -> bool:
+    """Tell whether the cluster starts nodes while trials wait, or in place of those it lost."""
+    return AUTOSCALER_CONFIG.expanduser().exists()
+
+
+def title_of(node: dict[str, Any]) -> str:
+    """Return what messages call a node, one of `ray.nodes`."""
+    return f"{node['NodeManagerAddress']}-{node['NodeID'][:8]}"
+
+
+def start_on(
+    nodes: Iterable[dict[str, Any]],
+    function: Callable[..., Any],
+    arguments: Callable[[str], tuple[Any, ...]],
+    *,
+    num_gpus: int = 0,
+) -> dict[str, ray.ObjectRef]:
+    """Start a function on each node at once; return its results to come, by the node's title.
+
+    ``arguments`` returns what the function is given on the node with a title. It takes none of a
+    node's CPUs, which may all be in use.
+    """
+    remote = ray.remote(num_cpus=0, num_gpus=num_gpus, max_retries=0)(function)
+    tasks = {}
+    for node in nodes:
+        there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        title = title_of(node)
+        tasks[title] = remote.options(scheduling_strategy=there).remote(*arguments(title))
+    return tasks
+
+
+def last_line(error: BaseException) -> str:
+    """Return the last line of what Ray says of a task's error: the error itself."""
+    lines = str(error).strip().splitlines()
+    return lines[-1] if lines else type(error).__name__
 
 
 @dataclass(frozen=True)
@@ -80,6 +117,8 @@ class Seen:
 
 def look(wanted: Wanted, name: str) -> Seen:
     """Try the storage, the faces and the weights from this machine, which is called ``name``."""
+    from utkface.model import build_model  # here, as it runs on the nodes alone
+
     storage_problem = weights_problem = None
     try:
         wanted.probe.leave(name)
@@ -96,33 +135,34 @@ def look(wanted: Wanted, name: str) -> Seen:
 
 
 def prepare_nodes(
-    faces: Faces, weights: Weights, config: TrainConfig, storage: str | None, results: Path
+    faces: Faces, weights: Weights, config: TrainConfig, uri: str
 ) -> list[ray.ObjectRef]:
     """Check that every node can take part, and share the faces with those that have none.
 
     Return the packed faces in the object store, in a list, or an empty list where every node has
     them on its disk, and will. Raises `UserError` that names the nodes which cannot reach the
-    storage, load the weights, or hold the faces.
+    checkpoints under ``uri``, load the weights, or hold the faces.
     """
     nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
-    probe = Probe(storage or str(results.resolve()))
+    check_storage(uri)
+    probe = Probe(uri)
     try:
         probe.leave(DRIVER)
-    except Exception as error:
-        raise _no_storage(storage, results, [f"this machine ({error})"]) from error
-    try:
         wanted = Wanted(probe, faces.path, faces.images.shape, weights, config)
         seen = _look_everywhere(nodes, wanted)
-        blind = {
-            title: report.storage_problem or "what it wrote is not here"
+        blind = [
+            f"{title} ({report.storage_problem or 'what it wrote is not here'})"
             for title, report in seen.items()
             if report.storage_problem or not probe.sees(title)
-        }
+        ]
     finally:
         with contextlib.suppress(OSError):
             probe.remove()
     if blind:
-        raise _no_storage(storage, results, [f"{name} ({why})" for name, why in blind.items()])
+        raise UserError(
+            f"checkpoints in {uri} are out of reach for {'; '.join(blind)}; give --storage a "
+            "folder or URI that every node reads and writes (NFS, s3://, gs://)"
+        )
     for title, report in seen.items():
         if report.weights_problem:
             raise UserError(f"node {title}: {report.weights_problem}")
@@ -162,17 +202,6 @@ def _look_everywhere(nodes: list[dict[str, Any]], wanted: Wanted) -> dict[str, S
     return seen
 
 
-def _no_storage(storage: str | None, results: Path, nodes: list[str]) -> UserError:
-    names = "; ".join(nodes)
-    advice = "give --storage a folder or URI that every node reads and writes (NFS, s3://, gs://)"
-    if storage is None:
-        return UserError(
-            f"checkpoints in {results.resolve()} are out of reach for {names}; {advice}"
-        )
-    return UserError(f"--storage {storage} is out of reach for {names}; {advice}")
-
-
 def _size(num_bytes: float) -> str:
-    if num_bytes < 2**30:
-        return f"{num_bytes / 2**20:.1f} MiB"
-    return f"{num_bytes / 2**30:.1f} GiB"
+    gib = num_bytes / 2**30
+    return f"{gib:.1f} GiB" if gib >= 1 else f"{1024 * gib:.1f} MiB"

@@ -15,14 +15,11 @@ from pathlib import Path
 import numpy as np
 import ray
 
-from tune.cluster.tasks import last_line, start_on
+from tune.cluster.nodes import last_line, may_grow, start_on
 from utkface.backbones import training_bytes
 from utkface.config import TrainConfig
 from utkface.evaluation.facts import Hardware
 from utkface.io import UserError
-
-#: What `ray up` leaves on the head of a cluster that grows while trials wait, and shrinks again.
-AUTOSCALER_CONFIG = Path("~/ray_bootstrap_config.yaml")
 
 #: More trials than this on one card only take each other's bandwidth.
 MAX_TRIALS_PER_GPU = 4
@@ -53,12 +50,9 @@ class Resources:
     @property
     def per_trial(self) -> dict[str, float]:
         """What Ray is to set aside for each trial, by its own names."""
-        wanted = {
-            "cpu": self.cpus_per_trial,
-            "gpu": self.gpus_per_trial,
-            "memory": self.memory_per_trial,
-        }
-        return {name: amount for name, amount in wanted.items() if amount}
+        amounts = self.cpus_per_trial, self.gpus_per_trial, self.memory_per_trial
+        wanted = zip(("cpu", "gpu", "memory"), amounts, strict=True)
+        return {name: amount for name, amount in wanted if amount}
 
 
 @dataclass(frozen=True)
@@ -82,11 +76,23 @@ class _Node:
         """Return how many trials fit at a time beside what they share."""
         fits = [self.cpus / resources.cpus_per_trial]
         if resources.gpus_per_trial:
-            fits.append(_trials_on_cards(self.gpus, resources.gpus_per_trial))
+            fits.append(self.trials_on_cards(resources.gpus_per_trial))
         if resources.memory_per_trial:
             usable = self.memory * USABLE_SHARE - shared_bytes
             fits.append(max(0.0, usable / resources.memory_per_trial))
         return int(min(fits) + 1e-6)
+
+    def trials_on_cards(self, gpus_per_trial: float) -> int:
+        """Return how many trials run on its cards; Ray lays a share of a card on one card."""
+        if gpus_per_trial < 1:
+            return int(self.gpus) * int(1 / gpus_per_trial + 1e-6)
+        return int(self.gpus / gpus_per_trial + 1e-6)
+
+    def cpu_share(self, gpus_per_trial: float) -> float:
+        """Return the CPUs of each trial where all that its cards hold share them."""
+        if not gpus_per_trial:
+            return 1.0
+        return max(1.0, self.cpus // self.trials_on_cards(gpus_per_trial))
 
 
 def plan_resources(
@@ -106,17 +112,22 @@ def plan_resources(
     without it memory is not looked at. More trials at a time than fit wait for a cluster that can
     grow. Raises `UserError` when a trial needs more than there is.
     """
-    nodes = _nodes()
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    nodes = [
+        _Node(has["CPU"], has.get("GPU", 0.0), has.get("memory", 0.0))
+        for has in alive
+        if has.get("CPU")
+    ]
     if not nodes:
         raise UserError("no node of the Ray cluster has a CPU for trials yet; wait for its workers")
-    most_gpus = max((node.gpus for node in nodes), default=0.0)
+    most_gpus = max(node.gpus for node in nodes)
     uses: list[Usage] = []
     if gpus_per_trial is None:
         if most_gpus and config is not None:
             uses = measure_cards(config, images_shape)
         gpus_per_trial = 1 / trials_per_card(uses) if most_gpus else 0.0
     if gpus_per_trial > most_gpus:
-        raise _too_many("--gpus-per-trial", gpus_per_trial, most_gpus)
+        raise _too_many("GPUs", gpus_per_trial, most_gpus)
     if gpus_per_trial > 1 and gpus_per_trial % 1:
         raise UserError(
             f"--gpus-per-trial {gpus_per_trial:g} is not possible; allowed: a share of one card, "
@@ -124,27 +135,27 @@ def plan_resources(
         )
     nodes = [node for node in nodes if node.gpus >= gpus_per_trial]
     if cpus_per_trial is None:
-        cpus_per_trial = min((_cpu_share(node, gpus_per_trial) for node in nodes), default=1.0)
-    most_cpus = max((node.cpus for node in nodes), default=0.0)
+        cpus_per_trial = min(node.cpu_share(gpus_per_trial) for node in nodes)
+    most_cpus = max(node.cpus for node in nodes)
     if cpus_per_trial > most_cpus:
-        raise _too_many("--cpus-per-trial", cpus_per_trial, most_cpus)
-    by_cores = Resources(cpus_per_trial, gpus_per_trial, concurrency or 0)
-    num_slots = sum(node.slots(by_cores, shared_bytes) for node in nodes)
+        raise _too_many("CPUs", cpus_per_trial, most_cpus)
+    resources = Resources(cpus_per_trial, gpus_per_trial, concurrency or 0)
+    num_slots = sum(node.slots(resources, shared_bytes) for node in nodes)
     if concurrency is None or not may_grow():
         concurrency = min(concurrency or num_slots, num_slots)
-    memory = 0
-    if config is not None:
-        on_cpu = trial_bytes(config) if not gpus_per_trial else 0
-        memory = max((use.host_bytes for use in uses), default=on_cpu)
-    resources = Resources(cpus_per_trial, gpus_per_trial, concurrency, memory)
-    return _within_memory(resources, nodes, shared_bytes, config) if memory else resources
+    resources = dataclasses.replace(resources, concurrency=concurrency)
+    if config is None:
+        return resources
+    on_cpu = trial_bytes(config) if not gpus_per_trial else 0
+    memory = max((use.host_bytes for use in uses), default=on_cpu)
+    resources = dataclasses.replace(resources, memory_per_trial=memory)
+    return _within_memory(resources, nodes, shared_bytes, config)
 
 
 def _within_memory(
-    resources: Resources, nodes: list[_Node], shared_bytes: int, config: TrainConfig | None
+    resources: Resources, nodes: list[_Node], shared_bytes: int, config: TrainConfig
 ) -> Resources:
     """Lower the concurrency to what fits into memory; raises `UserError` where nothing does."""
-    assert config is not None
     need = f"a trial takes up to {_gib(resources.memory_per_trial)} of main memory"
     largest_free = _gib(max(node.memory for node in nodes))
     num_slots = sum(node.slots(resources, shared_bytes) for node in nodes)
@@ -261,11 +272,6 @@ def private_bytes() -> int:
     return int(found[1]) * 1024 if found else 0
 
 
-def may_grow() -> bool:
-    """Tell whether the cluster starts nodes while trials wait, or in place of those it lost."""
-    return AUTOSCALER_CONFIG.expanduser().exists()
-
-
 def hardware() -> Hardware:
     """Return what the cluster has, and what kind of machine drives it, for the record."""
     total = ray.cluster_resources()
@@ -281,35 +287,10 @@ def hardware() -> Hardware:
     )
 
 
-def _nodes() -> list[_Node]:
-    """Return the nodes that trials can run on."""
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return [
-        _Node(has["CPU"], has.get("GPU", 0.0), has.get("memory", 0.0))
-        for has in nodes
-        if has.get("CPU")
-    ]
-
-
-def _cpu_share(node: _Node, gpus_per_trial: float) -> float:
-    """Return the CPUs of each trial where they are shared by all that a node's cards hold."""
-    if not gpus_per_trial:
-        return 1.0
-    return max(1.0, node.cpus // _trials_on_cards(node.gpus, gpus_per_trial))
-
-
-def _trials_on_cards(gpus: float, gpus_per_trial: float) -> int:
-    """Return how many trials run on a node's cards; Ray lays a share of a card on one card."""
-    if gpus_per_trial < 1:
-        return int(gpus) * int(1 / gpus_per_trial + 1e-6)
-    return int(gpus / gpus_per_trial + 1e-6)
-
-
-def _too_many(flag: str, wish: float, there_are: float) -> UserError:
-    kind = "GPUs" if "gpu" in flag else "CPUs"
+def _too_many(kind: str, wish: float, there_are: float) -> UserError:
     return UserError(
-        f"{flag} {wish:g} asks for more than the {there_are:g} {kind} that a node has; "
-        "leave it out for what fits"
+        f"--{kind.lower()}-per-trial {wish:g} asks for more than the {there_are:g} {kind} that a "
+        "node has; leave it out for what fits"
     )
 
 

@@ -11,6 +11,9 @@ from pyarrow import fs
 
 from utkface.io import UserError
 
+#: Who leaves a file in a `Probe` first.
+DRIVER = "driver"
+
 
 def open_storage(uri: str) -> tuple[fs.FileSystem, str]:
     """Return the file system of an absolute path, a pyarrow or an fsspec URI, and the folder there.
@@ -38,8 +41,8 @@ def check_storage(uri: str) -> None:
     """Write, read and delete a small file; raises `UserError` where that is not possible."""
     try:
         probe = Probe(uri)
-        probe.leave("driver")
-        if not probe.sees("driver"):
+        probe.leave(DRIVER)
+        if not probe.sees(DRIVER):
             raise OSError("what was written there cannot be read")
         probe.remove()
     except Exception as error:  # of whichever client the URI asks for

@@ -9,7 +9,7 @@ from pathlib import Path
 from tune.console import labelled
 from tune.console.progress import Progress
 from tune.execution.reporting import RunStart
-from tune.records.confirmation import Confirmation, confirmed_first
+from tune.records.confirmation import confirmed_first
 from tune.records.run_folder import retrain_command, sync_command
 from tune.records.search import SearchRecord
 from tune.records.trials import (
@@ -20,7 +20,7 @@ from tune.records.trials import (
     pareto_front,
     rank_complete,
 )
-from tune.spaces.objectives import SCORE, Metrics, Settings, describe_objectives
+from tune.spaces.objectives import SCORE, Metrics, describe_objectives
 from utkface.config import SET_BY_COMMAND, TrainConfig
 from utkface.evaluation.records import Estimate
 from utkface.evaluation.report.text import show_duration, show_fixed
@@ -44,7 +44,7 @@ def metric_headings(objectives: Sequence[str] = SCORE) -> list[str]:
     return [heading for heading, _ in _columns(objectives).values()]
 
 
-def metric_cells(metrics: Metrics, objectives: Sequence[str]) -> list[str]:
+def metric_cells(metrics: Metrics, objectives: Sequence[str] = SCORE) -> list[str]:
     """Return score, age MAE (years), gender accuracy and what else a search minimises as texts."""
     columns = _columns(objectives).items()
     return [show_fixed(metrics.get(name), digits) for name, (_, digits) in columns]
@@ -88,8 +88,7 @@ def ending_line(record: TrialRecord, progress: Progress) -> str:
         return f"trial {record.number} failed: {record.reason or 'no reason given'}"
     if record.diverged:
         return f"trial {record.number} diverged: {record.reason}"
-    num_epochs = f"{len(record.epochs)} of {progress.max_epochs} epochs"
-    ending = f"{record.ending} after {num_epochs}"
+    ending = f"{record.ending} after {len(record.epochs)} of {progress.max_epochs} epochs"
     metrics = metrics_line(last_metrics(record), progress.objectives)
     return f"trial {record.number} {ending}: {metrics}"
 
@@ -107,19 +106,16 @@ def time_left_texts(progress: Progress) -> list[str]:
     """Return an estimate without claiming a precision that it does not have; none at the end."""
     if not progress.running and progress.num_results >= progress.num_trials:
         return []
-    return [_time_left(progress.time_left_s())]
-
-
-def _time_left(left_s: float | None) -> str:
+    left_s = progress.time_left_s()
     if left_s is None:
-        return "time left not known yet"
+        return ["time left not known yet"]
     minutes = math.ceil(left_s / 60)
     if minutes <= 1:
-        return "about a minute left"
+        return ["about a minute left"]
     if minutes < 60:
-        return f"about {minutes} min left"
+        return [f"about {minutes} min left"]
     hours, minutes = divmod(5 * round(minutes / 5), 60)
-    return f"about {hours} h {minutes} min left" if minutes else f"about {hours} h left"
+    return [f"about {hours} h {minutes} min left" if minutes else f"about {hours} h left"]
 
 
 def introduction(start: RunStart, search: SearchRecord) -> list[str]:
@@ -165,13 +161,12 @@ def summary(
     ranking = confirmed_first(rank_complete(records, objectives), records, confirmation)
     if not ranking:
         lines.append("no trial ran all its epochs, so there is no best configuration")
-    else:
-        if len(objectives) > 1:
-            lines += _front_lines(records, objectives)
-        if confirmation is not None:
-            lines.append(labelled("confirmed", confirmation.sentence()))
-        if len(objectives) == 1:
-            lines += _best_lines(ranking[0], objectives, search.data.is_demo, confirmation)
+    elif len(objectives) > 1:
+        lines += _front_lines(records, objectives)
+    if confirmation:
+        lines.append(labelled("confirmed", confirmation.sentence()))
+    if ranking and len(objectives) == 1:
+        lines += _best_lines(ranking[0], search)
     if report is not None:
         lines.append(labelled("report", report))
     run = shlex.quote(str(folder))
@@ -206,37 +201,26 @@ def _front_lines(records: Sequence[TrialRecord], objectives: Sequence[str]) -> l
     return [labelled("" if i else "front", line) for i, line in enumerate(lines)]
 
 
-def _best_lines(
-    best: TrialRecord,
-    objectives: Sequence[str],
-    demo: bool,
-    confirmation: Confirmation | None,
-) -> list[str]:
-    """Return the best trial's metrics and hyperparameters."""
-    metrics = metrics_line(last_metrics(best), objectives)
-    if confirmation is not None:
-        winner = confirmation.winner
-        reached: Metrics = {"score": winner.score, "age_mae": winner.age_mae, **winner.values}
-        metrics = metrics_line({**reached, "gender_accuracy": winner.gender_accuracy}, objectives)
-        metrics += f" (means of {len(winner.seeds)} seeds)"
-    lines = [labelled("best", f"trial {best.number}: {metrics}")]
-    if not demo:
-        meaning = "(a lower score is better; 1 is the reference's published model)"
-        lines.append(labelled("", meaning))
-    block = json.dumps(_settings(best), indent=2).splitlines()
-    return lines + [labelled("" if i else "settings", line) for i, line in enumerate(block)]
-
-
-def _settings(record: TrialRecord) -> Settings:
-    """Return what ``--config`` needs to train a trial's configuration again.
+def _best_lines(best: TrialRecord, search: SearchRecord) -> list[str]:
+    """Return the best trial's metrics, and its settings as ``--config`` needs them.
 
     What was searched, as far as the trial used it, stands first, also where it is the default;
     then what the space or a starting point sets to something else than the default.
     """
+    metrics, note = last_metrics(best), ""
+    if search.confirmation:
+        winner = search.confirmation.winner
+        metrics, note = winner.means, f" (means of {len(winner.seeds)} seeds)"
+    line = metrics_line(metrics, search.options.objectives)
+    lines = [labelled("best", f"trial {best.number}: {line}{note}")]
+    if not search.data.is_demo:
+        meaning = "(a lower score is better; 1 is the reference's published model)"
+        lines.append(labelled("", meaning))
     defaults = TrainConfig().to_dict()
     rest = {
         name: value
-        for name, value in record.config.items()
-        if name not in record.params and name not in SET_BY_COMMAND and value != defaults.get(name)
+        for name, value in best.config.items()
+        if name not in best.params and name not in SET_BY_COMMAND and value != defaults.get(name)
     }
-    return {**record.params, **rest}
+    block = json.dumps({**best.params, **rest}, indent=2).splitlines()
+    return lines + [labelled("" if i else "settings", line) for i, line in enumerate(block)]

@@ -5,7 +5,7 @@ Plain bookkeeping without any drawing; `tune.console.screen` shows it.
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 
 from tune.records.trials import TrialRecord, rank_complete, split_differing
 from tune.spaces.objectives import SCORE, Metrics, Settings
@@ -21,6 +21,7 @@ class RunningTrial:
     metrics: Metrics = field(default_factory=dict)  # empty before its first epoch
 
 
+@dataclass(kw_only=True)
 class Progress:
     """The state of a search: running and ended trials, the best so far, the time left.
 
@@ -28,31 +29,24 @@ class Progress:
     but not towards its speed. ``clock`` returns seconds.
     """
 
-    def __init__(
-        self,
-        *,
-        num_trials: int,
-        max_epochs: int,
-        time_budget_s: float | None = None,
-        objectives: tuple[str, ...] = SCORE,
-        earlier: Iterable[TrialRecord] = (),
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.num_trials = num_trials
-        self.max_epochs = max_epochs
-        self.time_budget_s = time_budget_s
-        self.objectives = objectives
+    num_trials: int
+    max_epochs: int
+    time_budget_s: float | None = None
+    objectives: tuple[str, ...] = SCORE
+    earlier: InitVar[Iterable[TrialRecord]] = ()
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self, earlier: Iterable[TrialRecord]) -> None:
         self.running: dict[int, RunningTrial] = {}
         self.ended: dict[int, TrialRecord] = {record.number: record for record in earlier}
-        self._clock = clock
-        self._began_s = clock()
+        self._began_s = self.clock()
         self._first_start_s: float | None = None  # the speed is counted from here
         self._num_epochs = 0  # finished since then, over all trials
 
     def start_trial(self, number: int, config: Settings, epochs_done: int) -> None:
         """Note that a trial starts, or goes on after ``epochs_done`` epochs."""
         if self._first_start_s is None:
-            self._first_start_s = self._clock()
+            self._first_start_s = self.clock()
         self.running[number] = RunningTrial(number, config, epochs_done)
 
     def finish_epoch(self, number: int, metrics: Metrics) -> None:
@@ -75,7 +69,7 @@ class Progress:
     @property
     def elapsed_s(self) -> float:
         """Seconds since this object was made."""
-        return self._clock() - self._began_s
+        return self.clock() - self._began_s
 
     @property
     def best(self) -> TrialRecord | None:
@@ -95,17 +89,15 @@ class Progress:
         time budget if there is one. A trial not yet started is expected to last as long as the
         mean ended one; a running one, as long as the mean of those that got further than it has.
         """
-        if not self.ended or not self._num_epochs:
+        if not self.ended or not self._num_epochs or self._first_start_s is None:
             return None
-        assert self._first_start_s is not None
         lengths = [len(record.epochs) for record in self.ended.values()]
         num_waiting = max(0, self.num_trials - self.num_results - len(self.running))
         num_epochs_left = num_waiting * sum(lengths) / len(lengths)
         for trial in self.running.values():
-            longer = [length for length in lengths if length > trial.epochs_done]
-            longer = longer or [self.max_epochs]
+            longer = [n for n in lengths if n > trial.epochs_done] or [self.max_epochs]
             num_epochs_left += sum(longer) / len(longer) - trial.epochs_done
-        left_s = num_epochs_left * (self._clock() - self._first_start_s) / self._num_epochs
+        left_s = num_epochs_left * (self.clock() - self._first_start_s) / self._num_epochs
         if self.time_budget_s:
             left_s = min(left_s, self.time_budget_s - self.elapsed_s)
         return max(0.0, left_s)

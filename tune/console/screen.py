@@ -7,23 +7,32 @@ import functools
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console, RenderableType
+from rich import box
+from rich.console import Console, ConsoleDimensions, Group, RenderableType
 from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
 from tune.console import lines
-from tune.console.live_table import draw_search
 from tune.console.progress import Progress
 from tune.execution.reporting import Callback, RunStart
 from tune.records.search import SearchRecord
-from tune.records.trials import TrialRecord
+from tune.records.trials import TrialRecord, last_metrics
 from tune.spaces.objectives import Metrics, Settings
+from utkface.evaluation.report.text import show, show_duration, show_fixed
 
 _STATUS_INTERVAL_S = 60.0  # between two plain status lines
+_NUM_OTHER_LINES = 13  # of the table in a terminal, besides its rows of running trials
+_NUMBERS_WIDTH = 47  # of the columns before the hyperparameters, with their gaps
+_OBJECTIVE_WIDTH = 13  # of one more among them
+_GAP = 2  # between two columns
+_BAR_WIDTH = 24
 
 
 def _harmless(method: Callable[..., None]) -> Callable[..., None]:
@@ -140,12 +149,15 @@ class Screen(Callback, AbstractContextManager["Screen", None]):
 
     def _draw(self) -> RenderableType:
         """Return the table as of now; rich calls this once a second, from a thread of its own."""
-        name, is_demo = self._search.name, self._search.data.is_demo
+        heading = Text(self._search.name, style="bold", no_wrap=True, overflow="ellipsis")
+        if self._search.data.is_demo:
+            heading.append(f"\n{lines.DEMO_WARNING}", style="yellow")
         with self._lock:
-            return draw_search(self._progress, name=name, demo=is_demo, size=self._console.size)
+            table = _trial_table(self._progress, self._console.size)
+            return Group("", heading, table, _footer(self._progress))
 
     def _stop_table(self) -> None:
-        """Take the table off the terminal's hands and give the cursor back."""
+        """Give the cursor back."""
         if self._live is not None:
             live, self._live = self._live, None
             live.stop()
@@ -157,3 +169,65 @@ class Screen(Callback, AbstractContextManager["Screen", None]):
             self._stop_table()
         finally:
             print(f"the search goes on unseen: the screen failed with {error!r}", file=sys.stderr)
+
+
+def _trial_table(progress: Progress, size: ConsoleDimensions) -> Table:
+    """Return the running trials, one row each, and the best so far below them.
+
+    Trials that do not fit into the terminal are counted, hyperparameters left out.
+    """
+    running = sorted(progress.running.values(), key=lambda trial: trial.number)
+    shown = running[: max(1, size.height - _NUM_OTHER_LINES)]
+    best = progress.best
+    configs = [trial.config for trial in shown] + ([best.config] if best else [])
+    num_more = len(lines.metric_headings(progress.objectives)) - len(lines.metric_headings())
+    width = size.width - _NUMBERS_WIDTH - num_more * _OBJECTIVE_WIDTH
+    names = _fitting_names(progress.differing(), configs, width)
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
+    for heading in ("trial", "epoch", *lines.metric_headings(progress.objectives), "img/s"):
+        table.add_column(heading, justify="right", vertical="bottom", no_wrap=True)
+    for name in names:
+        table.add_column(name.replace("_", " "), vertical="bottom")
+    for trial in shown:
+        epochs = f"{trial.epochs_done}/{progress.max_epochs}"
+        speed = show_fixed(trial.metrics.get("images_per_s"), 0)
+        settings = [f"[cyan]{show(trial.config.get(name))}" for name in names]
+        cells = lines.metric_cells(trial.metrics, progress.objectives)
+        table.add_row(str(trial.number), epochs, *cells, speed, *settings)
+    if len(running) > len(shown):
+        table.add_row(f"+{len(running) - len(shown)} more", style="dim")
+    if best:
+        table.add_section()
+        epochs = f"{len(best.epochs)}/{progress.max_epochs}"
+        settings = [show(best.config.get(name)) for name in names]
+        cells = lines.metric_cells(last_metrics(best), progress.objectives)
+        table.add_row(f"best: {best.number}", epochs, *cells, "", *settings, style="green")
+    return table
+
+
+def _fitting_names(names: Sequence[str], configs: Sequence[Settings], width: int) -> list[str]:
+    """Return as many of the hyperparameters, in their order, as fit into ``width`` characters."""
+    fitting = []
+    for name in names:  # a heading breaks into lines, so that a column is no wider than a word
+        words = [*name.split("_"), *(show(config.get(name)) for config in configs)]
+        width -= max(map(len, words)) + _GAP
+        if width < 0:
+            break
+        fitting.append(name)
+    return fitting
+
+
+def _footer(progress: Progress) -> RenderableType:
+    """Return how many trials ended and how, the time taken and the time left."""
+    said: list[RenderableType] = [lines.ended_of(progress)]
+    if progress.ended:
+        said.append(lines.count_line(progress.ended.values()))
+        if progress.best is None:
+            said.append(Text("none has run all its epochs yet, so none is the best", style="dim"))
+    times = [f"{show_duration(progress.elapsed_s)} so far", *lines.time_left_texts(progress)]
+    said.append(Text(", ".join(times), style="dim"))
+    total, num_results = progress.num_trials, progress.num_results
+    row = Table.grid(padding=(0, 2, 0, 0))
+    row.add_row(ProgressBar(total=total, completed=num_results, width=_BAR_WIDTH), Group(*said))
+    return row

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from tune.records.files import Record
 from tune.records.trials import TrialRecord
+from tune.spaces.objectives import Metrics
 
 
 class Lead(Record):
@@ -35,6 +36,12 @@ class Confirmed(Record):
     score: float
     age_mae: float
     gender_accuracy: float
+
+    @property
+    def means(self) -> Metrics:
+        """The same by the metrics' names."""
+        shown = ("score", "age_mae", "gender_accuracy")
+        return {**{name: getattr(self, name) for name in shown}, **self.values}
 
 
 class Confirmation(Record):

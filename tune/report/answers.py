@@ -5,6 +5,7 @@ those that were not confirmed, and all but the newest of a space at the same pix
 out.
 """
 
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +25,9 @@ from utkface.io import UserError
 Answer = tuple[Path, SearchRecord, Confirmation]
 R = TypeVar("R", SearchRecord, Evaluation)
 
+#: A path that lies elsewhere, by itself or as an option's value.
+_OUTSIDE = re.compile(r"(--[^=]*=)?((?:/|\.\.|~|file:).*)", re.DOTALL)
+
 _HEAD = [
     "question", "answer", "what won", "score", "age MAE, years", "gender accuracy, %", "pixels",
     "epochs", "trials", "run",
@@ -41,24 +45,19 @@ not looked at.\
 def describe_answers(answers: Sequence[Answer]) -> list[str]:
     """Return the paragraphs about confirmed searches, none where there is none."""
     newest: dict[tuple[str, int, int], Answer] = {}
-    for answer in sorted(answers, key=lambda answer: answer[1].created):
-        _, search, _ = answer
-        newest[search.space, search.options.image_size, search.options.max_epochs] = answer
-    if not newest:
-        return []
-    rows = [_row(*newest[key]) for key in sorted(newest)]
-    return [_INTRODUCTION, table(_HEAD, rows)]
+    for folder, search, confirmation in sorted(answers, key=lambda answer: answer[1].created):
+        asked = search.space, search.options.image_size, search.options.max_epochs
+        newest[asked] = folder, search, confirmation
+    rows = [_row(*newest[asked]) for asked in sorted(newest)]
+    return [_INTRODUCTION, table(_HEAD, rows)] if rows else []
 
 
 def describe_commands(answers: Sequence[Answer]) -> list[str]:
     """Return a paragraph for each confirmed search: its command, its commit, when it was begun."""
     paragraphs = []
     for path, search, _ in sorted(answers, key=lambda answer: answer[1].name):
-        facts = {
-            "command": within_reach(search.command),
-            "commit": str(search.commit),
-            "begun": search.created,
-        }
+        command, commit = within_reach(search.command), str(search.commit)
+        facts = {"command": command, "commit": commit, "begun": search.created}
         paragraphs.append(describe_run(path.name, facts))
     return paragraphs
 
@@ -95,14 +94,11 @@ def describe_run(name: str, facts: Mapping[str, object]) -> str:
 
 def within_reach(command: str) -> str:
     """Return a command without folders outside the project, where nobody else finds anything."""
-    return shlex.join(map(_without_folders, shlex.split(command)))
-
-
-def _without_folders(word: str) -> str:
-    is_option = word.startswith("--") and "=" in word
-    option, is_, value = word.partition("=") if is_option else ("", "", word)
-    away = value.startswith(("/", "..", "~", "file:"))
-    return option + is_ + (Path(value).name if away else value)
+    words = shlex.split(command)
+    for i, word in enumerate(words):
+        if away := _OUTSIDE.fullmatch(word):
+            words[i] = (away[1] or "") + Path(away[2]).name
+    return shlex.join(words)
 
 
 def _row(path: Path, search: SearchRecord, confirmation: Confirmation) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from tune.console.lines import metric_cells, metric_headings
 from tune.records.confirmation import confirmed_first
 from tune.records.search import SearchRecord
 from tune.records.trials import (
@@ -24,15 +25,9 @@ from tune.records.trials import (
 )
 from tune.report.analysis import Finish, finishes, used_settings
 from tune.report.facts import list_facts
-from tune.spaces.objectives import Metrics, judged_metric
+from tune.spaces.objectives import Metrics, Settings, judged_metric
 from tune.study.past_runs import PastRun
-from utkface.evaluation.report.text import (
-    number,
-    show,
-    show_duration,
-    show_fixed,
-    write_page,
-)
+from utkface.evaluation.report.text import number, show, show_duration, show_fixed, write_page
 from utkface.io import UserError
 
 _TEMPLATE = Path(__file__).parent / "compare.html.j2"
@@ -42,25 +37,26 @@ _MAX_NAMES = 3  # of runs in the name of a page
 _PAUSE_S = 60.0
 
 
-@dataclass(frozen=True)
-class Compared:
+@dataclass(frozen=True, kw_only=True)
+class Compared(PastRun):
     """One search among others, under a letter."""
 
     letter: str
-    name: str
-    search: SearchRecord
-    records: Sequence[TrialRecord]
     best: TrialRecord | None
     done: list[Finish]  # the complete trials, in the order of their ends
 
     @property
     def best_metrics(self) -> Metrics:
         """The best trial's last metrics, or its means over seeds; nothing without a best trial."""
-        if self.search.confirmation is None:
-            return last_metrics(self.best) if self.best else {}
-        winner = self.search.confirmation.winner
-        means = {name: getattr(winner, name) for name in ("score", "age_mae", "gender_accuracy")}
-        return {**means, **winner.values}
+        if self.search.confirmation:
+            return self.search.confirmation.winner.means
+        return last_metrics(self.best) if self.best else {}
+
+    @property
+    def best_settings(self) -> Settings:
+        """The best trial's configuration as far as it used it; nothing without a best trial."""
+        searched = {name for record in self.records for name in record.params}
+        return used_settings(self.best, searched) if self.best else {}
 
     @property
     def counts(self) -> dict[str, int]:
@@ -85,6 +81,8 @@ def compare(runs: Sequence[PastRun], results: Path, output: Path | None) -> int:
     Raises `UserError` for fewer than two, for one that is named twice or is damaged, and where the
     page cannot be written.
     """
+    from utkface.evaluation.report.svg import drawing_style  # here, as matplotlib takes a second
+
     if len(runs) < 2:
         raise UserError(f"--compare {runs[0].name} names one search; give two or more")
     for name, count in Counter(run.name for run in runs).items():
@@ -95,12 +93,14 @@ def compare(runs: Sequence[PastRun], results: Path, output: Path | None) -> int:
     console.print(_table(compared))
     for line in [*warnings(compared), *remarks(compared)]:
         console.print(f"note: {line}", markup=False)
-    if (winner := leader(compared)) and winner.best:
+    with drawing_style():
+        context = _context(compared)
+    if winner := context["winner"]:
         score = show_fixed(winner.best_metrics.get("score"), 3)
-        by = judged_metric(winner.search.options.objectives).replace("_", " ")
-        console.print(f"best by {by}: score {score}, trial {winner.best.number} of {winner.name}")
-    path = output or results / _file_name([run.name for run in runs])
-    console.print(f"page: {write_comparison(compared, path)}", markup=False)
+        trial = f"trial {winner.best.number} of {winner.name}"
+        console.print(f"best by {context['by']}: score {score}, {trial}", markup=False)
+    path = write_page(output or results / _file_name(runs), _TEMPLATE, context)
+    console.print(f"page: {path}", markup=False)
     return 0
 
 
@@ -111,11 +111,10 @@ def line_up(runs: Sequence[PastRun]) -> list[Compared]:
         search = run.search
         complete = rank_complete(run.records, search.options.objectives)
         ranking = confirmed_first(complete, run.records, search.confirmation)
-        best = ranking[0] if ranking else None
-        place, turn = index % 26, index // 26
+        turn, place = divmod(index, 26)
         letter = ascii_uppercase[place] + (str(turn + 1) if turn else "")
-        done = finishes(run.records, search.created)
-        compared.append(Compared(letter, run.name, search, run.records, best, done))
+        best, done = next(iter(ranking), None), finishes(run.records, search.created)
+        compared.append(Compared(**vars(run), letter=letter, best=best, done=done))
     return compared
 
 
@@ -127,7 +126,7 @@ def warnings(compared: Sequence[Compared]) -> list[str]:
         differences = first.search.conditions.differences(other.search.conditions)
         if first.search.options.objectives != other.search.options.objectives:
             names = [", ".join(each.search.options.objectives) for each in (first, other)]
-            differences.append(f"objectives: {names[0]} and {names[1]}")
+            differences.append(f"objectives: {' and '.join(names)}")
         if differences:
             what = f"{first.letter} and {other.letter} differ in {'; '.join(differences)}"
             lines.append(f"{what}: their scores do not compare")
@@ -159,24 +158,13 @@ def remarks(compared: Sequence[Compared]) -> list[str]:
 
 def leader(compared: Sequence[Compared]) -> Compared | None:
     """Return the search with the best trial; None where scores do not compare, or are not."""
-    having = [each for each in compared if each.best is not None]
-    if warnings(compared) or not having:
+    if warnings(compared):
         return None
-    by = judged_metric(having[0].search.options.objectives)
-
-    def place(each: Compared) -> tuple[bool, float]:
-        value = number(each.best_metrics.get(by))
-        return math.isnan(value), value
-
-    return min(having, key=place)
-
-
-def write_comparison(compared: Sequence[Compared], path: Path) -> Path:
-    """Write the page to ``path`` and return it."""
-    from utkface.evaluation.report.svg import drawing_style  # here, as matplotlib takes a second
-
-    with drawing_style():
-        return write_page(path, _TEMPLATE, _context(compared))
+    by = judged_metric(compared[0].search.options.objectives)
+    values = [(number(each.best_metrics.get(by)), each) for each in compared if each.best]
+    # One without the metric comes last.
+    values.sort(key=lambda item: (math.isnan(item[0]), item[0]))
+    return values[0][1] if values else None
 
 
 def _context(compared: Sequence[Compared]) -> dict[str, Any]:
@@ -185,12 +173,7 @@ def _context(compared: Sequence[Compared]) -> dict[str, Any]:
 
     is_demo = any(each.search.data.is_demo for each in compared)
     winner = leader(compared)
-    configs = [
-        used_settings(each.best, {name for r in each.records for name in r.params})
-        if each.best
-        else {}
-        for each in compared
-    ]
+    configs = [each.best_settings for each in compared]
     differing, common = split_differing([config for config in configs if config])
     return {
         "compared": compared,
@@ -201,8 +184,8 @@ def _context(compared: Sequence[Compared]) -> dict[str, Any]:
         "remarks": remarks(compared),
         "winner": winner,
         "by": judged_metric(compared[0].search.options.objectives).replace("_", " "),
-        "by_trials": draw_searches(compared, False, not is_demo),
-        "by_time": draw_searches(compared, True, not is_demo),
+        "by_trials": draw_searches(compared, by_time=False, show_reference=not is_demo),
+        "by_time": draw_searches(compared, by_time=True, show_reference=not is_demo),
         "configs": configs,
         "differing": list(differing),
         "winning": configs[compared.index(winner)] if winner else {},
@@ -216,17 +199,15 @@ def _context(compared: Sequence[Compared]) -> dict[str, Any]:
 def _ranges(search: SearchRecord) -> dict[str, str]:
     """Return what each hyperparameter of a search could be."""
     signature = search.space_signature
-    return {name: f"always {value}" for name, value in signature.constants.items()} | {
-        name: " or ".join(parameter.ranges) for name, parameter in signature.parameters.items()
-    }
+    constants = {name: f"always {value}" for name, value in signature.constants.items()}
+    parameters = signature.parameters.items()
+    return constants | {name: " or ".join(parameter.ranges) for name, parameter in parameters}
 
 
 def _table(compared: Sequence[Compared]) -> Table:
     table = Table(box=None)
-    metrics = {"score": ("score", 3), "age_mae": ("age MAE", 2), "gender_accuracy": ("gender", 3)}
-    headings = [heading for heading, _ in metrics.values()]
-    names = ["search", "trials", "complete", "epochs", "best", *headings, "wall time"]
-    for name in ["", *names]:
+    counted = ["trials", "complete", "epochs"]
+    for name in ["", "search", *counted, "best", *metric_headings(), "wall time"]:
         table.add_column(name, no_wrap=True, justify="left" if name == "search" else "right")
     for each in compared:
         table.add_row(
@@ -236,19 +217,19 @@ def _table(compared: Sequence[Compared]) -> Table:
             str(each.counts.get(STATES["COMPLETE"], 0)),
             str(each.num_epochs),
             f"trial {each.best.number}" if each.best else "–",
-            *(show_fixed(each.best_metrics.get(m), digits) for m, (_, digits) in metrics.items()),
+            *metric_cells(each.best_metrics),
             show_duration(each.search.wall_s),
         )
     return table
 
 
 def _machine(search: SearchRecord) -> str:
-    cards = show(search.hardware.accelerators or None)
-    kind = "no GPU" if cards == "–" else cards
-    return f"{show(search.hardware.cpus)} cores, {kind}, {search.concurrency} trials at a time"
+    cards = ", ".join(search.hardware.accelerators) or "no GPU"
+    return f"{show(search.hardware.cpus)} cores, {cards}, {search.concurrency} trials at a time"
 
 
-def _file_name(names: Sequence[str]) -> str:
-    more = len(names) - _MAX_NAMES
-    parts = [*names[:_MAX_NAMES], *([f"and-{more}-more"] if more > 0 else [])]
+def _file_name(runs: Sequence[PastRun]) -> str:
+    parts = [run.name for run in runs[:_MAX_NAMES]]
+    if len(runs) > _MAX_NAMES:
+        parts.append(f"and-{len(runs) - _MAX_NAMES}-more")
     return f"compare-{'-'.join(parts)}.html"

@@ -22,7 +22,7 @@ from utkface.io import UV_RUN
 NOTICES = {
     "interrupted": "The search was interrupted before all its trials were done; --resume goes on "
     "with it (last section).",
-    "failed": "The search gave up, as its trials kept failing: see Failed trials.",
+    "failed": "The search gave up, as its trials kept failing: see Trials that failed or diverged.",
 }
 
 #: A space changes those of the reference's settings that it asks about, but not its optimiser.
@@ -34,6 +34,10 @@ def list_facts(search: SearchRecord) -> list[tuple[str, str]]:
     data = search.data
     faces = f"{show(data.num_train)} to train on, {show(data.num_val)} to validate on"
     faces += f", of {show(data.num_faces)} ({show(data.num_rejected)} files rejected)"
+    stopping = search.options.scheduler
+    if search.rungs:
+        goes_on = f"1 in {search.options.reduction_factor} goes on"
+        stopping += f", {goes_on} after epochs {show(search.rungs)}"
     return [
         ("seed", show(search.options.seed)),
         ("began", search.created.replace("T", " ")),
@@ -44,7 +48,7 @@ def list_facts(search: SearchRecord) -> list[tuple[str, str]]:
         ("objective", describe_objectives(search.options.objectives)),
         ("sampler", search.options.sampler),
         ("from earlier searches", "; ".join(search.warm_start.notes) or "–"),
-        ("early stopping", _stopping(search)),
+        ("early stopping", stopping),
         ("data", data.source),
         ("faces", faces),
         ("image size", f"{search.options.image_size} px"),
@@ -58,15 +62,6 @@ def list_facts(search: SearchRecord) -> list[tuple[str, str]]:
     ]
 
 
-def _stopping(search: SearchRecord) -> str:
-    """Return the rule of early stopping and when it judged."""
-    scheduler, epochs = search.options.scheduler, search.rungs
-    if not epochs:
-        return scheduler
-    goes_on = f"1 in {search.options.reduction_factor} goes on"
-    return f"{scheduler}, {goes_on} after epochs {', '.join(map(str, epochs))}"
-
-
 def list_points(
     search: SearchRecord, records: Sequence[TrialRecord], best: TrialRecord | None, metric: str
 ) -> list[str]:
@@ -75,19 +70,19 @@ def list_points(
     started = [record for record in records if record.is_starting_point]  # in the points' order
     for point, record in zip(search.points, started, strict=False):
         is_reference = all(point.get(name) == REFERENCE[name] for name in _REFERENCE_MARKS)
-        trial = f"trial {record.number}" + (" (the reference's settings)" if is_reference else "")
-        if best and record.number == best.number:
-            texts.append(f"{trial} is that best one")
-            continue
-        value = show_fixed(last_value(record, metric), 4)
-        ending = {
+        value, num_epochs = show_fixed(last_value(record, metric), 4), len(record.epochs)
+        how = {
             "COMPLETE": f"reached {value}",
-            "PRUNED": f"stood at {value} when it was stopped after epoch {len(record.epochs)}",
+            "PRUNED": f"stood at {value} when it was stopped after epoch {num_epochs}",
             "FAIL": "failed",
             "RUNNING": "is unfinished",
-        }
-        how = f"diverged in epoch {len(record.epochs) + 1}" if record.diverged else None
-        texts.append(f"{trial} {how or ending[record.state]}")
+        }[record.state]
+        if record.diverged:
+            how = f"diverged in epoch {num_epochs + 1}"
+        if record is best:
+            how = "is that best one"
+        note = " (the reference's settings)" if is_reference else ""
+        texts.append(f"trial {record.number}{note} {how}")
     return texts
 
 

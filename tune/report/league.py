@@ -6,9 +6,10 @@ faces do not enter.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 from tune.report.answers import (
@@ -37,13 +38,7 @@ from utkface.evaluation.report.findings import (
     leak_sentence,
     times,
 )
-from utkface.evaluation.report.text import (
-    escape,
-    show,
-    show_duration,
-    show_hardware,
-    table,
-)
+from utkface.evaluation.report.text import escape, show, show_duration, show_hardware, table
 from utkface.io import replacing
 from utkface.metrics import score
 
@@ -73,8 +68,7 @@ configuration given.
 Baselines are scikit-learn on features of a backbone, frozen or trained, or no model at all."""
 
 
-@dataclass(frozen=True, order=True)
-class Faces:
+class Faces(NamedTuple):
     """The faces that rows were judged on; only rows of the same ones can be compared."""
 
     num_all: int  # of the data set
@@ -84,17 +78,12 @@ class Faces:
 
 @dataclass(frozen=True)
 class Line:
-    """A row of the league table, by its place in it."""
+    """A row of the league table."""
 
     score: float
     cells: list[str]
-    protocol: str
+    protocol: str = "random"
     faces: Faces | None = None  # None for what others published
-
-    @property
-    def place(self) -> tuple[float, list[str]]:
-        """Where the line comes: best score first."""
-        return (math.inf if math.isnan(self.score) else self.score), self.cells
 
 
 def write_league(results: Path, path: Path) -> Path:
@@ -105,20 +94,18 @@ def write_league(results: Path, path: Path) -> Path:
     """
     read = sorted(read_runs(results, "evaluation.json", read_evaluation), key=lambda run: run[0])
     runs = {f.name: run for f, run in read if any(row.part == "test" for row in run.rows)}
-    lines = [line for name, run in runs.items() for line in _measured_lines(name, run)]
+    lines = []
+    for name, run in runs.items():
+        rows: list[Row | BaselineRow] = [*run.rows, *run.baselines]
+        lines += [_measured(name, run, row) for row in rows if row.part == "test"]
     leaks = dict.fromkeys(filter(None, map(leak_sentence, runs.values())))
     answers = read_answers(results)
-    published = [_published(row) for row in PUBLISHED]
-    parts = [
-        _INTRODUCTION,
-        *describe_answers(answers),
-        *_section("random", [*published, *lines], *leaks),
-    ]
+    parts = [_INTRODUCTION, *describe_answers(answers)]
+    parts += _section("random", [*map(_published, PUBLISHED), *lines], *leaks)
     for protocol in sorted({line.protocol for line in lines} - {"random"}):
         parts += _section(protocol, lines)
     described = [_describe(name, run) for name, run in runs.items()]
-    described += describe_commands(answers)
-    if described:
+    if described := described + describe_commands(answers):
         parts += ["## Runs", *described]
     with replacing(path) as temporary:
         temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
@@ -134,7 +121,7 @@ def _section(protocol: str, lines: Sequence[Line], *sentences: str) -> list[str]
     sets = sorted({line.faces for line in lines if line.faces}, reverse=True)
     first = [line for line in lines if line.faces in (None, *sets[:1])]
     title = f"## {escape(protocol).capitalize()} split"
-    parts = [title, *filter(None, [PROTOCOLS.get(protocol)]), *sentences, _table(first)]
+    parts = [title, PROTOCOLS.get(protocol, ""), *sentences, _table(first)]
     for faces in sets[1:]:
         parts.append(
             f"### {escape(protocol).capitalize()} split, other faces: {faces.num_judged} of "
@@ -144,35 +131,31 @@ def _section(protocol: str, lines: Sequence[Line], *sentences: str) -> list[str]
             "Not to be compared with the table above.",
             _table([line for line in lines if line.faces == faces]),
         ]
-    return parts
+    return [part for part in parts if part]
 
 
 def _table(lines: Sequence[Line]) -> str:
-    return table(_HEAD, [line.cells for line in sorted(lines, key=lambda line: line.place)])
-
-
-def _measured_lines(name: str, evaluation: Evaluation) -> Iterator[Line]:
-    """Yield what the table says of a run's rows on the test part."""
-    rows: list[Row | BaselineRow] = [*evaluation.rows, *evaluation.baselines]
-    for row in rows:
-        if row.part == "test":
-            yield _measured(name, evaluation, row)
+    """Return lines as a table, best score first; those without one come last."""
+    rows = [(math.inf if math.isnan(line.score) else line.score, line.cells) for line in lines]
+    return table(_HEAD, [cells for _, cells in sorted(rows)])
 
 
 def _measured(name: str, evaluation: Evaluation, row: Row | BaselineRow) -> Line:
     age, gender = row.metric("age_mae"), row.metric("gender_accuracy")
     value = score(number(age.value), 1 - number(gender.value))
     data = evaluation.data
-    label, num_seeds, config = row.label, None, Settings()
-    if isinstance(row, Row):
+    label, source = escape(row.label), f"measured: [{escape(name)}]({quote(name)}/)"
+    num_seeds, config = None, Settings()
+    if isinstance(row, Row):  # and no baseline
         num_seeds, config = row.num_seeds, row.config
-        if evaluation.search and label.startswith("trial "):
-            label += f" of {evaluation.search}"
-    is_bold = isinstance(row, Row) and row.headline
-    is_mirrored = isinstance(row, Row) and evaluation.flip  # baselines never are
-    source = f"measured: [{escape(name)}]({quote(name)}/)"
+        if evaluation.search and row.label.startswith("trial "):
+            label += f" of {escape(evaluation.search)}"
+        if row.headline:
+            label = f"**{label}**"
+        if evaluation.flip:
+            source += ", averaged with the mirror image"
     cells = [
-        f"**{escape(label)}**" if is_bold else escape(label),
+        label,
         show_fixed(value, 3),
         _with_interval(AGE, age),
         AGE.show_spread(age),
@@ -183,20 +166,18 @@ def _measured(name: str, evaluation: Evaluation, row: Row | BaselineRow) -> Line
         show(config.epochs),
         show_duration(row.seconds_per_seed),
         escape(_hardware(evaluation.hardware)),
-        source + (", averaged with the mirror image" if is_mirrored else ""),
+        source,
     ]
     faces = Faces(data.num_faces, row.num_faces, data.fingerprint)
     return Line(value, cells, row.protocol, faces)
 
 
 def _published(row: PublishedRow) -> Line:
-    source = f"published: {row.source}, {row.split}"
-    age, gender = show(row.age_mae), show(100 * row.gender_accuracy)
     value = score(row.age_mae, 1 - row.gender_accuracy)
+    age, gender = show(row.age_mae), show(100 * row.gender_accuracy)
     known = [escape(row.label), show_fixed(value, 3), age, "–", gender]
-    return Line(
-        value, [*known, *["–"] * (len(_HEAD) - len(known) - 1), escape(source)], protocol="random"
-    )
+    source = escape(f"published: {row.source}, {row.split}")
+    return Line(value, [*known, *["–"] * (len(_HEAD) - len(known) - 1), source])
 
 
 def _with_interval(measure: Measure, estimate: Estimate) -> str:
@@ -220,16 +201,18 @@ def _pixels(config: Settings) -> str:
 
 def _describe(name: str, evaluation: Evaluation) -> str:
     """Return what a run was: its command, its commit, where and how long it ran."""
-    data, by = evaluation.data, evaluated_by(evaluation)
-    later = {"evaluated by": f"{within_reach(by.command)} (commit {show(by.commit)})"} if by else {}
-    facts = {
-        "command": within_reach(evaluation.command),
-        "commit": evaluation.commit,
-        **later,
-        "begun": evaluation.created,
-        "search": evaluation.search,
-        "wall time": f"{show_duration(evaluation.wall_s)} ({times(evaluation)})",
-        "hardware": show_hardware(evaluation.hardware),
-        "faces": f"{data.num_faces}, fingerprint {data.fingerprint[:12]}",
-    }
-    return describe_run(name, facts)
+    data = evaluation.data
+    facts = {"command": within_reach(evaluation.command), "commit": evaluation.commit}
+    if by := evaluated_by(evaluation):
+        facts["evaluated by"] = f"{within_reach(by.command)} (commit {show(by.commit)})"
+    return describe_run(
+        name,
+        facts
+        | {
+            "begun": evaluation.created,
+            "search": evaluation.search,
+            "wall time": f"{show_duration(evaluation.wall_s)} ({times(evaluation)})",
+            "hardware": show_hardware(evaluation.hardware),
+            "faces": f"{data.num_faces}, fingerprint {data.fingerprint[:12]}",
+        },
+    )

@@ -26,20 +26,21 @@ from tune.records.trials import (
     trials_table,
 )
 from tune.report.analysis import (
+    MIN_TRIALS,
     Comparable,
     Metric,
-    Rung,
     find_comparable,
     find_leads,
     find_margins,
     finishes,
+    judge_parameters,
     judge_rungs,
     last_value,
     rank_finite,
     used_settings,
 )
 from tune.report.facts import NOTICES, from_here, list_commands, list_facts, list_points
-from tune.report.importance import MIN_TRIALS, judge_parameters
+from tune.spaces.objectives import judged_metric
 from utkface.config import TrainConfig
 from utkface.evaluation.report.text import show, show_fixed, write_page
 
@@ -55,10 +56,7 @@ _RUNGS_WITHOUT_ASHA = (1, 3, 9, 27)
 
 
 def write_report(
-    search: SearchRecord,
-    records: Sequence[TrialRecord],
-    study: optuna.Study,
-    path: Path,
+    search: SearchRecord, records: Sequence[TrialRecord], study: optuna.Study, path: Path
 ) -> Path:
     """Write the report of a search, finished or not, to ``path`` and return it.
 
@@ -76,13 +74,18 @@ def _context(
     search: SearchRecord, records: Sequence[TrialRecord], study: optuna.Study, folder: Path
 ) -> dict[str, Any]:
     """Return everything that the template shows."""
-    objectives, by = search.options.objectives, Metric.judging(search.options.objectives)
+    from tune.report.figures import draw_front
+
+    objectives, max_epochs = search.options.objectives, search.options.max_epochs
+    by = Metric(judged_metric(objectives))
     shown = (by.name, "score", "age_mae", "gender_error")  # of what was trained again
     complete = rank_finite(records, objectives)
     front = pareto_front(complete, objectives) if len(objectives) > 1 else []
     ranking = confirmed_first(complete, records, search.confirmation)
     best = ranking[0] if ranking and not front else None
-    marked = {record.number for record in front or ([best] if best else [])}
+    marked = {record.number for record in front or ranking[:1]}
+    rungs = search.rungs or [epoch for epoch in _RUNGS_WITHOUT_ASHA if epoch < max_epochs]
+    comparable = find_comparable(records, [*rungs, max_epochs], by.name)
     columns, rows = _all_trials(trials_table(records))
     return {
         "search": search,
@@ -92,8 +95,7 @@ def _context(
         "num_trials": len(records),
         "num_epochs": sum(len(r.epochs) for r in records),
         "full_epochs": sum(
-            search.options.max_epochs if r.ending == STATES["PRUNED"] else len(r.epochs)
-            for r in records
+            max_epochs if r.ending == STATES["PRUNED"] else len(r.epochs) for r in records
         ),
         "by": by,
         "front": front,
@@ -105,13 +107,15 @@ def _context(
         "metrics": [Metric(name) for name in dict.fromkeys([by.name, "score"])],
         "other_objectives": [Metric(name) for name in objectives if name not in shown],
         "points": list_points(search, records, best, by.name),
-        **_course(search, records, complete, front, marked, best or next(iter(front), None), by),
-        **_comparison(search, records, study, marked, by),
+        "front_figures": draw_front(complete, front, objectives) if front else [],
+        **_course(search, records, rungs, front or ranking[:1], by),
+        **_comparison(comparable, study, marked, by),
         "top": _top(front[:_MAX_FRONT] or ranking[:NUM_TOP]),
         "failed": [record for record in records if record.state == "FAIL" or record.diverged],
         "columns": columns,
         "rows": rows,
         "max_drawn": MAX_DRAWN,
+        "min_trials": MIN_TRIALS,
         "commands": list_commands(folder),
     }
 
@@ -137,88 +141,61 @@ def _winner(
 def _course(
     search: SearchRecord,
     records: Sequence[TrialRecord],
-    complete: Sequence[TrialRecord],
-    front: Sequence[TrialRecord],
-    marked: Collection[int],
-    best: TrialRecord | None,
+    epochs: Sequence[int],
+    best: Sequence[TrialRecord],
     by: Metric,
 ) -> dict[str, Any]:
-    """Return the figures of how the search and its trials went."""
+    """Return the figures of how the search and its trials went; ``best`` stand out."""
     from tune.report import figures
 
     done = finishes(records, search.created, by.name)
     # Drawn faces are easier or harder than photographs: the reference's score says nothing there.
     show_reference = by.name == "score" and not search.data.is_demo
+    marked = {record.number for record in best}
     furthest = sorted(
         records,
         key=lambda r: (r.number not in marked, -len(r.epochs), last_value(r, by.name), r.number),
     )
-    rungs = judge_rungs(records, _epochs_to_judge(search), search.options.max_epochs, by.name)
-    drawn = [figures.draw_rung(rung, search.options.max_epochs, by) for rung in _some(rungs)]
+    rungs = judge_rungs(records, epochs, search.options.max_epochs, by.name)
+    # Those that enough trials passed to the end; if there are many, some of them.
+    told = [rung for rung in rungs if len(rung.end.pairs) >= 3]
+    told = told[:: math.ceil(len(told) / _MAX_RUNG_FIGURES) or 1]
     return {
         "show_reference": show_reference,
-        "front_figures": figures.draw_front(complete, front, search.options.objectives)
-        if front
-        else [],
         "progress_time": figures.draw_progress(done, True, show_reference, by),
         "progress_trials": figures.draw_progress(done, False, show_reference, by),
         "curves": figures.draw_curves(
             furthest[:MAX_DRAWN], search.rungs, marked, show_reference, by
         ),
         "rungs": rungs,
-        "rung_figures": [drawing for drawing in drawn if drawing],
-        "learner": best,
-        "losses": figures.draw_losses(best) if best else [],
+        "rung_figures": [figures.draw_rung(rung, search.options.max_epochs, by) for rung in told],
+        "learner": best[0] if best else None,
+        "losses": figures.draw_losses(best[0]) if best else [],
     }
 
 
 def _comparison(
-    search: SearchRecord,
-    records: Sequence[TrialRecord],
-    study: optuna.Study,
-    marked: Collection[int],
-    by: Metric,
+    comparable: Comparable, study: optuna.Study, marked: Collection[int], by: Metric
 ) -> dict[str, Any]:
     """Return the figures of the parameters, the most important first, and what they are about."""
     from tune.report import parameter_figures as figures
 
-    epochs = [*_epochs_to_judge(search), search.options.max_epochs]
-    comparable = find_comparable(records, epochs, by.name)
     importances = judge_parameters(comparable, study)
+    order = [item.name for item in importances.parameters] if importances else []
     scales = figures.find_scales(study)
-    if importances:
-        place = {item.name: i for i, item in enumerate(importances.parameters)}
-        names = sorted(scales, key=lambda name: place.get(name, len(place)))
-        scales = {name: scales[name] for name in names}
-    drawn = _best_of(comparable, marked)
+    scales = {name: scales[name] for name in dict.fromkeys([*order, *scales])}
+    # The best that can be drawn in one figure, and the marked ones wherever they stand.
+    best, others = comparable.pairs[:MAX_DRAWN], comparable.pairs[MAX_DRAWN:]
+    further = [(record, score) for record, score in others if record.number in marked]
+    drawn = Comparable(comparable.epoch, best + further)
     slices = [figures.draw_slice(drawn, *item, marked, by) for item in scales.items()]
     return {
         "comparable": comparable,
-        "min_trials": MIN_TRIALS,
         "importances": importances,
         "importance": figures.draw_importance(importances) if importances else None,
         "parallel": figures.draw_parallel(drawn, scales, marked, by),
         "slices": [drawing for drawing in slices if drawing],
     }
-
-
-def _epochs_to_judge(search: SearchRecord) -> list[int]:
-    return search.rungs or [
-        epoch for epoch in _RUNGS_WITHOUT_ASHA if epoch < search.options.max_epochs
-    ]
-
-
-def _best_of(comparable: Comparable, marked: Collection[int]) -> Comparable:
-    """Return the best that can be drawn in one figure, and the marked ones wherever they stand."""
-    best, others = comparable.pairs[:MAX_DRAWN], comparable.pairs[MAX_DRAWN:]
-    further = [(record, score) for record, score in others if record.number in marked]
-    return Comparable(comparable.epoch, best + further)
-
-
-def _some(rungs: Sequence[Rung]) -> Sequence[Rung]:
-    """Return the rungs to draw: those that three trials passed to the end, if few, else some."""
-    drawn = [rung for rung in rungs if len(rung.end.pairs) >= 3]
-    return drawn[:: math.ceil(len(drawn) / _MAX_RUNG_FIGURES) or 1]
 
 
 def _top(finalists: Sequence[TrialRecord]) -> dict[str, Any]:
@@ -237,16 +214,15 @@ def _top(finalists: Sequence[TrialRecord]) -> dict[str, Any]:
     }
 
 
-def _all_trials(table: pd.DataFrame) -> tuple[list[tuple[str, bool]], list[list[str]]]:
+def _all_trials(table: pd.DataFrame) -> tuple[list[tuple[str, bool]], list[tuple[str, ...]]]:
     """Return the columns, each with whether it holds texts, and the cells, row by row."""
-    cells = table.astype(object).where(table.notna(), None)
-    values = [list(cells.iloc[:, place]) for place in range(cells.shape[1])]
-    are_texts = [any(isinstance(value, str) for value in column) for column in values]
-    rows = zip(*map(_aligned, values), strict=True)
-    return list(zip(table.columns, are_texts, strict=True)), [list(row) for row in rows]
+    columns = table.astype(object).where(table.notna(), None).to_numpy().T.tolist()
+    are_texts = [any(isinstance(value, str) for value in values) for values in columns]
+    rows = list(zip(*map(align, columns), strict=True))
+    return list(zip(table.columns, are_texts, strict=True)), rows
 
 
-def _aligned(values: Sequence[Any]) -> list[str]:
+def align(values: Sequence[Any]) -> list[str]:
     """Return a column's cells as texts; numbers with so many digits that their points line up."""
     sizes = [abs(v) for v in values if isinstance(v, float) and math.isfinite(v) and v]
     if not sizes or not any(isinstance(v, float) and v % 1 for v in values):

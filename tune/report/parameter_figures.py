@@ -10,9 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
-from tune.report.analysis import Comparable, Metric
+from tune.report.analysis import Comparable, Importances, Metric
 from tune.report.figures import limits_without_worst
-from tune.report.importance import Importances
 from utkface.evaluation.report.svg import (
     COLOUR,
     RANKS,
@@ -21,40 +20,34 @@ from utkface.evaluation.report.svg import (
     new_figure,
     to_svg,
 )
-from utkface.evaluation.report.text import number, show, show_fixed
+from utkface.evaluation.report.text import show, show_fixed
 
 #: Where a trial stands that has no such parameter, to the right of an axis from 0 to 1.
 _UNUSED = 1.14
 _ROW_UNITS = 50
+_FILLED: dict[str, Any] = {"color": COLOUR["complete"], "ms": 6, "alpha": 0.8}
+_HOLLOW: dict[str, Any] = {"mec": COLOUR["stopped"], "mfc": "none", "ms": 5, "alpha": 0.9}
 
 
 class Scale:
-    """One parameter's values on a line from 0 to 1, as its distribution has them."""
+    """One parameter's values on a line from 0 to 1, as all its ``distributions`` have them.
 
-    def __init__(self, distributions: Sequence[BaseDistribution]) -> None:
-        first = distributions[0]
-        self.choices: list[Any] = []
-        self.is_log = False
-        if isinstance(first, CategoricalDistribution):
-            for distribution in distributions:
-                choices = getattr(distribution, "choices", ())
-                self.choices += [choice for choice in choices if choice not in self.choices]
-        else:
-            self.is_log = bool(getattr(first, "log", False))
-            self.low = min(getattr(d, "low", math.inf) for d in distributions)
-            self.high = max(getattr(d, "high", -math.inf) for d in distributions)
+    Optuna sees to it that they are of one kind, with the same choices or on the same scale.
+    """
+
+    def __init__(self, distributions: Sequence[Any]) -> None:
+        is_choice = isinstance(distributions[0], CategoricalDistribution)
+        self.choices = list(distributions[0].choices) if is_choice else []
+        self.is_log = not is_choice and distributions[0].log
+        if not is_choice:
+            self.low = min(distribution.low for distribution in distributions)
+            self.high = max(distribution.high for distribution in distributions)
 
     def place(self, value: Any) -> float:
-        """Return where ``value`` stands, NaN for one that the distribution does not have."""
+        """Return where ``value`` stands."""
         if self.choices:
-            if value not in self.choices:
-                return math.nan
             return (self.choices.index(value) + 0.5) / len(self.choices)
-        if self.high == self.low or not math.isfinite(number(value)):
-            return 0.5 if value == self.low else math.nan
         if self.is_log:
-            if value <= 0:
-                return math.nan
             return math.log(value / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
 
@@ -63,16 +56,14 @@ class Scale:
         if self.choices:
             length = max(4, max_chars // len(self.choices))
             return [(self.place(choice), _cut(show(choice), length)) for choice in self.choices]
-        values = [self.low, *self._inner_ticks(), self.high]
+        middle = [(self.low + self.high) / 2]
+        if self.is_log:  # the powers of ten that are not too near to either end
+            first, last = math.ceil(math.log10(self.low)), math.floor(math.log10(self.high))
+            powers = [10.0**exponent for exponent in range(first, last + 1)]
+            powers = [power for power in powers if 0.18 < self.place(power) < 0.82]
+            middle = powers[:: math.ceil(len(powers) / 2) or 1]
+        values = [self.low, *middle, self.high]
         return [(self.place(value), f"{value:.3g}".replace("e-0", "e-")) for value in values]
-
-    def _inner_ticks(self) -> list[float]:
-        """Return the middle, or the powers of ten that are not too near to either end."""
-        if not self.is_log:
-            return [(self.low + self.high) / 2]
-        exponents = range(math.ceil(math.log10(self.low)), math.floor(math.log10(self.high)) + 1)
-        powers = [10.0**e for e in exponents if 0.18 < self.place(10.0**e) < 0.82]
-        return powers[:: math.ceil(len(powers) / 2)] if powers else []
 
 
 def find_scales(study: optuna.Study) -> dict[str, Scale]:
@@ -93,18 +84,15 @@ def draw_importance(importances: Importances) -> Markup:
     """Draw each parameter's share of the importance, beside what chance would reach."""
     shown = importances.parameters[::-1]
     figure, axes = new_figure(height=60 + 27 * len(shown))
-    places = range(len(shown))
-    for place, item in zip(places, shown, strict=True):
+    for place, item in enumerate(shown):
         beyond = item.share > item.chance
         axes.barh(place, item.share, 0.62, color=COLOUR["best" if beyond else "stopped"])
         axes.plot([item.chance] * 2, [place - 0.42, place + 0.42], color=COLOUR["ink"], lw=2)
     names = [
-        item.name
-        if item.num_trials == importances.num_trials
-        else f"{item.name} ({item.num_trials})"
+        item.name + (f" ({item.num_trials})" if item.num_trials < importances.num_trials else "")
         for item in shown
     ]
-    axes.set_yticks(list(places), names)
+    axes.set_yticks(range(len(shown)), names)
     axes.tick_params(axis="y", labelcolor=COLOUR["ink"], length=0)
     axes.grid(axis="y", visible=False)
     axes.xaxis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
@@ -121,27 +109,27 @@ def draw_parallel(
 
     Lines are coloured by the rank of the comparable score; the ``marked`` on top.
     """
-    if not scales or not comparable.records:
+    if not scales or not comparable.pairs:
         return None
     figure, axes = new_figure(height=_ROW_UNITS * len(scales) + 40)
     rows = {name: -row for row, name in enumerate(scales)}
-    unused = {name for name in scales if any(name not in r.params for r in comparable.records)}
+    unused = [name for name in scales if any(name not in r.params for r, _ in comparable.pairs)]
     for name, scale in scales.items():
         _draw_axis(axes, rows[name], name, scale)
     tooltips = {}
-    ranked = [(rank, *pair) for rank, pair in enumerate(comparable.pairs)]
-    for rank, record, score in sorted(ranked, key=lambda row: (row[1].number in marked, -row[0])):
+    ranked = list(enumerate(comparable.pairs))
+    ranked.sort(key=lambda item: (item[1][0].number in marked, -item[0]))
+    for rank, (record, score) in ranked:
         fifth = 5 * rank // len(ranked)
+        color, width, alpha = RANKS[fifth], 1.4, 0.4 if fifth else 0.8
+        if record.number in marked:
+            color, width, alpha = COLOUR["best"], 2.8, 1
         x = [
             scale.place(record.params[name]) if name in record.params else _UNUSED
             for name, scale in scales.items()
         ]
-        is_best = record.number in marked
         gid = f"line{record.number}"
-        axes.plot(
-            x, list(rows.values()), gid=gid, color=COLOUR["best"] if is_best else RANKS[fifth],
-            lw=2.8 if is_best else 1.4, alpha=1 if is_best else 0.8 if fifth == 0 else 0.4,
-        )  # fmt: skip
+        axes.plot(x, list(rows.values()), gid=gid, color=color, lw=width, alpha=alpha)
         tooltips[gid] = f"trial {record.number}, rank {rank + 1}, {by.words} {show_fixed(score, 4)}"
     for name in unused:
         axes.plot(_UNUSED, rows[name], "o", ms=4, color=COLOUR["muted"])
@@ -176,22 +164,24 @@ def draw_slice(
     comparable: Comparable, name: str, scale: Scale, marked: Collection[int], by: Metric
 ) -> Markup | None:
     """Draw the comparable scores against one parameter; the ``marked`` stand out."""
-    having = [
-        (record, scale.place(record.params[name]), score)
-        for record, score in comparable.pairs
-        if name in record.params
-    ]
+    having = [(r, score) for r, score in comparable.pairs if name in r.params]
     if not having:
         return None
+    places = [scale.place(record.params[name]) for record, _ in having]
+    if scale.choices:
+        # Trials of one choice are moved apart a little, always the same way, so that each can be
+        # seen. The golden ratio's multiples fill an interval evenly, however many there are.
+        width = 0.5 / len(scale.choices)
+        places = [p + width * ((0.618034 * i) % 1 - 0.5) for i, p in enumerate(places)]
+    scores = [score for _, score in having]
+    dots = [(r, place, score) for place, (r, score) in zip(places, having, strict=True)]
     figure, axes = new_figure(SMALL_WIDTH, 220)
-    places = _spread([place for _, place, _ in having], scale)
-    scores = [score for _, _, score in having]
     for is_complete, style in ((False, _HOLLOW), (True, _FILLED)):
-        chosen = [i for i, (r, *_) in enumerate(having) if (r.state == "COMPLETE") == is_complete]
-        axes.plot([places[i] for i in chosen], [scores[i] for i in chosen], "o", **style)
-    for i, (record, *_) in enumerate(having):
+        chosen = [(x, y) for r, x, y in dots if (r.state == "COMPLETE") == is_complete]
+        axes.plot([x for x, _ in chosen], [y for _, y in chosen], "o", **style)
+    for record, place, score in dots:
         if record.number in marked:
-            axes.plot(places[i], scores[i], "o", color=COLOUR["best"], ms=9)
+            axes.plot(place, score, "o", color=COLOUR["best"], ms=9)
     axes.set_title(name + (" (log)" if scale.is_log else ""), fontweight="bold")
     axes.set_xlim(-0.06, 1.06)
     ticks = scale.ticks(max_chars=80)
@@ -203,19 +193,6 @@ def draw_slice(
     if limits := limits_without_worst(scores):
         axes.set_ylim(*limits)
     return to_svg(figure, f"slice-{name}", f"{by.title} against {name} for {len(having)} trials")
-
-
-_FILLED: dict[str, Any] = {"color": COLOUR["complete"], "ms": 6, "alpha": 0.8}
-_HOLLOW: dict[str, Any] = {"mec": COLOUR["stopped"], "mfc": "none", "ms": 5, "alpha": 0.9}
-
-
-def _spread(places: list[float], scale: Scale) -> list[float]:
-    """Move trials of one choice apart a little, always the same way, so that each can be seen."""
-    if not scale.choices:
-        return places
-    width = 0.5 / len(scale.choices)
-    # The golden ratio's multiples fill an interval evenly, however many there are.
-    return [p + width * ((0.618034 * i) % 1 - 0.5) for i, p in enumerate(places)]
 
 
 def _cut(text: str, length: int) -> str:

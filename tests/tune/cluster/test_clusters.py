@@ -151,7 +151,7 @@ def test_several_nodes_and_no_shared_storage(refused, local_cluster):
 def test_a_storage_that_only_the_driver_reaches(refused, local_cluster):
     storage = local_cluster.private / "storage"
     line = refused("--storage", storage)
-    assert f"--storage {storage} is out of reach" in line
+    assert f"checkpoints in {storage} are out of reach" in line
 
 
 @pytest.mark.usefixtures("hiding")

@@ -4,6 +4,7 @@ import socket
 import sys
 import zipfile
 from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 import ray
@@ -31,43 +32,36 @@ def test_nobody_listening_is_told_at_once():
             cluster.connect(address)
 
 
-class BusyHead:
-    """Stands for `ray.init` where a head cannot start a client's server, so many times."""
-
-    def __init__(self, num_failures, monkeypatch):
-        self.num_left, self.num_calls = num_failures, 0
-        monkeypatch.setattr(ray, "init", self)
-        monkeypatch.setattr(sys.modules["tune.cluster.join"], "CLIENT_PAUSE_S", 0)
-
-    def __call__(self, **options):
-        self.num_calls += 1
-        if self.num_left:
-            self.num_left -= 1
-            raise ConnectionAbortedError(
-                "Initialization failure from server:\nTraceback (most recent call last):\n"
-                '  File "proxier.py", line 1, in Datapath\nRuntimeError: no such luck\n'
-            )
-        return SimpleNamespace(dashboard_url="127.0.0.1:1")
-
-
 @pytest.fixture
-def client_address():
+def busy_head(monkeypatch):
+    """Let a head fail so many times to start a client's server; return its address and `init`."""
+    error = ConnectionAbortedError(
+        "Initialization failure from server:\nTraceback (most recent call last):\n"
+        '  File "proxier.py", line 1, in Datapath\nRuntimeError: no such luck\n'
+    )
+    monkeypatch.setattr(sys.modules["tune.cluster.join"], "CLIENT_PAUSE_S", 0)
     with socket.create_server(("127.0.0.1", 0)) as server:
-        yield f"ray://127.0.0.1:{server.getsockname()[1]}"
+
+        def busy(num_failures):
+            answers = [*[error] * num_failures, SimpleNamespace(dashboard_url="127.0.0.1:1")]
+            monkeypatch.setattr(ray, "init", init := mock.Mock(side_effect=answers))
+            return f"ray://127.0.0.1:{server.getsockname()[1]}", init
+
+        yield busy
 
 
-def test_a_head_too_busy_for_a_client_is_asked_again(client_address, monkeypatch):
-    head = BusyHead(2, monkeypatch)
-    assert cluster.connect(client_address) == "http://127.0.0.1:1"
-    assert head.num_calls == 3
+def test_a_head_too_busy_for_a_client_is_asked_again(busy_head):
+    address, init = busy_head(2)
+    assert cluster.connect(address) == "http://127.0.0.1:1"
+    assert init.call_count == 3
 
 
-def test_a_head_that_stays_too_busy_is_told_with_its_own_reason(client_address, monkeypatch):
-    head = BusyHead(99, monkeypatch)
+def test_a_head_that_stays_too_busy_is_told_with_its_own_reason(busy_head):
+    address, init = busy_head(99)
     with pytest.raises(UserError, match=r"\(RuntimeError: no such luck\)") as caught:
-        cluster.connect(client_address)
+        cluster.connect(address)
     assert "\n" not in str(caught.value)
-    assert head.num_calls == CLIENT_ATTEMPTS
+    assert init.call_count == CLIENT_ATTEMPTS
 
 
 def test_a_listener_that_is_no_ray_is_not_waited_for_for_ever(monkeypatch):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from tune.cluster.nodes import DRIVER, Seen, Wanted, Weights, look
-from tune.cluster.storage import Probe
+from tune.cluster.nodes import Seen, Wanted, Weights, look
+from tune.cluster.storage import DRIVER, Probe
 from utkface.config import TrainConfig
 from utkface.model import build_model
 

@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import io
 import json
@@ -26,29 +27,17 @@ class Clock:
         return self.time_s
 
 
-def metrics(epoch, score=0.9, age_mae=4.567, gender_accuracy=0.9312):
-    return {
-        "epoch": epoch,
-        "score": score,
-        "age_mae": age_mae,
-        "gender_accuracy": gender_accuracy,
-        "images_per_s": 512.4,
-    }
+def metrics(epoch, score=0.9):
+    last = {"age_mae": 4.567, "gender_accuracy": 0.9312, "images_per_s": 512.4}
+    return {"epoch": epoch, "score": score, **last}
 
 
 def record(number, state="COMPLETE", num_epochs=8, score=0.9, reason=None, **config):
     epochs = [metrics(epoch, score) for epoch in range(1, num_epochs + 1)]
     return TrialRecord(
-        number=number,
-        state=state,
-        score=score if num_epochs else None,
-        params=config,
-        config={"dropout": 0.1, **config},
-        epochs=epochs,
-        reason=reason,
-        started=None,
-        ended=None,
-    )
+        number=number, state=state, score=score if num_epochs else None, params=config,
+        config={"dropout": 0.1, **config}, epochs=epochs, reason=reason, started=None, ended=None,
+    )  # fmt: skip
 
 
 def terminal(width=100, height=30):
@@ -57,6 +46,18 @@ def terminal(width=100, height=30):
 
 def plain():
     return Console(file=io.StringIO(), force_terminal=False, width=80)
+
+
+@contextlib.contextmanager
+def begun(start, console=None, **options):
+    """Show a search that has begun, by default where there is no terminal."""
+    with Screen(start, console or plain(), **options) as screen:
+        screen.search_started(start)
+        yield screen
+
+
+def printed(screen):
+    return screen._console.file.getvalue()
 
 
 def drawn(screen):
@@ -75,8 +76,7 @@ def run(screen, *records):
 
 
 def test_table_shows_running_trials_best_and_counts(search):
-    with Screen(search, terminal()) as screen:
-        screen.search_started(search)
+    with begun(search, terminal()) as screen:
         run(
             screen,
             record(0, score=1.25, dropout=0.5),
@@ -96,8 +96,7 @@ def test_table_shows_running_trials_best_and_counts(search):
 
 
 def test_only_hyperparameters_that_vary_are_shown(search):
-    with Screen(search, terminal()) as screen:
-        screen.search_started(search)
+    with begun(search, terminal()) as screen:
         screen.trial_started(0, {"dropout": 0.1, "max_lr": 0.001}, 0)
         screen.trial_started(1, {"dropout": 0.1, "max_lr": 0.002}, 0)
         text = drawn(screen)
@@ -107,50 +106,43 @@ def test_only_hyperparameters_that_vary_are_shown(search):
 
 @pytest.mark.parametrize("width", [40, 80, 100])
 def test_table_fits_the_terminal(start_of, width):
-    config = {f"a_long_hyperparameter_{i}": 0.123456 for i in range(12)}
-    with Screen(start_of(num_trials=60, name="n" * 120), terminal(width, height=24)) as screen:
-        screen.search_started(start_of(num_trials=60, name="n" * 120))
+    with begun(start_of(num_trials=60, name="n" * 120), terminal(width, height=24)) as screen:
         for number in range(40):
-            screen.trial_started(number, {k: v * number for k, v in config.items()}, 0)
+            config = {f"a_long_hyperparameter_{i}": 0.123456 * number for i in range(12)}
+            screen.trial_started(number, config, 0)
         lines = drawn(screen).splitlines()
     assert max(map(len, lines)) <= width
     assert len(lines) <= 24
-    assert any(
-        line.strip().startswith("+") for line in lines
-    )  # trials that did not fit are counted
+    assert any(line.strip().startswith("+") for line in lines)  # what did not fit is counted
 
 
 def test_without_a_terminal_one_line_per_ended_trial_and_no_control_codes(search):
-    console, clock = plain(), Clock()
     failure = "FloatingPointError: loss is nan in epoch 2"
-    with Screen(search, console, clock=clock) as screen:
-        screen.search_started(search)
-        num_before = console.file.getvalue().count("\n")
+    with begun(search, clock=Clock()) as screen:
+        before = printed(screen)
         for _ in range(50):
             screen.epoch_finished(0, metrics(1))
-        assert console.file.getvalue().count("\n") == num_before
+        assert printed(screen) == before
         run(screen, record(0), record(1, "PRUNED", 3), record(2, "FAIL", 1, reason=failure))
-        lines = console.file.getvalue().splitlines()[num_before:]
-    assert lines == [
+    assert printed(screen).removeprefix(before).splitlines() == [
         "trial 0 complete after 8 of 8 epochs: score 0.900, age MAE 4.57 years, "
         "gender accuracy 0.931",
         "trial 1 stopped early after 3 of 8 epochs: score 0.900, age MAE 4.57 years, "
         "gender accuracy 0.931",
         "trial 2 failed: FloatingPointError: loss is nan in epoch 2",
     ]
-    assert "\x1b" not in console.file.getvalue()
+    assert "\x1b" not in printed(screen)
 
 
 def test_without_a_terminal_at_most_one_status_line_a_minute(search):
-    console, clock = plain(), Clock()
-    with Screen(search, console, clock=clock) as screen:
-        screen.search_started(search)
+    clock = Clock()
+    with begun(search, clock=clock) as screen:
         screen.trial_started(0, {}, 0)
-        num_before = console.file.getvalue().count("\n")
+        before = printed(screen)
         for second in range(1, 181):
             clock.time_s = second
             screen.epoch_finished(0, metrics(second))
-        lines = console.file.getvalue().splitlines()[num_before:]
+    lines = printed(screen).removeprefix(before).splitlines()
     assert len(lines) == 3
     assert "0 of 4 trials ended, 1 running" in lines[0]
 
@@ -165,38 +157,27 @@ def test_colour_forced_by_the_environment_is_no_terminal(search, monkeypatch, ca
 
 
 def test_failed_trial_is_said_above_the_table(search):
-    console = terminal()
-    with Screen(search, console) as screen:
-        screen.search_started(search)
+    with begun(search, terminal()) as screen:
         run(screen, record(0, "FAIL", 0, reason="out of memory"), record(1))
-    output = console.file.getvalue()
-    assert "trial 0 failed: out of memory" in output
-    assert "trial 1 complete after" not in output
+    assert "trial 0 failed: out of memory" in printed(screen)
+    assert "trial 1 complete after" not in printed(screen)
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_terminal_is_left_sane_after_an_exception(search, error):
     console = terminal()
-
-    def fail():
-        with Screen(search, console) as screen:
-            screen.search_started(search)
-            raise error
-
-    with pytest.raises(error):
-        fail()
+    with pytest.raises(error), begun(search, console):
+        raise error
     output = console.file.getvalue()
     assert output.rindex("\x1b[?25h") > output.rindex("\x1b[?25l")  # the cursor shows again
     assert console._live_stack == []
 
 
-def test_summary_names_the_best_and_where_to_go_on(start_of, search):
-    console = plain()
+def test_summary_names_the_best_and_where_to_go_on(start_of):
     records = [record(0, score=1.0, dropout=0.5), record(1, score=0.9, dropout=0.25)]
-    with Screen(start_of(num_trials=2, wandb="offline"), console) as screen:
-        screen.search_started(start_of(num_trials=2, wandb="offline"))
-        screen.search_ended([*records], Path("/runs/oversampling-1/report.html"))
-    summary = console.file.getvalue().split("ended after")[1]
+    with begun(start_of(num_trials=2, wandb="offline")) as screen:
+        screen.search_ended(records, Path("/runs/oversampling-1/report.html"))
+    summary = printed(screen).split("ended after")[1]
     assert "2 of 2 trials: 2 complete" in summary
     assert "trial 1: score 0.900, age MAE 4.57 years, gender accuracy 0.931" in summary
     assert '"dropout": 0.25' in summary
@@ -207,26 +188,23 @@ def test_summary_names_the_best_and_where_to_go_on(start_of, search):
 
 
 def test_settings_are_what_the_trial_used_then_what_else_is_no_default_as_json_to_copy(search):
-    console = plain()
     rest = {"huber_delta_years": 5.0, "weight_decay": 0.02, "batch_size": 64, "seed": 7}
     best = record(0, dropout=0.2, max_lr=0.001)  # one of them as the default
     best.config.update(rest)
-    with Screen(search, console) as screen:
-        screen.search_started(search)
+    with begun(search) as screen:
         screen.search_ended([best], None)
-    block = console.file.getvalue().split("settings")[1].split("}")[0] + "}"
+    block = printed(screen).split("settings")[1].split("}")[0] + "}"
     assert list(json.loads(block).items()) == [
         ("dropout", 0.2), ("max_lr", 0.001), ("batch_size", 64)
     ]  # fmt: skip
 
 
 def test_the_end_says_how_long_all_sessions_took(start_of):
-    console, clock = plain(), Clock()
-    with Screen(start_of(wall_s=3600), console, clock=clock) as screen:
-        screen.search_started(start_of(wall_s=3600))
+    clock = Clock()
+    with begun(start_of(wall_s=3600), clock=clock) as screen:
         clock.time_s = 60
         screen.search_ended([record(0)], None)
-    assert "ended after 1 min 00 s (1 h 01 min in all its sessions)" in console.file.getvalue()
+    assert "ended after 1 min 00 s (1 h 01 min in all its sessions)" in printed(screen)
 
 
 def test_nothing_is_left_where_all_trials_ended():
@@ -244,13 +222,11 @@ def test_several_objectives_are_named_and_shown_and_the_front_is_listed_at_the_e
     records = [record(number, score=1.0 + number / 10) for number in range(3)]
     for ended, values in zip(records, [(4.0, 9.0), (5.0, 8.0), (5.0, 9.0)], strict=True):
         ended.epochs[-1].update(zip(objectives, values, strict=True))
-    console = plain()
-    with Screen(search, console, earlier=records) as screen:
-        screen.search_started(search)
+    with begun(search, earlier=records) as screen:
         assert "worst group" in drawn(screen)
         screen.trial_ended(records[1])
         screen.search_ended(records, None)
-    introduction, summary = console.file.getvalue().split("ended after")
+    introduction, summary = printed(screen).split("ended after")
     front = "the Pareto front of age_mae, worst_group_mae, in the order of the score"
     assert f"objective  {front}" in introduction
     assert "gender accuracy 0.931, worst group 8.00" in introduction  # trial 1's ending
@@ -261,12 +237,10 @@ def test_several_objectives_are_named_and_shown_and_the_front_is_listed_at_the_e
 
 
 def test_summary_of_an_interrupted_search_without_a_complete_trial(search):
-    console = plain()
     search.record.status = "interrupted"
-    with Screen(search, console) as screen:
-        screen.search_started(search)
+    with begun(search) as screen:
         screen.search_ended([record(0, "PRUNED", 1), record(1, "RUNNING", 2)], None)
-    summary = console.file.getvalue().split("ended after")[1]
+    summary = printed(screen).split("ended after")[1]
     assert "1 stopped early, 1 unfinished" in summary
     assert "there is no best configuration" in summary
     assert "python tune/run_search.py --resume /runs/oversampling-1" in summary
@@ -274,28 +248,23 @@ def test_summary_of_an_interrupted_search_without_a_complete_trial(search):
 
 
 def test_demo_faces_are_said_in_table_introduction_and_summary(search_json, start_of):
-    search = start_of(data={**search_json["data"], "is_demo": True})
-    console = plain()
-    with Screen(search, console) as screen:
-        screen.search_started(search)
+    with begun(start_of(data={**search_json["data"], "is_demo": True})) as screen:
         assert "demo faces" in drawn(screen)
         screen.search_ended([record(0)], None)
-    introduction, summary = console.file.getvalue().split("ended after")
+    introduction, summary = printed(screen).split("ended after")
     assert "demo faces: these numbers say nothing about real ones" in introduction
     assert "demo faces: these numbers say nothing about real ones" in summary
     assert "reference" not in summary  # nothing to compare drawn faces with
 
 
 def test_a_metric_or_a_reason_that_is_missing_is_no_error(search, capsys):
-    console = plain()
-    with Screen(search, console) as screen:
-        screen.search_started(search)
+    with begun(search) as screen:
         screen.trial_started(0, {}, 0)
         screen.epoch_finished(0, {})
         screen.trial_ended(record(0, "FAIL", 0))
         screen.search_ended([], None)
     assert capsys.readouterr().err == ""
-    assert "trial 0 failed: no reason given" in console.file.getvalue()
+    assert "trial 0 failed: no reason given" in printed(screen)
 
 
 def test_a_screen_that_cannot_be_written_never_ends_the_search(search, capsys):
@@ -303,8 +272,7 @@ def test_a_screen_that_cannot_be_written_never_ends_the_search(search, capsys):
         def write(self, text):
             raise BrokenPipeError("gone")
 
-    with Screen(search, Console(file=Closed(), force_terminal=False)) as screen:
-        screen.search_started(search)
+    with begun(search, Console(file=Closed(), force_terminal=False)) as screen:
         run(screen, record(0))
         screen.search_ended([record(0)], None)
     assert capsys.readouterr().err.count("the search goes on unseen") == 1

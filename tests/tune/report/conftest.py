@@ -28,6 +28,9 @@ class MadeUpSearch:
     def record(self) -> SearchRecord:
         return SearchRecord.parse(self.search, "search.json")
 
+    def write(self, path: Path) -> Path:
+        return write_report(self.record, self.records, self.study, path)
+
 
 def make_record(
     number: int, scores: list[float], state: str = "COMPLETE", **fields: Any
@@ -71,9 +74,9 @@ def _suggest(trial: optuna.Trial) -> dict[str, Any]:
     return params
 
 
-def _make_search(
-    changed_search: Callable[..., dict[str, Any]], num_trials: int, max_epochs: int = 6
-) -> MadeUpSearch:
+def _make_search(search_json: dict[str, Any], num_trials: int, max_epochs: int = 6) -> MadeUpSearch:
+    options = {"num_trials": max(1, num_trials), "max_epochs": max_epochs}
+    search = {**search_json, "options": {**search_json["options"], **options}}
     rng = np.random.default_rng(num_trials)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     records = []
@@ -88,29 +91,29 @@ def _make_search(
         reason = None
         if number % 12 == 5:
             state, reason = "FAIL", "FloatingPointError: loss is nan in epoch 2"
-        study.tell(
-            trial,
-            scores[-1] if state == "COMPLETE" else None,
-            getattr(optuna.trial.TrialState, state),
-        )
+        value = scores[-1] if state == "COMPLETE" else None
+        study.tell(trial, value, optuna.trial.TrialState[state])
         config = {**params, "epochs": max_epochs, "backbone": "mobilenet_v3_small", "huber": None}
-        records.append(
-            make_record(
-                number, scores[:num_epochs], state, params=params, config=config, reason=reason
-            )
-        )
-    search = changed_search(num_trials=max(1, num_trials), max_epochs=max_epochs)
+        fields = {"params": params, "config": config, "reason": reason}
+        records.append(make_record(number, scores[:num_epochs], state, **fields))
     return MadeUpSearch(search, records, study)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="session")
 def _quiet() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
 @pytest.fixture
-def make_search(changed_search: Callable[..., dict[str, Any]]) -> Callable[..., MadeUpSearch]:
-    return functools.partial(_make_search, changed_search)
+def make_search(search_json: dict[str, Any]) -> Callable[..., MadeUpSearch]:
+    return functools.partial(_make_search, search_json)
+
+
+@pytest.fixture(scope="session")
+def drawn(finished_search: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of 36 trials with its figures, drawn once for all that only read it."""
+    folder = tmp_path_factory.mktemp("search")
+    return _make_search(finished_search, 36).write(folder / "report.html")
 
 
 @pytest.fixture
@@ -160,12 +163,17 @@ class Page(HTMLParser):
 
 
 @pytest.fixture
+def read() -> Callable[[Path], Page]:
+    return lambda path: Page(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture
 def write(tmp_path: Path, undrawn: Callable[[], Any]) -> Callable[..., Page]:
     """Write the report of a made-up search and return it, read; with figures only if ``drawn``."""
 
     def write_and_read(made: MadeUpSearch, *, drawn: bool = False) -> Page:
         with contextlib.nullcontext() if drawn else undrawn():
-            path = write_report(made.record, made.records, made.study, tmp_path / "report.html")
+            path = made.write(tmp_path / "report.html")
         return Page(path.read_text(encoding="utf-8"))
 
     return write_and_read

@@ -4,33 +4,40 @@ import pytest
 
 from tune.records.trials import seconds_between, split_differing
 from tune.report.analysis import (
+    Agreement,
     Metric,
-    correlation_interval,
     find_comparable,
     find_leads,
     find_margins,
     finishes,
+    judge_parameters,
     judge_rungs,
-    rank_correlation,
     rank_finite,
 )
-from tune.report.importance import judge_parameters
 
 
-def test_rank_correlation_of_known_cases():
-    assert rank_correlation([(1, 10), (2, 20), (3, 90)]) == pytest.approx(1)
-    assert rank_correlation([(1, 3), (2, 2), (3, 1)]) == pytest.approx(-1)
-    # By hand: rank differences 0, 1, 1, 0 give 1 - 6·2 / (4·15) = 0.8.
-    assert rank_correlation([(1, 1), (2, 3), (3, 2), (4, 4)]) == pytest.approx(0.8)
-    assert math.isnan(rank_correlation([(1, 1), (2, 2)]))
-    assert math.isnan(rank_correlation([(1, 1), (1, 2), (1, 3)]))
-    assert math.isnan(rank_correlation([]))
+@pytest.mark.parametrize(
+    ("pairs", "expected"),
+    [
+        ([(1, 10), (2, 20), (3, 90)], 1),
+        ([(1, 3), (2, 2), (3, 1)], -1),
+        # By hand: rank differences 0, 1, 1, 0 give 1 - 6·2 / (4·15) = 0.8.
+        ([(1, 1), (2, 3), (3, 2), (4, 4)], 0.8),
+        ([(1, 1), (2, 2)], math.nan),
+        ([(1, 1), (1, 2), (1, 3)], math.nan),
+        ([], math.nan),
+    ],
+)
+def test_rank_correlation_of_known_cases(pairs, expected):
+    assert Agreement(pairs).correlation == pytest.approx(expected, nan_ok=True)
 
 
 def test_interval_narrows_with_trials_and_holds_its_estimate():
-    few, many = correlation_interval(0.6, 8), correlation_interval(0.6, 80)
-    assert few[0] < many[0] < 0.6 < many[1] < few[1] < 1
-    assert all(map(math.isnan, correlation_interval(0.6, 4)))
+    pairs = [(1, 1), (2, 3), (3, 2), (4, 4)]
+    few, many = Agreement(pairs * 2), Agreement(pairs * 20)
+    assert few.interval[0] < many.interval[0] < many.correlation
+    assert many.correlation < many.interval[1] < few.interval[1] < 1
+    assert all(map(math.isnan, Agreement(pairs).interval))
 
 
 def test_rungs_count_arrivals_and_correlate_survivors_only(record):
@@ -46,7 +53,7 @@ def test_rungs_count_arrivals_and_correlate_survivors_only(record):
     first, second = judge_rungs(records, [1, 2], last_epoch=3)
     assert (first.num_arrived, first.num_stopped) == (6, 1)
     assert (second.num_arrived, second.num_stopped) == (4, 1)
-    assert first.end.pairs == ((3.0, 1.0), (4.0, 2.0), (5.0, 3.0))
+    assert first.end.pairs == [(3.0, 1.0), (4.0, 2.0), (5.0, 3.0)]
     assert first.end.correlation == pytest.approx(1)
     # Trial 4 was first at the first rung and last at the second: by hand 1 - 6·12 / (4·15).
     assert len(first.next.pairs) == 4
@@ -102,10 +109,10 @@ def test_trials_are_compared_after_the_latest_epoch_that_enough_reached(record):
     stopped = [record(i, [4.0], "PRUNED") for i in range(20, 60)]
     assert find_comparable(complete + stopped, [1, 3]).epoch == 3
     few = find_comparable(complete[:5] + stopped, [1, 3])
-    assert (few.epoch, len(few.records)) == (1, 45)
+    assert (few.epoch, len(few.pairs)) == (1, 45)
     scores = [score for _, score in few.pairs]
     assert scores == sorted(scores)
-    assert find_comparable([], []).records == []
+    assert find_comparable([], [1]).pairs == []
 
 
 def test_importance_finds_what_matters_and_calls_the_rest_chance(make_search):
@@ -150,5 +157,4 @@ def test_only_what_chance_does_not_explain_is_a_lead(record):
 
 
 def test_a_metric_is_called_by_its_name_without_its_unit():
-    assert Metric.judging(["age_mae"]).title == "Age MAE"
-    assert Metric.judging(["age_mae", "gender_error"]).name == "score"
+    assert Metric("age_mae").title == "Age MAE"

@@ -2,20 +2,14 @@
 
 import pytest
 
-from tune.report.page import write_report
-
 
 @pytest.fixture
 def look_at_report(look_at, tmp_path):
-    def look(made):
-        path = tmp_path / "report.html"
-        return look_at(write_report(made.record, made.records, made.study, path))
-
-    return look
+    return lambda made: look_at(made.write(tmp_path / "report.html"))
 
 
-def test_the_report_of_a_search_can_be_read(make_search, look_at_report):
-    seen = look_at_report(make_search(36))
+def test_the_report_of_a_search_can_be_read(drawn, look_at):
+    seen = look_at(drawn)
     assert seen.problems == []
     assert [len(figures) for figures in seen.figures] == [14] * 4
 

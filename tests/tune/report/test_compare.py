@@ -1,40 +1,32 @@
 """Searches compared: from their folders to the page and the table."""
 
-import json
 import re
 
 import pytest
 
 from tune.records.run_folder import SearchFolder
-from tune.records.trials import TrialRecord
-from tune.report.compare import compare, leader, line_up, remarks, warnings, write_comparison
+from tune.report.compare import compare, leader, line_up, remarks, warnings
 from tune.study.past_runs import read_run
 from utkface.io import UserError
 
 
-def make_record(number, state, score, minute, config):
-    num_epochs = 2 if state == "COMPLETE" else 1
-    metrics = {"score": score, "age_mae": 5 * score, "gender_accuracy": 0.9, "worst_group_mae": 9.0}
-    return TrialRecord(
-        number=number, state=state, score=score, params={"max_lr": config["max_lr"]},
-        config=config, epochs=[{"epoch": i, **metrics} for i in range(1, num_epochs + 1)],
-        reason=None, started=f"2026-01-01T10:{minute - 1:02d}:00",
-        ended=f"2026-01-01T10:{minute:02d}:00",
-    )  # fmt: skip
-
-
 @pytest.fixture
-def make_run(tmp_path, search_json, search_record):
+def make_run(tmp_path, search_json, search_record, record):
     """Write a search of three trials as it is in a checkout, without its journal."""
 
     def make(best_score, *, max_lr=0.001, **search):
         folder = SearchFolder.create(tmp_path / "results", "rate")
-        config = {"max_lr": max_lr, "dropout": 0.25, "pretrained": True}
         records = [
-            make_record(0, "COMPLETE", best_score + 0.1, 3, {**config, "max_lr": 0.005}),
-            make_record(1, "PRUNED", 0.1, 5, config),
-            make_record(2, "COMPLETE", best_score, 9, config),
-        ]
+            record(
+                number, scores, state, params={"max_lr": lr}, ended=f"2026-01-01T10:0{minute}:00",
+                config={"max_lr": lr, "dropout": 0.25, "pretrained": True},
+            )
+            for number, (scores, state, lr, minute) in enumerate([
+                ([3.0, best_score + 0.1], "COMPLETE", 0.005, 3),
+                ([0.1], "PRUNED", max_lr, 5),
+                ([3.0, best_score], "COMPLETE", max_lr, 9),
+            ])
+        ]  # fmt: skip
         values = {"name": folder.path.name, "max_epochs": 2, "wall_s": 540.0}
         for name in ("data", "hardware"):
             values[name] = {**search_json[name], **search.pop(name, {})}
@@ -45,18 +37,22 @@ def make_run(tmp_path, search_json, search_record):
     return make
 
 
-def compare_runs(results, names, output):
-    return compare([read_run(results, name) for name in names], results, output)
+def read(folders):
+    return [read_run(folder.path.parent, folder.path.name) for folder in folders]
+
+
+def compare_folders(*folders, output=None):
+    return compare(read(folders), folders[0].path.parent, output)
 
 
 def line_up_folders(*folders):
-    return line_up([read_run(folder.path.parent, folder.path.name) for folder in folders])
+    return line_up(read(folders))
 
 
-def test_the_page_needs_nothing_and_says_who_leads_and_what_differs(make_run, tmp_path, capsys):
+def test_the_page_needs_nothing_and_says_who_leads_and_what_differs(make_run, capsys):
     folders = [make_run(1.2, seed=0), make_run(1.1, seed=7, max_lr=0.002)]
     results, names = folders[0].path.parent, [folder.path.name for folder in folders]
-    assert compare_runs(results, names, None) == 0
+    assert compare_folders(*folders) == 0
     path = results / f"compare-{names[0]}-{names[1]}.html"
     printed = capsys.readouterr().out
     assert f"page: {path}" in printed
@@ -70,14 +66,6 @@ def test_the_page_needs_nothing_and_says_who_leads_and_what_differs(make_run, tm
     assert re.findall(r'class="(\w+)">([^<]+)<', row) == [("other", "0.001"), ("first", "0.002")]
     assert "<tr><th>dropout" not in page
     assert re.search(r"<tr><th>seed</th>.*?0.*?7", page, re.DOTALL)
-
-
-def test_a_page_can_be_written_elsewhere(make_run, tmp_path):
-    folders = [make_run(1.2), make_run(1.1)]
-    output = tmp_path / "page.html"
-    assert compare_runs(folders[0].path.parent, [str(f.path) for f in folders], output) == 0
-    assert output.read_text().startswith("<!doctype html>")
-    assert not list(folders[0].path.parent.glob("compare-*"))
 
 
 @pytest.mark.parametrize(
@@ -118,9 +106,9 @@ def test_a_confirmed_trial_leads_by_its_means_even_if_the_search_stopped_it(make
     assert [each.best.number for each in compared] == [1, 2]
     assert leader(compared).letter == "A"
     assert remarks(compared)[0].startswith("the best of A was trained again: its numbers are means")
-    names = [folder.path.name for folder in folders]
-    compare_runs(folders[0].path.parent, names, None)
-    assert f"best by score: score 1.050, trial 1 of {names[0]}" in capsys.readouterr().out
+    compare_folders(*folders)
+    best = f"best by score: score 1.050, trial 1 of {folders[0].path.name}"
+    assert best in capsys.readouterr().out
 
 
 def test_what_misleads_about_times_and_ends_is_said(make_run):
@@ -139,10 +127,7 @@ def test_searches_without_a_complete_trial_have_no_best(make_run, tmp_path):
         (folder.path / "best.json").unlink()
         table = (folder.path / "trials.csv").read_text().splitlines()
         (folder.path / "trials.csv").write_text("\n".join([table[0], table[2]]) + "\n")
-    assert (
-        compare_runs(folders[0].path.parent, [str(f.path) for f in folders], tmp_path / "p.html")
-        == 0
-    )
+    assert compare_folders(*folders, output=tmp_path / "p.html") == 0
     page = (tmp_path / "p.html").read_text()
     assert "No search has a trial that ran its full number of epochs" in page
     assert "<svg" not in page
@@ -150,48 +135,30 @@ def test_searches_without_a_complete_trial_have_no_best(make_run, tmp_path):
 
 def test_runs_that_cannot_be_compared_are_told_in_one_line(make_run):
     folder = make_run(1.2)
-    results, name = folder.path.parent, folder.path.name
-    for names, message in [
-        ([name], "names one search"),
-        ([name, name], "twice"),
-        ([name, "nonesuch"], "there is no search at 'nonesuch'"),
-    ]:
+    for folders, message in [([folder], "names one search"), ([folder, folder], "twice")]:
         with pytest.raises(UserError, match=message) as caught:
-            compare_runs(results, names, None)
+            compare_folders(*folders)
         assert "\n" not in str(caught.value)
-    assert not list(results.glob("compare-*"))
+    assert not list(folder.path.parent.glob("compare-*"))
 
 
-def test_a_name_with_markup_is_text(make_run, tmp_path):
+def test_a_name_with_markup_is_text_on_a_page_that_is_written_elsewhere(make_run, tmp_path):
     folders = [make_run(1.2, name="<b>x</b>"), make_run(1.1, space="<script>alert()</script>")]
-    search = json.loads((folders[0].path / "search.json").read_text())
-    assert search["name"] == "<b>x</b>"
-    compare_runs(tmp_path / "results", [str(f.path) for f in folders], tmp_path / "p.html")
-    assert "<script" not in (tmp_path / "p.html").read_text()
+    assert folders[0].record.name == "<b>x</b>"
+    compare_folders(*folders, output=tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert page.startswith("<!doctype html>")
+    assert "<script" not in page
+    assert not list(folders[0].path.parent.glob("compare-*"))
 
 
-def test_the_page_can_be_read_on_a_phone_and_on_a_desk(make_run, look_at, tmp_path):
-    folders = [make_run(1.2, image_size=128), make_run(1.1, seed=7, max_lr=0.002), make_run(1.3)]
-    page = tmp_path / "page.html"
-    compare_runs(folders[0].path.parent, [folder.path.name for folder in folders], page)
-    seen = look_at(page)
+OTHER_FACES = {"data": {"fingerprint": "e" * 64, "is_demo": True}, "max_epochs": 9}
+
+
+@pytest.mark.parametrize("third", [{}, OTHER_FACES])
+def test_the_page_can_be_read_on_a_phone_and_on_a_desk(make_run, look_at, tmp_path, third):
+    folders = [make_run(1.2), make_run(1.1, max_lr=0.002, wall_s=60.0), make_run(1.3, **third)]
+    compare_folders(*folders, output=tmp_path / "page.html")
+    seen = look_at(tmp_path / "page.html")
     assert seen.problems == []
     assert [len(figures) for figures in seen.figures] == [2] * 4
-
-
-def look(look_at, folders, tmp_path):
-    runs = [read_run(folder.path.parent, folder.path.name) for folder in folders]
-    return look_at(write_comparison(line_up(runs), tmp_path / "page.html"))
-
-
-def test_a_comparison_can_be_read(make_run, look_at, tmp_path):
-    folders = [make_run(1.2), make_run(1.1, max_lr=0.002, wall_s=60.0), make_run(1.3)]
-    seen = look(look_at, folders, tmp_path)
-    assert seen.problems == []
-    assert [len(figures) for figures in seen.figures] == [2] * 4
-
-
-def test_searches_that_do_not_compare_can_be_read(make_run, look_at, tmp_path):
-    data = {"fingerprint": "e" * 64, "is_demo": True}
-    seen = look(look_at, [make_run(1.2), make_run(1.1, data=data, max_epochs=9)], tmp_path)
-    assert seen.problems == []

@@ -118,14 +118,14 @@ def test_a_run_says_what_it_trained_on_and_who_evaluated_it_later(tmp_path, save
     assert "evaluated by" not in text
 
 
-def test_only_leaks_of_test_parts_are_told(tmp_path, save):
-    save("run", make_evaluation(make_row("a", 4.4, 0.95, part="validation")))
-    assert "have a copy" not in write_league(tmp_path)
-
-
-def test_demo_runs_never_enter(tmp_path, save):
-    save("demo", make_evaluation(make_row("drawn", 1.0, 1.0), data={**DATA, "is_demo": True}))
-    assert "drawn" not in write_league(tmp_path)
+@pytest.mark.parametrize(
+    ("part", "data"), [("validation", DATA), ("test", {**DATA, "is_demo": True})]
+)
+def test_neither_validation_nor_demo_faces_enter(tmp_path, save, part, data):
+    save("run", make_evaluation(make_row("drawn", 1.0, 1.0, part=part), data=data))
+    text = write_league(tmp_path)
+    assert "drawn" not in text
+    assert "have a copy" not in text
 
 
 @pytest.mark.parametrize(
