@@ -5,6 +5,7 @@ network learns early it learns from coarse shapes, which a quarter of the pixels
 and Le, EfficientNetV2, 2021, section 4.2, https://arxiv.org/abs/2104.00298
 """
 
+import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -83,7 +84,10 @@ class ImageStore:
         if device.type == "cuda":
             free_bytes, _ = torch.cuda.mem_get_info(device)
             if images.nbytes <= free_bytes * self.MAX_GPU_SHARE:
-                self.resident = _copy_to_gpu(self.images, device)
+                self.resident = torch.empty(images.shape, dtype=torch.uint8, device=device)
+                for start in range(0, len(images), 2048):  # main memory never has a second copy
+                    part = np.array(self.images[start : start + 2048])  # writable, for torch
+                    self.resident[start : start + 2048] = torch.from_numpy(part).to(device)
 
     def gather(self, rows: NDArray[np.integer], on_device: Tensor | None = None) -> Tensor:
         """Return the images of ``rows``, (B, 3, S, S) uint8 in channels_last order.
@@ -105,30 +109,16 @@ def to_device(values: np.ndarray, device: torch.device) -> Tensor:
     return tensor.to(device)
 
 
-def num_batches(num_draws: int, batch_size: int) -> int:
-    """Return how many batches make an epoch of ``num_draws`` faces.
+def batch_slices(num_draws: int, batch_size: int) -> list[slice]:
+    """Return the batches of an epoch as slices of its draws, within one face of equal size.
 
     No face is dropped and no batch is a small remainder: the faces are spread evenly over as few
     batches as hold them. None has a single face, from which BatchNorm cannot tell a variance, even
     if one of three then exceeds a ``batch_size`` of two.
     """
-    return max(1, min(-(-num_draws // batch_size), num_draws // 2))
-
-
-def batch_slices(num_draws: int, batch_size: int) -> list[slice]:
-    """Return the batches of an epoch as slices of its draws, within one face of equal size."""
-    count = num_batches(num_draws, batch_size)
+    count = max(1, min(-(-num_draws // batch_size), num_draws // 2))
     edges = [num_draws * i // count for i in range(count + 1)]
-    return [slice(edges[i], edges[i + 1]) for i in range(count)]
-
-
-def _copy_to_gpu(images: np.ndarray, device: torch.device, num_rows: int = 2048) -> Tensor:
-    """Copy images to the GPU part by part, so that main memory never holds a second copy."""
-    resident = torch.empty(images.shape, dtype=torch.uint8, device=device)
-    for start in range(0, len(images), num_rows):
-        part = np.array(images[start : start + num_rows])  # writable, as torch wants it
-        resident[start : start + num_rows] = torch.from_numpy(part).to(device)
-    return resident
+    return [slice(*pair) for pair in itertools.pairwise(edges)]
 
 
 def training_size(config: TrainConfig, epoch: int) -> int:

@@ -21,7 +21,7 @@ from utkface.config import TrainConfig
 from utkface.data.labels import DECADE_BINS, GENDERS, RACES, age_bin, bin_labels
 
 _RACES = tuple(race.lower() for race in RACES)
-#: Tells the rounds' random numbers from those of `utkface.training.epoch_rng`.
+#: Tells the rounds' random numbers from those of `utkface.training.epoch_seeds`.
 _STREAM = 1
 
 

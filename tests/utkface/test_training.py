@@ -3,9 +3,6 @@
 import copy
 import dataclasses
 import gc
-import inspect
-import subprocess
-import sys
 import weakref
 from typing import Any
 
@@ -13,11 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from utkface import training as training_module
 from utkface.batches import TrainingData
 from utkface.config import TrainConfig
 from utkface.io import UserError, dump_checkpoint, parse_checkpoint
-from utkface.training import Training, keep_freed_memory
+from utkface.training import Training
 
 NUM_FACES, SIZE = 48, 32
 TIMINGS = ("images_per_s", "time_s", "cpu_time_s")
@@ -254,38 +250,6 @@ def test_a_state_from_before_a_field_was_added_goes_on_with_its_default() -> Non
     again = training()
     again.load_state_dict(state)
     assert again.epoch == 1
-
-
-# In a process of its own: the heap of one that has run other tests is in pieces.
-MEMORY_SCRIPT = """
-if not keep_freed_memory():
-    print("no mallopt")
-else:
-    faults = []
-    for _ in range(16):  # the allocator sets a few blocks of one size aside first
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-        bytearray(64 * 2**20)  # freed at once
-        faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-    print(max(faults[-4:]) / (64 * 2**20 / resource.getpagesize()))
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="a matter of Linux's C library")
-def test_a_large_block_is_soon_filled_by_the_kernel_no_more() -> None:
-    names = {name: getattr(training_module, name) for name in ("_M_TRIM_THRESHOLD", "_M_MMAP_MAX")}
-    constants = "\n".join(f"{name} = {value}" for name, value in names.items())
-    # The function alone: a process that imports PyTorch takes seconds.
-    parts = ["import ctypes, resource, sys", constants, inspect.getsource(keep_freed_memory)]
-    done = subprocess.run(
-        [sys.executable, "-c", "\n".join([*parts, MEMORY_SCRIPT])],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    if "no mallopt" in done.stdout:
-        pytest.skip("this C library has no mallopt")
-    assert float(done.stdout) < 0.1
 
 
 def test_a_finished_training_is_freed_at_once() -> None:
