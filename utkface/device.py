@@ -15,10 +15,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-# Names and numbers of <malloc.h>.
-_M_TRIM_THRESHOLD = -1
-_M_MMAP_MAX = -4
-
 _HALF_PRECISIONS = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -141,4 +137,5 @@ def keep_freed_memory() -> bool:
     if not (hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim")):
         return False
     libc.malloc_trim(0)
-    return bool(libc.mallopt(_M_MMAP_MAX, 0) and libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
+    m_trim_threshold, m_mmap_max = -1, -4  # of <malloc.h>
+    return bool(libc.mallopt(m_mmap_max, 0) and libc.mallopt(m_trim_threshold, 2**31 - 1))

@@ -4,8 +4,6 @@ Run: ``python tests/benchmarks/gpu.py [--out FOLDER] [SECTION ...]``, on a machi
 only what `utkface` needs has to be installed, and no faces: pixels are random. Prints a table for
 each section and writes them all to FOLDER/gpu.json.
 
-- ``checks``: the tests that need a card: does it learn what the CPU learns, with graphs as without,
-  on from a checkpoint, in half precision, and can it survive running out of memory?
 - ``steps``: images per second of one trial, by size and batch, with and without CUDA graphs, fp16
   and bf16, and the share of the card's memory bandwidth that its activations take.
 - ``trials``: images per second of 1 to 16 trials at a time, each a process, with MPS and without.
@@ -88,31 +86,6 @@ def in_planes(training: Training) -> None:
 def compiled(training: Training) -> None:
     """Have torch.compile fuse forward and backward."""
     training.model.forward = torch.compile(training.model.forward)
-
-
-def checks() -> list[Row]:
-    """Run the tests that need a card; say of each whether it holds."""
-    listed = _Listed()
-    tests = Path(__file__).parents[1] / "utkface" / "test_on_card.py"
-    import pytest  # the kit measures without it
-
-    pytest.main(
-        [str(tests), "-q", "-p", "no:xdist", "-o", "addopts=--import-mode=importlib"], [listed]
-    )
-    return listed.found
-
-
-class _Listed:
-    """Pytest's plugin that keeps what became of each test."""
-
-    def __init__(self) -> None:
-        self.found: list[Row] = []
-
-    def pytest_runtest_logreport(self, report: Any) -> None:
-        if report.when == "call" or report.failed:
-            name = report.nodeid.partition("::")[2]
-            seconds = round(report.duration, 1)
-            self.found.append({"check": name, "outcome": report.outcome, "seconds": seconds})
 
 
 def steps(
@@ -294,7 +267,6 @@ def reference() -> list[Row]:
 
 
 SECTIONS: dict[str, Callable[[], Iterable[Row]]] = {
-    "checks": checks,
     "steps": steps,
     "epoch": epoch,
     "reference": reference,

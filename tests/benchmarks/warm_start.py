@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import ray
+from common import spread
 from ray import tune as ray_tune
 
 from tune import cluster
@@ -84,10 +85,7 @@ def main() -> None:
         ray.shutdown()
     cold, *warm = watch.delays.values()
     print(f"first trial of a worker: {cold:.2f} s")
-    print(
-        f"later ones: {statistics.median(warm):.3f} s, median of {len(warm)} "
-        f"({min(warm):.3f} to {max(warm):.3f})"
-    )
+    print(f"later ones, median of {len(warm)}: {spread(warm, 3)} s")
     print(f"ratio first/later: {cold / statistics.median(warm):.0f}")
 
 

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import nn
 
-from utkface import device
 from utkface.device import GraphedStep, keep_freed_memory
 
 
@@ -45,17 +44,10 @@ else:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a matter of Linux's C library")
 def test_a_large_block_is_soon_filled_by_the_kernel_no_more() -> None:
-    names = {name: getattr(device, name) for name in ("_M_TRIM_THRESHOLD", "_M_MMAP_MAX")}
-    constants = "\n".join(f"{name} = {value}" for name, value in names.items())
     # The function alone: a process that imports PyTorch takes seconds.
-    parts = ["import ctypes, resource, sys", constants, inspect.getsource(keep_freed_memory)]
-    done = subprocess.run(
-        [sys.executable, "-c", "\n".join([*parts, MEMORY_SCRIPT])],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
+    parts = ["import ctypes, resource, sys", inspect.getsource(keep_freed_memory), MEMORY_SCRIPT]
+    command = [sys.executable, "-c", "\n".join(parts)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     if "no mallopt" in done.stdout:
         pytest.skip("this C library has no mallopt")
     assert float(done.stdout) < 0.1

@@ -16,7 +16,7 @@ from utkface.config import TrainConfig
 from utkface.data.images import decode_face
 from utkface.data.sources import find_images
 from utkface.intervals import apply_intervals, fit_intervals
-from utkface.io import UserError, load_checkpoint, save_checkpoint
+from utkface.io import UserError
 from utkface.model import TrainedModel, build_model, predict, save_model
 from utkface.predict import FacePrediction, Predictor
 
@@ -298,54 +298,6 @@ def test_a_model_whose_answers_are_no_numbers_gives_reasons(trained, folder) -> 
     torch.nn.init.constant_(model.age_head.bias, float("nan"))
     (row,) = Predictor(TrainedModel(model, config), device="cpu")([folder / "face0.png"])
     assert row == FacePrediction(row.file, error="the model's answer is not a number")
-
-
-@pytest.mark.parametrize(
-    "interval", [{}, {"edges_years": [], "low_years": ["a"], "high_years": [1]}, "text", [1, 2]]
-)
-def test_a_model_file_with_broken_intervals_is_refused(trained, tmp_path, interval) -> None:
-    path = tmp_path / "model.pt"
-    save_model(path, trained)
-    save_checkpoint(path, {**load_checkpoint(path), "interval": interval})
-    with pytest.raises(UserError, match=r"model\.pt holds age intervals that cannot be read"):
-        Predictor.load(path)
-
-
-class Malice:
-    """What runs code when it is unpickled."""
-
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
-
-    def __reduce__(self) -> tuple:
-        return (self.mark.mkdir, ())
-
-
-def broken_files(folder: Path, trained: TrainedModel) -> dict[str, Path]:
-    """Write files that are no model, each in its own way."""
-    save_model(folder / "model.pt", trained)
-    data = (folder / "model.pt").read_bytes()
-    kinds = ("truncated", "hostile", "version", "training", "weights", "picture", "foreign")
-    paths = {kind: folder / f"{kind}.pt" for kind in kinds}
-    paths["truncated"].write_bytes(data[: len(data) // 2])
-    torch.save({"utkface_checkpoint": 1, "kind": Malice(folder / "ran")}, paths["hostile"])
-    torch.save({"utkface_checkpoint": 99, "kind": "face model"}, paths["version"])
-    save_checkpoint(paths["training"], {"epoch": 3, "config": trained.config.to_dict()})
-    torch.save(trained.model.state_dict(), paths["weights"])
-    picture(0).save(paths["picture"], "PNG")
-    state = load_checkpoint(folder / "model.pt")
-    state["config"]["backbone"] = "mobilenet_v3_large"
-    save_checkpoint(paths["foreign"], state)
-    return {**paths, "missing": folder / "missing.pt", "folder": folder}
-
-
-def test_no_broken_model_file_is_read_or_run(trained, tmp_path) -> None:
-    for kind, path in broken_files(tmp_path, trained).items():
-        with pytest.raises(UserError) as caught:
-            Predictor.load(path)
-        assert str(path) in str(caught.value), kind
-        assert "\n" not in str(caught.value), kind
-    assert not (tmp_path / "ran").exists()
 
 
 def test_options_are_checked(trained, monkeypatch) -> None:
