@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import tune  # noqa: F401  # isort: skip  # before ray: it sets what Ray reads when imported
 import ray
 from common import spread
 from ray import tune as ray_tune
