@@ -8,7 +8,6 @@ and Le, EfficientNetV2, 2021, section 4.2, https://arxiv.org/abs/2104.00298
 import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -138,6 +137,33 @@ def shrink(images: Tensor, side: int) -> Tensor:
     return functional.resize(images, [side, side], antialias=True)
 
 
+class _OneThread:
+    """A context in which PyTorch has one thread; gives how many it had, also where several are in.
+
+    The last to leave puts back what the first one found.
+    """
+
+    def __init__(self) -> None:
+        self.lock, self.num_users, self.num_threads = threading.Lock(), 0, 1
+
+    def __enter__(self) -> int:
+        with self.lock:
+            if self.num_users == 0:
+                self.num_threads = torch.get_num_threads()
+                torch.set_num_threads(1)
+            self.num_users += 1
+            return self.num_threads
+
+    def __exit__(self, *error: object) -> None:
+        with self.lock:
+            self.num_users -= 1
+            if self.num_users == 0:
+                torch.set_num_threads(self.num_threads)
+
+
+_one_thread = _OneThread()
+
+
 def map_on_cores(
     function: Callable[[Task], Result], tasks: Iterable[Task], device: torch.device
 ) -> Iterator[Result]:
@@ -147,29 +173,6 @@ def map_on_cores(
     each time: on cores that others used too, features of 3,072 faces took 86 s so and 4 s here, to
     the same last digit.
     """
-    with _one_thread_each() as num_threads:
+    with _one_thread as num_threads:
         num_workers = num_threads if device.type == "cpu" else 1
         yield from map_ahead(function, tasks, num_workers, num_ahead=num_workers)
-
-
-class _Threads:
-    """How many threads PyTorch had before the first of those who want it to have one."""
-
-    lock, num_users, num_threads = threading.Lock(), 0, 1
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[int]:
-    """Let PyTorch have one thread, and give how many it had; several at once may want that."""
-    with _Threads.lock:
-        if _Threads.num_users == 0:
-            _Threads.num_threads = torch.get_num_threads()
-            torch.set_num_threads(1)
-        _Threads.num_users += 1
-    try:
-        yield _Threads.num_threads
-    finally:
-        with _Threads.lock:
-            _Threads.num_users -= 1
-            if _Threads.num_users == 0:
-                torch.set_num_threads(_Threads.num_threads)

@@ -83,16 +83,9 @@ class Predictor:
         self._model = PixelModel(model, flip=self.flip).to(self.device)
 
     @classmethod
-    def load(
-        cls,
-        path: str | Path,
-        *,
-        device: str = "auto",
-        flip: bool | None = None,
-        batch_size: int = BATCH_SIZE,
-    ) -> Self:
+    def load(cls, path: str | Path, **options: Any) -> Self:
         """Read a model file without running code from it; options as of the class."""
-        return cls(load_model(path), device=device, flip=flip, batch_size=batch_size)
+        return cls(load_model(path), **options)
 
     def __call__(self, inputs: Input | Iterable[Input]) -> list[FacePrediction]:
         """Return a prediction for each picture that the inputs name or are, in their order.

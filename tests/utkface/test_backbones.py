@@ -60,7 +60,7 @@ def test_a_backbone_of_timms_is_trained_and_answers_from_its_file_as_before(tmp_
     data = TrainingData(images, rows, rows % 2, rows % 5, rows[:6], rows[6:])
     made = Training(config(backbone=TIMM, batch_size=4, ema_decay=0.0), data, weights="none")
     assert np.isfinite(list(made.run_epoch().values())).all()
-    model = made.model.eval()
+    model = made.model.eval().to(memory_format=torch.contiguous_format)  # as one that was read
     save_model(tmp_path / "model.pt", TrainedModel(model, made.config))
     normalised = torch.randn(2, 3, 32, 32)
     with torch.no_grad():
