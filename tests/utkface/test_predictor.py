@@ -160,15 +160,10 @@ def save_kinds(folder: Path) -> dict[str, Path]:
     return paths
 
 
-def test_every_kind_of_image_is_read_as_it_is_meant(trained, tmp_path) -> None:
-    paths = save_kinds(tmp_path)
-    rows = Predictor(trained, device="cpu")(paths.values())
-    ages = {kind: row.age for kind, row in zip(paths, rows, strict=True)}
-    assert all(row.error is None for row in rows), rows
-    assert ages["rgba"] == pytest.approx(ages["rgb"], abs=1e-3)
-    assert ages["turned"] == pytest.approx(ages["rgb"], abs=1e-3)
-    assert ages["grey16"] == pytest.approx(ages["grey"], abs=1e-3)
-    pixels = {kind: decode_face(path.read_bytes(), SIZE) for kind, path in paths.items()}
+def test_every_kind_of_image_is_read_as_it_is_meant(tmp_path) -> None:
+    pixels = {kind: decode_face(p.read_bytes(), SIZE) for kind, p in save_kinds(tmp_path).items()}
+    for kind, same in {"rgba": "rgb", "turned": "rgb", "grey16": "grey"}.items():
+        np.testing.assert_array_equal(pixels[kind], pixels[same], kind)
     for kind in ("palette", "gif", "cmyk"):  # nearly the same colours, and the first frame
         assert abs(pixels[kind].astype(int) - pixels["rgb"]).mean() < 12, kind
 
