@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     files = find_images(options.images)
     predictor = Predictor.load(
-        options.model or _newest_model(RESULTS),
+        options.model or _newest_model(),
         device=options.device,
         flip=options.flip,
         batch_size=options.batch_size,
@@ -108,12 +108,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _newest_model(results: Path) -> Path:
+def _newest_model() -> Path:
     """Return the model file that the last retraining wrote, and say which it is."""
-    found = sorted(results.glob("retrain-*/model.pt"), key=lambda path: path.stat().st_mtime_ns)
+    found = sorted(RESULTS.glob("retrain-*/model.pt"), key=lambda path: path.stat().st_mtime_ns)
     if not found:
         raise UserError(
-            f"there is no model in {results}/retrain-*/model.pt; give one with --model, or make "
+            f"there is no model in {RESULTS}/retrain-*/model.pt; give one with --model, or make "
             "one with tune/retrain_best.py"
         )
     _say(f"model: {found[-1]}")

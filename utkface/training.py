@@ -107,8 +107,8 @@ class Training:
         prediction that is not finite; the object is then of no further use.
         """
         start_s, start_cpu_s = time.perf_counter(), time.process_time()
-        torch_seed, augmentation_seed = epoch_seeds(self.config.seed, self.epoch + 1)
-        with on_stream(self._stream), seeded(torch_seed, self.device):
+        seed, augmentation_seed = epoch_seeds(self.config.seed, self.epoch + 1)
+        with on_stream(self._stream), seeded(seed, self.device):
             self._generator.manual_seed(augmentation_seed)
             train_metrics = self._train_epoch()
             train_time_s = time.perf_counter() - start_s
