@@ -19,7 +19,6 @@ from torch.fx.experimental.optimization import fuse
 from utkface.config import TIMM
 from utkface.io import UserError
 
-_PREFIX = "features."
 _SIZE = 64  # pixels that every backbone can take
 
 
@@ -32,19 +31,14 @@ def make_features(name: str) -> nn.Module:
     if name.startswith(TIMM):
         features = _make_timm(name)
     else:
-        network = torchvision.models.get_model(name, weights=None)
-        features = getattr(network, "features", None) or _until_pooling(network)
+        parts = OrderedDict(torchvision.models.get_model(name, weights=None).named_children())
+        if "features" not in parts:  # a ResNet: all before its pooling, under its own names
+            del parts["avgpool"], parts["fc"]
+        features = parts.get("features") or nn.Sequential(parts)
     for module in features.modules():
         if isinstance(module, nn.Hardswish):
             module.inplace = False  # in place it copies its input for the backward pass: 3 % slower
     return features
-
-
-def _until_pooling(network: nn.Module) -> nn.Sequential:
-    """Return the parts of a ResNet before its pooling, under their own names."""
-    parts = OrderedDict(network.named_children())
-    del parts["avgpool"], parts["fc"]
-    return nn.Sequential(parts)
 
 
 def _make_timm(name: str, **options: Any) -> nn.Module:
@@ -125,14 +119,10 @@ def load_weights(features: nn.Module, backbone: str, weights: str | Path) -> Non
     """
     state = _download(backbone) if str(weights) == "imagenet" else _read(Path(weights))
     wanted = features.state_dict().keys()
-    if wanted.isdisjoint(state):  # those of a whole network; some of timm's own begin so too
-        state = {
-            name.removeprefix(_PREFIX): value
-            for name, value in state.items()
-            if name.startswith(_PREFIX)
-        }
+    # Those of a whole network have a prefix, though some of timm's own begin with it too.
+    prefix = "features." if wanted.isdisjoint(state) else ""
     try:  # what a classifier had is left out
-        features.load_state_dict({name: state[name] for name in wanted})
+        features.load_state_dict({name: state[prefix + name] for name in wanted})
     except (RuntimeError, KeyError) as error:
         raise UserError(
             f"the weights {weights} do not fit the features of backbone={backbone}; "

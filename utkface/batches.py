@@ -5,9 +5,9 @@ network learns early it learns from coarse shapes, which a quarter of the pixels
 and Le, EfficientNetV2, 2021, section 4.2, https://arxiv.org/abs/2104.00298
 """
 
+import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -83,7 +83,10 @@ class ImageStore:
         if device.type == "cuda":
             free_bytes, _ = torch.cuda.mem_get_info(device)
             if images.nbytes <= free_bytes * self.MAX_GPU_SHARE:
-                self.resident = _copy_to_gpu(self.images, device)
+                self.resident = torch.empty(images.shape, dtype=torch.uint8, device=device)
+                for start in range(0, len(images), 2048):  # main memory never has a second copy
+                    part = np.array(self.images[start : start + 2048])  # writable, for torch
+                    self.resident[start : start + 2048] = torch.from_numpy(part).to(device)
 
     def gather(self, rows: NDArray[np.integer], on_device: Tensor | None = None) -> Tensor:
         """Return the images of ``rows``, (B, 3, S, S) uint8 in channels_last order.
@@ -105,30 +108,16 @@ def to_device(values: np.ndarray, device: torch.device) -> Tensor:
     return tensor.to(device)
 
 
-def num_batches(num_draws: int, batch_size: int) -> int:
-    """Return how many batches make an epoch of ``num_draws`` faces.
+def batch_slices(num_draws: int, batch_size: int) -> list[slice]:
+    """Return the batches of an epoch as slices of its draws, within one face of equal size.
 
     No face is dropped and no batch is a small remainder: the faces are spread evenly over as few
     batches as hold them. None has a single face, from which BatchNorm cannot tell a variance, even
     if one of three then exceeds a ``batch_size`` of two.
     """
-    return max(1, min(-(-num_draws // batch_size), num_draws // 2))
-
-
-def batch_slices(num_draws: int, batch_size: int) -> list[slice]:
-    """Return the batches of an epoch as slices of its draws, within one face of equal size."""
-    count = num_batches(num_draws, batch_size)
+    count = max(1, min(-(-num_draws // batch_size), num_draws // 2))
     edges = [num_draws * i // count for i in range(count + 1)]
-    return [slice(edges[i], edges[i + 1]) for i in range(count)]
-
-
-def _copy_to_gpu(images: np.ndarray, device: torch.device, num_rows: int = 2048) -> Tensor:
-    """Copy images to the GPU part by part, so that main memory never holds a second copy."""
-    resident = torch.empty(images.shape, dtype=torch.uint8, device=device)
-    for start in range(0, len(images), num_rows):
-        part = np.array(images[start : start + num_rows])  # writable, as torch wants it
-        resident[start : start + num_rows] = torch.from_numpy(part).to(device)
-    return resident
+    return [slice(*pair) for pair in itertools.pairwise(edges)]
 
 
 def training_size(config: TrainConfig, epoch: int) -> int:
@@ -148,6 +137,33 @@ def shrink(images: Tensor, side: int) -> Tensor:
     return functional.resize(images, [side, side], antialias=True)
 
 
+class _OneThread:
+    """A context in which PyTorch has one thread; gives how many it had, also where several are in.
+
+    The last to leave puts back what the first one found.
+    """
+
+    def __init__(self) -> None:
+        self.lock, self.num_users, self.num_threads = threading.Lock(), 0, 1
+
+    def __enter__(self) -> int:
+        with self.lock:
+            if self.num_users == 0:
+                self.num_threads = torch.get_num_threads()
+                torch.set_num_threads(1)
+            self.num_users += 1
+            return self.num_threads
+
+    def __exit__(self, *error: object) -> None:
+        with self.lock:
+            self.num_users -= 1
+            if self.num_users == 0:
+                torch.set_num_threads(self.num_threads)
+
+
+_one_thread = _OneThread()
+
+
 def map_on_cores(
     function: Callable[[Task], Result], tasks: Iterable[Task], device: torch.device
 ) -> Iterator[Result]:
@@ -157,29 +173,6 @@ def map_on_cores(
     each time: on cores that others used too, features of 3,072 faces took 86 s so and 4 s here, to
     the same last digit.
     """
-    with _one_thread_each() as num_threads:
+    with _one_thread as num_threads:
         num_workers = num_threads if device.type == "cpu" else 1
         yield from map_ahead(function, tasks, num_workers, num_ahead=num_workers)
-
-
-class _Threads:
-    """How many threads PyTorch had before the first of those who want it to have one."""
-
-    lock, num_users, num_threads = threading.Lock(), 0, 1
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[int]:
-    """Let PyTorch have one thread, and give how many it had; several at once may want that."""
-    with _Threads.lock:
-        if _Threads.num_users == 0:
-            _Threads.num_threads = torch.get_num_threads()
-            torch.set_num_threads(1)
-        _Threads.num_users += 1
-    try:
-        yield _Threads.num_threads
-    finally:
-        with _Threads.lock:
-            _Threads.num_users -= 1
-            if _Threads.num_users == 0:
-                torch.set_num_threads(_Threads.num_threads)

@@ -7,7 +7,6 @@ standard library is imported, so that a configuration can be checked anywhere at
 
 import dataclasses
 import difflib
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -41,7 +40,6 @@ _GROUP_WEIGHT = (
     r"(?:\d{1,3}-\d{1,3}|\d{1,3}\+|all)(?: (?:male|female))?"
     r"(?: (?:white|black|asian|indian|other))?=[1-9]\d?(?:\.\d{1,3})?"
 )
-
 
 #: Titles of the parts that the fields fall into, by the first field of each.
 SECTIONS = {
@@ -211,7 +209,6 @@ class TrainConfig:
                 "oversample_by='weights' needs group_weights, which is empty; give weights as "
                 "`python -m utkface.evaluation.weak_groups` finds them"
             )
-
         if self.intensive_pipeline == "reference" and self.intensive_strength != 1:
             raise UserError(
                 f"intensive_strength={self.intensive_strength:g} is of intensive_pipeline='own'; "
@@ -268,14 +265,14 @@ def _short(value: object) -> str:
 
 def _checked(spec: dataclasses.Field, kind: Any, value: Any) -> Any:
     """Return ``value`` as the field's own type, or raise a `UserError` that names all three."""
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+    if kind is float and type(value) is int:
         value = float(value)
     if type(value) is not kind:
         raise UserError(
             f"{spec.name}={value!r} is {type(value).__name__}; allowed: {kind.__name__}"
         )
-    about, wrong = spec.metadata, None
-    if "low" in about and not (math.isfinite(value) and about["low"] <= value <= about["high"]):
+    about, wrong = spec.metadata, ""
+    if "low" in about and not about["low"] <= value <= about["high"]:  # nor is NaN
         wrong = "out of range"
     names = about.get("options")
     if names is not None and value not in names and not re.fullmatch(about["pattern"], value):

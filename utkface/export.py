@@ -30,7 +30,6 @@ LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
 OPSET = 20
 _INPUT = "pixels"
 _OUTPUTS = ("age_years", "female_probability")
-_RANDOM_BATCHES = (1, 2, 7)  # faces; other numbers than the exporter saw
 
 
 class MaxError(NamedTuple):
@@ -134,7 +133,9 @@ def _compare(model: PixelModel, size: int, path: Path) -> MaxError:
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     largest = np.zeros(len(_OUTPUTS))
-    for pixels in [*_random_batches(size), _edge_cases(size)]:
+    rng = np.random.default_rng(0)
+    batches = [rng.integers(0, 256, (num, size, size, 3), np.uint8) for num in (1, 2, 7)]
+    for pixels in [*batches, _edge_cases(size)]:
         expected = model.predict(torch.from_numpy(pixels))
         for i, answer in enumerate(session.run(_OUTPUTS, {_INPUT: pixels})):
             assert answer.shape == (len(pixels),), answer.shape
@@ -143,20 +144,13 @@ def _compare(model: PixelModel, size: int, path: Path) -> MaxError:
     return MaxError(*largest.tolist())
 
 
-def _random_batches(size: int) -> list[NDArray[np.uint8]]:
-    """Return batches of random pixels, the same at every call."""
-    rng = np.random.default_rng(0)
-    return [rng.integers(0, 256, (num, size, size, 3), np.uint8) for num in _RANDOM_BATCHES]
-
-
 def _edge_cases(size: int) -> NDArray[np.uint8]:
     """Return black, white, each pure colour, a gradient and the finest chequerboard."""
-    cases = [np.full((size, size, 3), colour, np.uint8) for colour in (0, 255)]
-    cases += [np.broadcast_to(row, (size, size, 3)) for row in 255 * np.eye(3, dtype=np.uint8)]
-    rows, columns = np.indices((size, size))
-    for grey in (255 * columns // (size - 1), 255 * ((rows + columns) % 2)):
-        cases.append(np.repeat(grey[..., None], 3, axis=2).astype(np.uint8))
-    return np.stack(cases)
+    rows, columns = np.indices((size, size, 1))[:2]
+    colours = [np.array(0), np.array(255), *(255 * np.eye(3))]
+    greys = [255 * columns // (size - 1), 255 * ((rows + columns) % 2)]
+    shape = (size, size, 3)
+    return np.stack([np.broadcast_to(case, shape).astype(np.uint8) for case in colours + greys])
 
 
 if __name__ == "__main__":

@@ -6,14 +6,13 @@ validation part, which the model has not been trained on, are put into bins by t
 for them; in each bin two order statistics of the signed residuals, true minus predicted age, cut
 off the same share of faces below and above. The ranks have the finite-sample correction, so that a
 new face of the same kind lies in its interval with at least the level's probability, whatever the
-model. That is of the model that the residuals are from: the one that gets the intervals has trained
-on more faces, and what holds for it is the coverage that the page of its evaluation measures. Two
-things are not promised either: the same for faces of another kind (other cameras, crops or people),
-and the same for each *true* age, as a face of 85 that is taken for 60 gets the interval of 60 (on
-the test part 90 % of all faces were covered, but 77 % of those above 80).
+model. Not promised is the same for
 
-Bins with too few faces join a neighbour. Where even all faces together are too few for the level,
-the interval is the whole range of ages, which is the truth about what is known.
+- another model: the one that gets the intervals has trained on more faces, and what holds for it is
+  the coverage that the page of its evaluation measures;
+- faces of another kind (other cameras, crops or people);
+- each *true* age: a face of 85 that is taken for 60 gets the interval of 60 (on the test part 90 %
+  of all faces were covered, but 77 % of those above 80).
 """
 
 import math
@@ -106,7 +105,8 @@ def apply_intervals(
 def _pooled_edges(predicted: NDArray[np.float64]) -> tuple[float, ...]:
     """Return the evaluation's age bins, the small ones merged with their smaller neighbour.
 
-    Merged, not overlapped: the promise of coverage holds for each bin of a partition.
+    Merged, not overlapped: the promise of coverage holds for each bin of a partition. Where even
+    all faces together are too few, `_limits` gives the whole range of ages.
     """
     edges = list(AGE_BINS)
     counts = np.bincount(age_bin(predicted), minlength=len(edges) - 1).tolist()

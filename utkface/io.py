@@ -178,7 +178,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Raises `UserError` when the disk is full or the folder cannot be written.
     """
-    with _disk_errors(path), _temporary_folder(path) as folder:
+    with _temporary_folder(path) as folder:
         yield folder / path.name
         (folder / path.name).replace(path)
 
@@ -191,7 +191,7 @@ def folder_once(path: Path, fill: Callable[[Path], None]) -> Path:
     """
     if path.is_dir():
         return path
-    with _disk_errors(path), _temporary_folder(path) as folder:
+    with _temporary_folder(path) as folder:
         filled = folder / path.name
         filled.mkdir()
         fill(filled)
@@ -205,34 +205,26 @@ def folder_once(path: Path, fill: Callable[[Path], None]) -> Path:
 
 @contextlib.contextmanager
 def _temporary_folder(path: Path) -> Iterator[Path]:
-    """Make a folder beside ``path`` for the block, and remove it with whatever is in it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path)
-    folder = Path(tempfile.mkdtemp(_SUFFIX, f".{path.name}.", path.parent))
+    """Make a folder beside ``path`` for the block, and remove it with whatever is in it.
+
+    What earlier attempts left when they were killed goes too. A full or read-only disk is told as
+    the user's matter that it is.
+    """
     try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _sweep(path: Path) -> None:
-    """Remove what earlier attempts at ``path`` left when they were killed."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*{_SUFFIX}"):
-        with contextlib.suppress(FileNotFoundError):  # another process sweeps too
-            if time.time() - left.stat().st_mtime > ABANDONED_AFTER_S:
-                shutil.rmtree(left, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
-    """Tell a full or read-only disk as the user's matter that it is."""
-    try:
-        yield
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob(f".{glob.escape(path.name)}.*{_SUFFIX}"):
+            with contextlib.suppress(FileNotFoundError):  # another process sweeps too
+                if time.time() - left.stat().st_mtime > ABANDONED_AFTER_S:
+                    shutil.rmtree(left, ignore_errors=True)
+        folder = Path(tempfile.mkdtemp(_SUFFIX, f".{path.name}.", path.parent))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
-        reason = error.strerror or str(error)
         raise UserError(
-            f"cannot write {path}: {reason}; free space there or choose another folder "
-            "(UTKFACE_CACHE names the cache, --results the runs)"
+            f"cannot write {path}: {error.strerror or error}; free space there or choose another "
+            "folder (UTKFACE_CACHE names the cache, --results the runs)"
         ) from error
 
 

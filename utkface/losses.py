@@ -34,34 +34,34 @@ class FaceLoss:
         ).to(device)
 
     def __call__(
-        self,
-        model: FaceModel,
-        outputs: FaceOutputs,
-        age: Tensor,
-        gender: Tensor,
-        teacher: tuple[Tensor, Tensor] | None = None,
+        self, model: FaceModel, outputs: FaceOutputs, age: Tensor, gender: Tensor, *teacher: Tensor
     ) -> FaceLosses:
         """Return the losses of outputs against integer ages (B,) and genders (B,).
 
         teacher: age distributions (B, NUM_AGES) and probabilities (B,) of being female, of which
-        ``teacher_weight`` is mixed into the targets.
+        ``teacher_weight`` is mixed into the targets; or nothing.
         """
         config = self.config
-        if teacher is None:
-            years, distribution = age.float(), self.age_targets[age]
-            gender_loss = F.cross_entropy(
-                outputs.gender_logits, gender, label_smoothing=config.label_smoothing
-            )
+        years, distribution = age.float(), self.age_targets[age]
+        logits, smoothing = outputs.gender_logits, config.label_smoothing
+        if teacher:
+            taught_ages, taught_gender = teacher
+            weight = config.teacher_weight
+            ages = torch.arange(NUM_AGES, dtype=taught_ages.dtype, device=taught_ages.device)
+            years = torch.lerp(years, taught_ages @ ages, weight)
+            distribution = torch.lerp(distribution, taught_ages, weight)
+            labels = F.one_hot(gender, 2) * (1 - smoothing) + smoothing / 2
+            taught = torch.stack([1 - taught_gender, taught_gender], 1)
+            gender_loss = F.cross_entropy(logits, torch.lerp(labels, taught, weight))
         else:
-            years, distribution, genders = self._taught(age, gender, *teacher)
-            gender_loss = F.cross_entropy(outputs.gender_logits, genders)
-        age_loss = self.age_loss(outputs.age_output, years, distribution)
+            gender_loss = F.cross_entropy(logits, gender, label_smoothing=smoothing)
+        age_loss = self._age_loss(outputs.age_output, years, distribution)
         total = config.gender_weight * gender_loss + (1 - config.gender_weight) * age_loss
         if config.head_l1 > 0:
             total = total + config.head_l1 * model.heads_l1()
         return FaceLosses(total, age_loss, gender_loss)
 
-    def age_loss(self, age_output: Tensor, years: Tensor, distribution: Tensor) -> Tensor:
+    def _age_loss(self, age_output: Tensor, years: Tensor, distribution: Tensor) -> Tensor:
         """Return the configured age loss of outputs (B, 1) or (B, NUM_AGES).
 
         The targets are years (B,) or a distribution (B, NUM_AGES), whichever the loss asks for.
@@ -75,21 +75,6 @@ class FaceLoss:
             return F.smooth_l1_loss(age_output[:, 0], years, beta=config.huber_delta_years)
         divergence = F.kl_div(age_output.log_softmax(dim=1), distribution, reduction="batchmean")
         return divergence + config.dldl_l1_weight * F.l1_loss(expected_age(age_output), years)
-
-    def _taught(
-        self, age: Tensor, gender: Tensor, taught_ages: Tensor, taught_gender: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Mix a teacher's answers into the labels.
-
-        Returns ages in years (B,), age distributions (B, NUM_AGES) and gender's (B, 2).
-        """
-        weight, smoothing = self.config.teacher_weight, self.config.label_smoothing
-        ages = torch.arange(NUM_AGES, dtype=taught_ages.dtype, device=taught_ages.device)
-        years = torch.lerp(age.float(), taught_ages @ ages, weight)
-        distribution = torch.lerp(self.age_targets[age], taught_ages, weight)
-        labels = F.one_hot(gender, 2) * (1 - smoothing) + smoothing / 2
-        genders = torch.lerp(labels, torch.stack([1 - taught_gender, taught_gender], 1), weight)
-        return years, distribution, genders
 
 
 def age_distributions(sigma_years: float, sigma_per_year: float) -> Tensor:

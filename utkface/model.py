@@ -45,7 +45,11 @@ class FaceModel(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.age_head = nn.Linear(width, NUM_AGES if config.age_loss == "dldl" else 1)
         self.gender_head = nn.Linear(width, 2)
-        _start_at_mean_age(self.age_head)
+        # The age head begins at the mean age: no decades of error to unlearn.
+        start = torch.tensor(MEAN_AGE_YEARS)
+        if config.age_loss == "dldl":
+            start = -((torch.arange(NUM_AGES) - start) ** 2) / (2 * SPREAD_AGE_YEARS**2)
+        self.age_head.bias.data.copy_(start)
 
     def forward(self, images: Tensor) -> FaceOutputs:
         """Return both heads' outputs for normalised images (B, 3, H, W)."""
@@ -111,16 +115,6 @@ def build_model(config: TrainConfig, weights: str | Path = "imagenet") -> FaceMo
     return FaceModel(config, features)
 
 
-def _start_at_mean_age(head: nn.Linear) -> None:
-    """Set the head's bias so that training does not begin with decades of error to unlearn."""
-    with torch.no_grad():
-        if head.out_features == 1:
-            head.bias.fill_(MEAN_AGE_YEARS)
-        else:
-            distance = torch.arange(NUM_AGES) - MEAN_AGE_YEARS
-            head.bias.copy_(-(distance**2) / (2 * SPREAD_AGE_YEARS**2))
-
-
 class PixelModel(nn.Module):
     """From pixels to answers: normalisation, network and the interpretation of both heads.
 
@@ -143,9 +137,10 @@ class PixelModel(nn.Module):
 
         pixels: (B, S, S, 3) uint8 RGB, S being the image size of the training.
         """
-        age_years, female_probability = self._answers(pixels)
+        images = pixels.permute(0, 3, 1, 2)
+        age_years, female_probability = self.answers(images)
         if self.flip:
-            mirrored = self._answers(pixels.flip(2))
+            mirrored = self.answers(images.flip(3))
             age_years = (age_years + mirrored[0]) / 2
             female_probability = (female_probability + mirrored[1]) / 2
         return age_years, female_probability
@@ -159,8 +154,9 @@ class PixelModel(nn.Module):
         """Return both heads' outputs for images (B, 3, S, S) uint8, not flipped."""
         return self.model.heads(self.features(normalise(images)))
 
-    def _answers(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        outputs = self.outputs(pixels.permute(0, 3, 1, 2))
+    def answers(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ages (B,) and probabilities (B,) for images (B, 3, S, S) uint8, not flipped."""
+        outputs = self.outputs(images)
         return self.model.ages(outputs), self.model.gender_probability(outputs)
 
 
@@ -186,10 +182,10 @@ def predict(model: FaceModel, images: ImageStore, rows: NDArray[np.integer]) -> 
     """Return predictions for some rows of the images."""
     pixel_model = PixelModel(model)
     size = prediction_batch_size(images.images.shape[1], images.device)
-    parts = []
-    for start in range(0, len(rows), size):
-        outputs = pixel_model.outputs(images.gather(rows[start : start + size]))
-        parts.append((model.ages(outputs), model.gender_probability(outputs)))
+    parts = [
+        pixel_model.answers(images.gather(rows[start : start + size]))
+        for start in range(0, len(rows), size)
+    ]
     return Predictions(*(torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True)))
 
 
@@ -216,10 +212,9 @@ class TrainedModel:
     @property
     def warning(self) -> str | None:
         """What is to be said wherever the model is used, if anything."""
-        is_demo = self.about.get("is_demo", False)
-        return (
-            "it learned from drawn demo faces and knows nothing of real ones" if is_demo else None
-        )
+        if not self.about.get("is_demo", False):
+            return None
+        return "it learned from drawn demo faces and knows nothing of real ones"
 
 
 def averaged_model(state: dict[str, Any]) -> FaceModel:

@@ -55,12 +55,10 @@ def build_optimiser(model: nn.Module, config: TrainConfig) -> AdamW:
 class Schedule:
     """A learning-rate schedule that knows by itself which of its calls to act upon."""
 
-    def __init__(
-        self, optimiser: AdamW, config: TrainConfig, num_steps_per_epoch: int, num_epochs: int
-    ) -> None:
+    def __init__(self, optimiser: AdamW, config: TrainConfig, num_steps_per_epoch: int) -> None:
         self.optimiser = optimiser
         self.scheduler: OneCycleLR | StepLR | ReduceLROnPlateau | None = None
-        num_steps, pct_start = num_steps_per_epoch * num_epochs, config.pct_start
+        num_steps, pct_start = num_steps_per_epoch * config.epochs, config.pct_start
         if config.schedule == "one_cycle" and num_steps > 1:  # one alone would be at the last rate
             if pct_start * num_steps == 1:  # the warm-up's division by zero (torch 2.15)
                 pct_start = math.nextafter(pct_start, 0)

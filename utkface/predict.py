@@ -17,7 +17,7 @@ import io
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     files = find_images(options.images)
     predictor = Predictor.load(
-        options.model or _newest_model(RESULTS),
+        options.model or _newest_model(),
         device=options.device,
         flip=options.flip,
         batch_size=options.batch_size,
@@ -72,18 +72,17 @@ def main(arguments: list[str] | None = None) -> int:
     is_jsonl = options.output is not None and options.output.suffix == ".jsonl"
     start_s = time.perf_counter()
     with _output(options.output) as stream:
-        write = _writer(stream, options.format or ("jsonl" if is_jsonl else "csv"))
-        num_failed = _predict_all(predictor, files, stream, write)
+        form = options.format or ("jsonl" if is_jsonl else "csv")
+        num_failed = _predict_all(predictor, files, stream, form)
     if len(files) > 1:
         time_s = time.perf_counter() - start_s
-        num_per_s = len(files) / time_s
         _say(
             f"{len(files):,} images, {num_failed:,} without a prediction, in {time_s:.1f} s "
-            f"({num_per_s:,.0f} a second)"
+            f"({len(files) / time_s:,.0f} a second)"
         )
     if num_failed == len(files):
         return 2
-    return 1 if num_failed else 0
+    return int(num_failed > 0)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -109,32 +108,33 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _newest_model(results: Path) -> Path:
+def _newest_model() -> Path:
     """Return the model file that the last retraining wrote, and say which it is."""
-    found = sorted(results.glob("retrain-*/model.pt"), key=lambda path: path.stat().st_mtime_ns)
+    found = sorted(RESULTS.glob("retrain-*/model.pt"), key=lambda path: path.stat().st_mtime_ns)
     if not found:
         raise UserError(
-            f"there is no model in {results}/retrain-*/model.pt; give one with --model, or make "
+            f"there is no model in {RESULTS}/retrain-*/model.pt; give one with --model, or make "
             "one with tune/retrain_best.py"
         )
     _say(f"model: {found[-1]}")
     return found[-1]
 
 
-def _predict_all(
-    predictor: Predictor,
-    files: Sequence[Path],
-    stream: TextIO,
-    write: Callable[[FacePrediction], object],
-) -> int:
+def _predict_all(predictor: Predictor, files: Sequence[Path], stream: TextIO, form: str) -> int:
     """Write a row for each file as its batch is done, and return how many could not be read."""
     num_failed = 0
+    table = csv.DictWriter(stream, _COLUMNS, lineterminator="\n")
+    if form == "csv":
+        table.writeheader()
     # Rows that scroll by are progress enough, and a bar on the same terminal would break them up.
     bar = progress_bar("Predicting", len(files))
     with contextlib.nullcontext(lambda _: None) if stream.isatty() else bar as advance:
         for rows in predictor.in_batches(files):
             for row in rows:
-                write(row)
+                if form == "csv":
+                    table.writerow(_rounded(row))
+                else:
+                    stream.write(json.dumps(_rounded(row)) + "\n")
                 if row.error is not None:
                     num_failed += 1
                     _say(f"{row.file}: {row.error}")
@@ -158,15 +158,6 @@ def _output(path: Path | None) -> Iterator[TextIO]:
         temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream,
     ):
         yield stream
-
-
-def _writer(stream: TextIO, form: str) -> Callable[[FacePrediction], object]:
-    """Return the function that writes a row, after writing what comes before the first."""
-    if form == "jsonl":
-        return lambda row: stream.write(json.dumps(_rounded(row)) + "\n")
-    table = csv.DictWriter(stream, _COLUMNS, lineterminator="\n")
-    table.writeheader()
-    return lambda row: table.writerow(_rounded(row))
 
 
 def _rounded(row: FacePrediction) -> dict[str, Any]:

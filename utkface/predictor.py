@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -83,16 +83,9 @@ class Predictor:
         self._model = PixelModel(model, flip=self.flip).to(self.device)
 
     @classmethod
-    def load(
-        cls,
-        path: str | Path,
-        *,
-        device: str = "auto",
-        flip: bool | None = None,
-        batch_size: int = BATCH_SIZE,
-    ) -> Self:
+    def load(cls, path: str | Path, **options: Any) -> Self:
         """Read a model file without running code from it; options as of the class."""
-        return cls(load_model(path), device=device, flip=flip, batch_size=batch_size)
+        return cls(load_model(path), **options)
 
     def __call__(self, inputs: Input | Iterable[Input]) -> list[FacePrediction]:
         """Return a prediction for each picture that the inputs name or are, in their order.
@@ -144,7 +137,13 @@ class Predictor:
     ) -> list[FacePrediction]:
         """Predict the pictures from a place on, those that could not be decoded in their places."""
         pixels = [one for one in decoded if not isinstance(one, str)]
-        answers = iter(self._answers(np.stack(pixels)) if pixels else ())
+        answers: Iterator[tuple[Any, ...]] = iter(())
+        if pixels:
+            ages, females = self.predict_pixels(np.stack(pixels))
+            lows = highs = np.full(len(ages), None)
+            if self.interval is not None:
+                lows, highs = apply_intervals(self.interval, ages)
+            answers = zip(*(each.tolist() for each in (ages, lows, highs, females)), strict=True)
         rows = []
         for place, one in enumerate(decoded, start):
             picture = pictures[place]
@@ -156,20 +155,9 @@ class Predictor:
             if not (math.isfinite(age) and math.isfinite(female)):
                 rows.append(FacePrediction(name, error="the model's answer is not a number"))
                 continue
-            gender = GENDERS[female > 0.5]
-            probability = max(female, 1 - female)
+            gender, probability = GENDERS[female > 0.5], max(female, 1 - female)
             rows.append(FacePrediction(name, age, low, high, gender, probability))
         return rows
-
-    def _answers(
-        self, pixels: NDArray[np.uint8]
-    ) -> Iterator[tuple[float, float | None, float | None, float]]:
-        """Give age, its interval and the probability of being female of each face."""
-        age_years, female_probability = self.predict_pixels(pixels)
-        ends: Sequence[Sequence[float | None]] = [[None] * len(pixels)] * 2
-        if self.interval is not None:
-            ends = [end.tolist() for end in apply_intervals(self.interval, age_years)]
-        return zip(age_years.tolist(), *ends, female_probability.tolist(), strict=True)
 
 
 def find_device(name: str) -> torch.device:
@@ -195,11 +183,11 @@ def find_pictures(inputs: Input | Iterable[Input]) -> list[Picture]:
 
 def _pictures_of(given: object, which: str) -> list[Picture]:
     """Return what one input amounts to; an error calls it ``which``."""
-    what = f"a {type(given).__name__}"
     if isinstance(given, str | os.PathLike):
         return [*find_images([given])]
     if isinstance(given, Image.Image):
         return [given]
+    what = f"a {type(given).__name__}"
     if isinstance(given, np.ndarray):
         if given.dtype == np.uint8 and given.ndim == 3 and given.shape[2] == 3 and given.size:
             return [given]

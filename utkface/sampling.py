@@ -21,7 +21,7 @@ from utkface.config import TrainConfig
 from utkface.data.labels import DECADE_BINS, GENDERS, RACES, age_bin, bin_labels
 
 _RACES = tuple(race.lower() for race in RACES)
-#: Tells the rounds' random numbers from those of `utkface.training.epoch_rng`.
+#: Tells the rounds' random numbers from those of `utkface.training.epoch_seeds`.
 _STREAM = 1
 
 
@@ -45,10 +45,11 @@ class GroupWeight:
         """Read ``group=weight``, whose form `TrainConfig` has checked."""
         name, weight = text.split("=")
         ages, *words = name.split(" ")
-        first, last = _parse_ages(ages)
+        first, _, last = ("0+" if ages == "all" else ages).rstrip("+").partition("-")
         gender = next((GENDERS.index(word) for word in words if word in GENDERS), None)
         race = next((_RACES.index(word) for word in words if word in _RACES), None)
-        return cls(first, last, gender, race, float(weight))
+        last_age = int(last) if last else math.inf
+        return cls(int(first), last_age, gender, race, float(weight))
 
     @property
     def name(self) -> str:
@@ -90,16 +91,6 @@ def face_weights(
     return of_face
 
 
-def _parse_ages(ages: str) -> tuple[int, float]:
-    """Return the first and the last whole year of ``0-3``, ``80+`` or ``all``."""
-    if ages == "all":
-        return 0, math.inf
-    if ages.endswith("+"):
-        return int(ages[:-1]), math.inf
-    first, last = ages.split("-")
-    return int(first), int(last)
-
-
 class Sampling:
     """What is drawn from faces with these labels, each (n,): an endless row of rounds."""
 
@@ -134,10 +125,11 @@ class Sampling:
         the group was, and which faces get one more than others is random.
         """
         rng = np.random.default_rng([self.config.seed, number, _STREAM])
-        extra = [
-            _spread(np.flatnonzero(self._group_of_face == group), num_extra, rng)
-            for group, num_extra in enumerate(self._num_extra)
-        ]
+        extra = []
+        for group, num_extra in enumerate(self._num_extra):
+            members = np.flatnonzero(self._group_of_face == group)
+            times_each, rest = divmod(num_extra, len(members))
+            extra += [np.tile(members, times_each), rng.permutation(members)[:rest]]
         positions = np.concatenate([np.arange(self.num_faces), *extra])
         order = rng.permutation(len(positions))
         return positions[order], order >= self.num_faces
@@ -161,15 +153,8 @@ def age_distribution(
     faces = np.bincount(decades, minlength=len(labels))
     expected = Sampling(age, gender, race, config).expected_draws()
     draws = np.bincount(decades, weights=expected, minlength=len(labels))
-    return pd.DataFrame(
-        {
-            "bin": labels,
-            "faces": faces,
-            "draws": draws,
-            "share_before": faces / faces.sum(),
-            "share_after": draws / draws.sum(),
-        }
-    )
+    table = pd.DataFrame({"bin": labels, "faces": faces, "draws": draws})
+    return table.assign(share_before=faces / faces.sum(), share_after=draws / draws.sum())
 
 
 def _groups(
@@ -183,19 +168,18 @@ def _groups(
         of_face = face_weights(parse_weights(config.group_weights), age, gender, race)
         weights, group, sizes = np.unique(of_face, return_inverse=True, return_counts=True)
         return group, sizes, (weights**config.group_weights_power - 1) * sizes
-    keys = {
-        "none": [np.zeros(len(age), np.int64)],
-        "age": [age_bin(age, DECADE_BINS)],
-        "age_gender": [age_bin(age, DECADE_BINS), gender],
-        "age_race": [age_bin(age, DECADE_BINS), race],
+    decade = age_bin(age, DECADE_BINS)
+    key = {
+        "none": np.zeros_like(decade),
+        "age": decade,
+        "age_gender": decade * len(GENDERS) + gender,
+        "age_race": decade * len(RACES) + race,
     }[config.oversample_by]
-    _, group, sizes = np.unique(np.stack(keys, 1), axis=0, return_inverse=True, return_counts=True)
-    wanted = np.zeros(len(sizes))
-    if config.oversample_by != "none":
-        largest = sizes.max()
-        balance, extra = config.oversample_balance, config.oversample_extra
-        wanted = (largest - sizes) * balance + largest * extra
-    return group.reshape(-1), sizes, wanted
+    _, group, sizes = np.unique(key, return_inverse=True, return_counts=True)
+    if config.oversample_by == "none":
+        return group, sizes, np.zeros(len(sizes))
+    balance, extra = config.oversample_balance, config.oversample_extra
+    return group, sizes, (sizes.max() - sizes) * balance + sizes.max() * extra
 
 
 def _whole_draws(wanted: np.ndarray, num_faces: np.ndarray, config: TrainConfig) -> np.ndarray:
@@ -209,9 +193,3 @@ def _whole_draws(wanted: np.ndarray, num_faces: np.ndarray, config: TrainConfig)
     most_lost = np.argsort(whole - shares, kind="stable")[:missing]
     whole[most_lost] += 1
     return whole
-
-
-def _spread(members: np.ndarray, num_extra: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw ``num_extra`` of the members, each as often as the others or once more."""
-    rounds, rest = divmod(num_extra, len(members))
-    return np.concatenate([np.tile(members, rounds), rng.permutation(members)[:rest]])

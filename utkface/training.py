@@ -5,8 +5,6 @@ continued from a checkpoint gives the numbers of one that never stopped, and not
 before in the same process can be felt.
 """
 
-import ctypes
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,13 +21,12 @@ from utkface.batches import (
     ImageStore,
     TrainingData,
     batch_slices,
-    num_batches,
     shrink,
     to_device,
     training_size,
 )
 from utkface.config import TrainConfig
-from utkface.cuda_graphs import GraphedStep
+from utkface.device import GraphedStep, half_precision, keep_freed_memory, on_stream
 from utkface.io import UserError
 from utkface.losses import FaceLoss, mean_losses
 from utkface.metrics import face_metrics
@@ -42,12 +39,6 @@ from utkface.optim import (
     measure_batchnorm,
 )
 from utkface.sampling import Sampling
-
-# Names and numbers of <malloc.h>.
-_M_TRIM_THRESHOLD = -1
-_M_MMAP_MAX = -4
-
-_HALF_PRECISIONS = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 class Training:
@@ -73,8 +64,10 @@ class Training:
         self.epoch = 0  # epochs finished
         self.metrics: dict[str, float] = {}  # of the last of them
         self.val_predictions: Predictions | None = None  # of this process's last epoch
-        rng = epoch_rng(config.seed, 0)
-        with seeded(torch_seed(rng), self.device):
+        self._set_up_device()
+
+        model_seed, _ = epoch_seeds(config.seed, 0)
+        with seeded(model_seed, self.device):
             model = build_model(config, weights)
         self.model = model.to(self.device).to(memory_format=torch.channels_last)
         self.average = WeightAverage(self.model, config.ema_decay)
@@ -83,17 +76,14 @@ class Training:
         self.augmenter = Augmenter(config)
         self._generator = torch.Generator(self.device)  # of the augmentation
         self._gradients = GraphedStep(list(self.model.parameters()), self._generator)
+
         self.images = ImageStore(data.images, self.device)
-        self._targets = [
-            to_device(values, self.device) for values in _targets(data, config.teacher_weight)
-        ]
+        self._targets = [to_device(values, self.device) for values in _targets(data, config)]
         train = data.train
-        labels = (data.age[train], data.gender[train], data.race[train])
-        self.sampling = Sampling(*labels, config)
+        self.sampling = Sampling(data.age[train], data.gender[train], data.race[train], config)
         self.batchnorm_rows = train[self.sampling.epoch(0)[0][:NUM_BATCHNORM_FACES]]
-        num_steps = num_batches(len(train), config.batch_size)
-        self.schedule = Schedule(self.optimiser, config, num_steps, config.epochs)
-        self._set_up_device()
+        num_steps = len(batch_slices(len(train), config.batch_size))
+        self.schedule = Schedule(self.optimiser, config, num_steps)
 
     def _set_up_device(self) -> None:
         """Choose the precision, and what else depends on what kind of device it is."""
@@ -116,25 +106,15 @@ class Training:
         Raises `FloatingPointError`, naming the epoch and the learning rate, for a loss or a
         prediction that is not finite; the object is then of no further use.
         """
-        if self._stream is None:
-            return self._run_epoch()
-        before = torch.cuda.current_stream(self.device)
-        self._stream.wait_stream(before)
-        with torch.cuda.stream(self._stream):
-            metrics = self._run_epoch()
-        before.wait_stream(self._stream)
-        return metrics
-
-    def _run_epoch(self) -> dict[str, float]:
-        """Do what `run_epoch` says, on whichever stream is current."""
         start_s, start_cpu_s = time.perf_counter(), time.process_time()
-        rng = epoch_rng(self.config.seed, self.epoch + 1)
-        with seeded(torch_seed(rng), self.device):
-            train_metrics = self._train_epoch(rng)
+        seed, augmentation_seed = epoch_seeds(self.config.seed, self.epoch + 1)
+        with on_stream(self._stream), seeded(seed, self.device):
+            self._generator.manual_seed(augmentation_seed)
+            train_metrics = self._train_epoch()
             train_time_s = time.perf_counter() - start_s
             if not self._frozen:  # a frozen backbone keeps the statistics it is frozen with
                 measure_batchnorm(self.average.model, self.images, self.batchnorm_rows)
-        val_metrics = self._validate(train_metrics["lr"]) if len(self.data.val) else {}
+            val_metrics = self._validate(train_metrics["lr"])
         self.schedule.after_epoch(val_metrics.get("score", train_metrics["train_loss"]))
         self.epoch += 1
         self.metrics = {
@@ -185,15 +165,14 @@ class Training:
         """Whether the present epoch trains the heads alone."""
         return self.epoch < self.config.freeze_epochs
 
-    def _train_epoch(self, rng: np.random.Generator) -> dict[str, float]:
+    def _train_epoch(self) -> dict[str, float]:
         """Take one step per batch of the epoch's draws; return mean losses and the last rate."""
         self.model.train()
         # Frozen BatchNorm uses the statistics it has, and leaves them as they are.
         self.model.features.requires_grad_(not self._frozen).train(not self._frozen)
-        indices, intensive = self.sampling.epoch(self.epoch)
-        rows = self.data.train[indices]
+        positions, intensive = self.sampling.epoch(self.epoch)
+        rows = self.data.train[positions]
         on_device, is_intensive = (to_device(values, self.device) for values in (rows, intensive))
-        self._generator.manual_seed(torch_seed(rng))
         losses, lrs = [], []
         for batch in batch_slices(len(rows), self.config.batch_size):
             lrs.append(self.schedule.lr)
@@ -221,71 +200,55 @@ class Training:
         self.average.update()
         return losses
 
-    def _backward(
-        self, images: Tensor, intensive: Tensor, age: Tensor, gender: Tensor, *teacher: Tensor
-    ) -> Tensor:
+    def _backward(self, images: Tensor, intensive: Tensor, *targets: Tensor) -> Tensor:
         """Find the gradients of one batch; return its `FaceLosses` as one tensor (3,).
 
         Recorded as a CUDA graph: nothing here may wait for the host.
         """
         images = self.augmenter(images, intensive, self._generator)
-        with torch.autocast(
-            self.device.type, dtype=self.amp_dtype, enabled=self.amp_dtype is not None
-        ):
+        use_amp = self.amp_dtype is not None
+        with torch.autocast(self.device.type, dtype=self.amp_dtype, enabled=use_amp):
             outputs = self.model(images)
-        taught = (teacher[0], teacher[1]) if teacher else None
-        losses = self.loss(self.model, outputs, age, gender, taught)
+        losses = self.loss(self.model, outputs, *targets)
         self.scaler.scale(losses.total).backward()
         return torch.stack([loss.detach() for loss in losses])
 
     def _validate(self, lr: float) -> dict[str, float]:
-        """Return the metrics of the validation faces."""
+        """Return the metrics of the validation faces; none where there are no such faces."""
         data = self.data
+        if len(data.val) == 0:
+            return {}
         self.val_predictions = self.predict(data.val)
-        age_years, gender_probability = self.val_predictions
-        if not (np.isfinite(age_years).all() and np.isfinite(gender_probability).all()):
+        if not all(np.isfinite(values).all() for values in self.val_predictions):
             raise FloatingPointError(
                 f"predictions are not finite after epoch {self.epoch + 1}, "
                 f"which ended with learning rate {lr:.3g}"
             )
-        return face_metrics(
-            data.age[data.val], data.gender[data.val], age_years, gender_probability
-        )
+        return face_metrics(data.age[data.val], data.gender[data.val], *self.val_predictions)
 
 
-def half_precision(amp: str) -> torch.dtype | None:
-    """Return what a card computes convolutions in, None for float32, of a `TrainConfig.amp`.
-
-    ``auto`` is bfloat16, whose gradients need no scaling, where the card has it.
-    """
-    if amp == "auto":
-        amp = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    return _HALF_PRECISIONS.get(amp)
-
-
-def _targets(data: TrainingData, teacher_weight: float) -> list[np.ndarray]:
+def _targets(data: TrainingData, config: TrainConfig) -> list[np.ndarray]:
     """Return what is to be learned of every face: age and gender, and what a teacher says."""
-    targets = [data.age.astype(np.int64), data.gender.astype(np.int64)]
-    if teacher_weight == 0:
-        return targets
+    labels = [data.age.astype(np.int64), data.gender.astype(np.int64)]
+    if config.teacher_weight == 0:
+        return labels
     if data.teacher is None:
         raise UserError(
-            f"teacher_weight={teacher_weight} and no teacher; give `retrain_best.py --teacher`, "
-            "or leave teacher_weight at 0"
+            f"teacher_weight={config.teacher_weight} and no teacher; give "
+            "`retrain_best.py --teacher`, or leave teacher_weight at 0"
         )
     teacher = data.teacher
     # Copied as those were: what a worker has from Ray may not be written to, of which torch warns.
-    return [*targets, teacher.age_distribution.copy(), teacher.gender_probability.copy()]
+    return [*labels, teacher.age_distribution.copy(), teacher.gender_probability.copy()]
 
 
-def epoch_rng(seed: int, epoch: int) -> np.random.Generator:
-    """Return the generator that all randomness of one epoch comes from; 0 is before the first."""
-    return np.random.default_rng([seed, epoch])
+def epoch_seeds(seed: int, epoch: int) -> tuple[int, int]:
+    """Return all that an epoch's randomness comes from but its draws; 0 is before the first epoch.
 
-
-def torch_seed(rng: np.random.Generator) -> int:
-    """Draw a seed for one of torch's generators."""
-    return int(rng.integers(2**63 - 1))
+    Seeds of torch's global generators (the first weights, dropout) and of the augmentation's.
+    """
+    of_torch, of_augmentation = np.random.default_rng([seed, epoch]).integers(2**63 - 1, size=2)
+    return int(of_torch), int(of_augmentation)
 
 
 @contextmanager
@@ -297,20 +260,3 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
-
-
-def keep_freed_memory() -> bool:
-    """Let glibc keep large freed blocks instead of handing them back; return whether it does.
-
-    By default every activation of some megabytes is asked of the kernel anew in every step, and
-    filling those pages took 20 % of a one-thread step (128 px, batch 128): 170 images/s became 205.
-    What an earlier run in this process left behind goes back first. Elsewhere than on Linux with
-    glibc nothing happens.
-    """
-    if sys.platform != "linux":
-        return False
-    libc = ctypes.CDLL(None)
-    if not (hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim")):
-        return False
-    libc.malloc_trim(0)
-    return bool(libc.mallopt(_M_MMAP_MAX, 0) and libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))

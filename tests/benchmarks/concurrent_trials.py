@@ -7,14 +7,14 @@ once take turns; the figure is the images per second of both together, as a mult
 """
 
 import argparse
+import dataclasses
 import multiprocessing
 import statistics
 
 import torch
+from common import load, spread
 
-from utkface.batches import TrainingData
 from utkface.config import TrainConfig
-from utkface.data import load_faces, make_split
 from utkface.training import Training
 
 NUM_IMAGES = 512
@@ -23,14 +23,10 @@ NUM_IMAGES = 512
 def train_on_demand(data: str, image_size: int, seed: int, orders, answers) -> None:
     """Train an epoch of some hundred faces for every order; answer with its images per second."""
     torch.set_num_threads(1)
-    faces = load_faces(data, image_size)
-    split = make_split(faces.table)
-    labels = {name: faces.table[name].to_numpy() for name in ("age", "gender", "race")}
-    rows = split.train[:NUM_IMAGES]
+    faces = load(data, image_size)
+    few = dataclasses.replace(faces, train=faces.train[:NUM_IMAGES], val=faces.val[:1])
     config = TrainConfig(image_size=image_size, seed=seed, epochs=1000)
-    training = Training(
-        config, TrainingData(faces.images, **labels, train=rows, val=split.val[:1]), weights="none"
-    )
+    training = Training(config, few, weights="none")
     training.run_epoch()
     answers.put(0.0)
     while orders.get():
@@ -68,7 +64,7 @@ def main() -> None:
         process.join()
     print(f"one trial alone:     {statistics.median(alone):6.0f} images/s")
     print(f"two trials together: {statistics.median(together):6.0f} images/s")
-    print(f"ratio: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+    print(f"ratio: {spread(ratios)}")
 
 
 if __name__ == "__main__":

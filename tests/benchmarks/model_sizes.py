@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from timing import time_s
+from common import time_s
 from torch.utils.flop_counter import FlopCounterMode
 
 from utkface.config import TrainConfig

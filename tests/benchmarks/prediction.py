@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from timing import compare
+from common import compare
 
 from utkface.batches import map_on_cores
 from utkface.config import TrainConfig

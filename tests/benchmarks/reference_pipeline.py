@@ -19,15 +19,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from common import load
 from PIL import Image
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 from utkface.augment.ops import IMAGENET_MEAN, IMAGENET_STD
-from utkface.batches import TrainingData
 from utkface.config import TrainConfig
-from utkface.data import load_faces
 from utkface.data.demo import write_demo_faces
 from utkface.data.labels import parse_name
 from utkface.model import build_model
@@ -124,10 +123,7 @@ class Trial:
     def set_up(cls, folder: Path, barrier: Barrier) -> None:
         """Build the training; runs once in each process."""
         torch.set_num_threads(1)
-        faces = load_faces(folder, CONFIG.image_size)
-        labels = [faces.table[name].to_numpy() for name in ("age", "gender", "race")]
-        rows = np.arange(len(faces.table))
-        data = TrainingData(faces.images, *labels, rows, rows[:1])
+        data = load(folder, CONFIG.image_size)
         cls.training, cls.barrier = Training(CONFIG, data, weights="none"), barrier
 
     @classmethod

@@ -15,16 +15,51 @@ import logging
 import statistics
 import tempfile
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import tune  # noqa: F401  # isort: skip  # before ray: it sets what Ray reads when imported
 import ray
 from ray import tune as ray_tune
-from sleeping import SleepingTrainable, sleeping_search, travel_whole
 
-from tune.execution.reporting import Callback
+from tune.cluster import Resources
+from tune.execution.checkpoints import CheckpointStore
+from tune.execution.ray_adapter import run_trials
+from tune.execution.reporting import METRICS, Callback
+from tune.execution.session import SearchSession
+from tune.records.run_folder import SearchFolder
+from tune.records.search import SearchRecord
 from tune.records.trials import TrialRecord
+from tune.search.run import RecordWriter
+from tune.spaces.space import load_space
+from tune.study.study import SearchStudy
+
+
+class SleepingTrainable(ray_tune.Trainable):
+    """Sleeps for ``job.epoch_s`` in each epoch."""
+
+    def setup(self, config: dict[str, Any], job: Any) -> None:
+        """Begin the first trial of this worker."""
+        self.job, self.epoch = job, 0
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Begin another trial."""
+        self.epoch = 0
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Sleep."""
+        time.sleep(self.job.epoch_s)
+        self.epoch += 1
+        scores = {"score": 1.0, "smooth_score": 1.0}
+        return {METRICS: {"epoch": self.epoch, **scores, "began": time.time()}}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Do nothing, as `tune.execution.trainable.FaceTrainable` does."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Do nothing."""
 
 
 class Watch(Callback, ray_tune.Callback):
@@ -83,15 +118,22 @@ class Watch(Callback, ray_tune.Callback):
         return 3600 * self.num_workers / statistics.mean(cycles)
 
 
-def ours(num_trials: int, given: argparse.Namespace, watch: Watch) -> None:
-    """Run this project's search."""
-    sleeping_search(num_trials, given.epochs, given.epoch, watch.num_workers, watch)
+def ours(num_trials: int, given: argparse.Namespace, job: Any, watch: Watch) -> None:
+    """Run this project's search, with its own study, session and runner; all trials end."""
+    fixed = {"epochs": given.epochs, "image_size": 32, "seed": 0}
+    with tempfile.TemporaryDirectory() as results:
+        folder = SearchFolder.create(Path(results), "sleeping")
+        space = load_space("quick", fixed=fixed)
+        study = SearchStudy(folder.journal, space, fixed, scheduler="none")
+        writer = RecordWriter(folder, SearchRecord.model_construct(name="sleeping"), study)
+        store = CheckpointStore(str(folder.path / "checkpoints"))
+        session = SearchSession(study, num_trials, [writer, watch], store)
+        trainable = ray_tune.with_parameters(SleepingTrainable, job=job)
+        run_trials(trainable, folder.path, session, Resources(1, 0, watch.num_workers))
 
 
-def ray_alone(num_trials: int, given: argparse.Namespace, watch: Watch) -> None:
+def ray_alone(num_trials: int, given: argparse.Namespace, job: Any, watch: Watch) -> None:
     """Run Ray Tune with as little around it as it allows."""
-    travel_whole()
-    job = SimpleNamespace(epoch_s=given.epoch)
     with tempfile.TemporaryDirectory() as results:
         ray_tune.run(
             ray_tune.with_parameters(SleepingTrainable, job=job),
@@ -124,7 +166,7 @@ def main() -> None:
         for name, search in (("this project", ours), ("Ray Tune alone", ray_alone)):
             ray.init("local", num_cpus=num_workers, include_dashboard=False, log_to_driver=False)
             watch = Watch(num_workers)
-            search(num_trials, given, watch)
+            search(num_trials, given, SimpleNamespace(epoch_s=given.epoch), watch)
             watch.stop()
             ray.shutdown()
             rate = watch.trials_per_hour()

@@ -11,50 +11,23 @@ import os
 
 import numpy as np
 import torch
-from timing import compare
+from common import compare, load
 
 from utkface.batches import TrainingData
 from utkface.config import TrainConfig
-from utkface.data import load_faces
 from utkface.training import Training
 
-SIZE = 128
-CONFIG = TrainConfig(image_size=SIZE, oversample_by="age", oversample_extra=0.1)
-
-
-def load(source: str) -> TrainingData:
-    """Return all faces of a source, every tenth for validation."""
-    faces = load_faces(source, SIZE)
-    labels = [faces.table[name].to_numpy() for name in ("age", "gender", "race")]
-    rows = np.arange(len(faces.table))
-    return TrainingData(faces.images, *labels, rows[rows % 10 > 0], rows[::10])
-
-
-def from_cache(data: TrainingData) -> "Stepper":
-    """Return what trains as a trial does."""
-    return Stepper(Training(CONFIG, data, weights="none"))
-
-
-def from_memory(data: TrainingData) -> "Stepper":
-    """Return what trains on one augmented batch for ever."""
-    stepper = from_cache(data)
-    training = stepper.training
-    rows, intensive = stepper.draw()
-    uint8 = training.images.gather(rows)
-    ready = training.augmenter(uint8, torch.from_numpy(intensive), torch.Generator())
-    training.images.gather = lambda *rows: uint8
-    training.augmenter = lambda *arguments: ready
-    return stepper
+CONFIG = TrainConfig(image_size=128, oversample_by="age", oversample_extra=0.1)
 
 
 class Stepper:
-    """Takes one training step per call."""
+    """Takes one training step per call, on rows drawn anew as a trial draws them."""
 
-    def __init__(self, training: Training) -> None:
-        self.training = training
+    def __init__(self, data: TrainingData) -> None:
+        self.training = Training(CONFIG, data, weights="none")
         self.training.model.train()
         self.rng = np.random.default_rng(0)
-        self.intensive_share = training.sampling.epoch(0)[1].mean()
+        self.intensive_share = self.training.sampling.epoch(0)[1].mean()
 
     def draw(self) -> tuple[np.ndarray, np.ndarray]:
         """Return random rows, and which of them get the intensive augmentation."""
@@ -62,20 +35,29 @@ class Stepper:
         return rows, self.rng.random(len(rows)) < self.intensive_share
 
     def __call__(self) -> None:
-        """Take one step on rows drawn anew."""
+        """Take one step."""
         rows, intensive = self.draw()
         self.training._train_step(rows, torch.from_numpy(rows), torch.from_numpy(intensive))
+
+    def on_one_batch(self) -> "Stepper":
+        """Have it train on one augmented batch for ever."""
+        training, (rows, intensive) = self.training, self.draw()
+        uint8 = training.images.gather(rows)
+        ready = training.augmenter(uint8, torch.from_numpy(intensive), torch.Generator())
+        training.images.gather = lambda *rows: uint8
+        training.augmenter = lambda *arguments: ready
+        return self
 
 
 def main() -> None:
     """Compare both in turn."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default=os.environ.get("UTKFACE_DATA", "demo"))
-    data = load(parser.parse_args().data)
+    data = load(parser.parse_args().data, CONFIG.image_size)
     torch.set_num_threads(1)
     compare(
-        from_cache(data),
-        from_memory(data),
+        Stepper(data),
+        Stepper(data).on_one_batch(),
         rounds=15,
         num_images=CONFIG.batch_size,
         names=("from the disk cache, augmented", "one batch in memory"),

@@ -14,7 +14,9 @@ import tempfile
 import time
 from pathlib import Path
 
+import tune  # noqa: F401  # isort: skip  # before ray: it sets what Ray reads when imported
 import ray
+from common import spread
 from ray import tune as ray_tune
 
 from tune import cluster
@@ -84,10 +86,7 @@ def main() -> None:
         ray.shutdown()
     cold, *warm = watch.delays.values()
     print(f"first trial of a worker: {cold:.2f} s")
-    print(
-        f"later ones: {statistics.median(warm):.3f} s, median of {len(warm)} "
-        f"({min(warm):.3f} to {max(warm):.3f})"
-    )
+    print(f"later ones, median of {len(warm)}: {spread(warm, 3)} s")
     print(f"ratio first/later: {cold / statistics.median(warm):.0f}")
 
 

@@ -174,10 +174,6 @@ def test_a_configuration_cannot_be_changed_but_replaced():
         config.replace(dropuot=0.5)
 
 
-def test_no_frozen_epochs_is_right_for_any_length():
-    assert TrainConfig(epochs=1, freeze_epochs=0).freeze_epochs == 0
-
-
 def test_what_a_command_sets_are_fields():
     assert set(SET_BY_COMMAND) <= set(SPECS)
 

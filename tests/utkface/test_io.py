@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from unittest import mock
 
 import pytest
 import torch
@@ -23,26 +24,18 @@ from utkface.io import (
 )
 
 
-def fail(error):
-    def main():
-        raise error
-
-    return main
-
-
 @pytest.mark.parametrize(
     ("main", "status", "printed"),
     [
-        (lambda: None, 0, ""),
-        (lambda: 0, 0, ""),
-        (lambda: 3, 3, ""),
-        (fail(UserError("no faces in x; give --data")), 2, "error: no faces in x; give --data\n"),
-        (fail(KeyboardInterrupt()), 130, "interrupted\n"),
+        ({"return_value": None}, 0, ""),
+        ({"return_value": 3}, 3, ""),
+        ({"side_effect": UserError("no faces; give --data")}, 2, "error: no faces; give --data\n"),
+        ({"side_effect": KeyboardInterrupt}, 130, "interrupted\n"),
     ],
 )
 def test_a_command_exits_with_its_status(main, status, printed, capsys):
     with pytest.raises(SystemExit) as caught:
-        run_command(main)
+        run_command(mock.Mock(**main))
     assert caught.value.code == status
     assert capsys.readouterr().err == printed
 
@@ -50,7 +43,7 @@ def test_a_command_exits_with_its_status(main, status, printed, capsys):
 @pytest.mark.parametrize("error", [ValueError("a bug"), AssertionError("an invariant")])
 def test_a_bug_is_not_hidden(error):
     with pytest.raises(type(error), match=str(error)):
-        run_command(fail(error))
+        run_command(mock.Mock(side_effect=error))
 
 
 def test_a_user_error_is_a_value_error():
@@ -94,15 +87,14 @@ def test_a_truncated_file_is_refused_by_name_in_one_line(tmp_path, share: float)
 
 
 def test_foreign_files_are_refused(tmp_path) -> None:
-    (tmp_path / "face.pt").write_bytes(b"\xff\xd8\xff\xe0 a photograph")
+    path = tmp_path / "foreign.pt"
+    path.write_bytes(b"\xff\xd8\xff\xe0 a photograph")
     with pytest.raises(UserError, match="no checkpoint"):
-        load_checkpoint(tmp_path / "face.pt")
-    torch.save({"weight": torch.zeros(2)}, tmp_path / "weights.pt")
-    with pytest.raises(UserError, match="no checkpoint of this project"):
-        load_checkpoint(tmp_path / "weights.pt")
-    torch.save(torch.zeros(2), tmp_path / "tensor.pt")
-    with pytest.raises(UserError, match="no checkpoint of this project"):
-        load_checkpoint(tmp_path / "tensor.pt")
+        load_checkpoint(path)
+    for content in ({"weight": torch.zeros(2)}, torch.zeros(2)):
+        torch.save(content, path)
+        with pytest.raises(UserError, match="no checkpoint of this project"):
+            load_checkpoint(path)
 
 
 def test_code_in_a_file_is_not_run(tmp_path) -> None:

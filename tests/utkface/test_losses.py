@@ -16,7 +16,7 @@ GENDER = torch.tensor([0, 1])
 def losses(
     age_output: torch.Tensor,
     logits: torch.Tensor,
-    teacher: tuple[torch.Tensor, torch.Tensor] | None = None,
+    teacher: tuple[torch.Tensor, ...] = (),
     **values: object,
 ) -> FaceLosses:
     config = TrainConfig.from_dict({"image_size": 32, **values})
@@ -24,7 +24,7 @@ def losses(
     with torch.no_grad():
         model.age_head.weight.fill_(0.1)
         model.gender_head.weight.fill_(-0.1)
-    return FaceLoss(config)(model, FaceOutputs(age_output, logits), AGE, GENDER, teacher)
+    return FaceLoss(config)(model, FaceOutputs(age_output, logits), AGE, GENDER, *teacher)
 
 
 def test_l1_is_the_mean_error_in_years_and_weights_mix_the_two() -> None:

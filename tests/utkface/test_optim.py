@@ -24,8 +24,9 @@ def small_model() -> FaceModel:
 
 def rates(settings: TrainConfig, num_steps_per_epoch: int, scores: list[float]) -> list[float]:
     """The learning rate of every step of a run whose epochs end with the given scores."""
+    settings = settings.replace(epochs=len(scores))
     optimiser = build_optimiser(torch.nn.Linear(2, 2), settings)
-    schedule = Schedule(optimiser, settings, num_steps_per_epoch, len(scores))
+    schedule = Schedule(optimiser, settings, num_steps_per_epoch)
     taken = []
     for score in scores:
         for _ in range(num_steps_per_epoch):
@@ -76,9 +77,9 @@ def test_one_cycle_climbs_to_the_maximum_and_falls_to_almost_nothing() -> None:
 def test_one_cycle_holds_for_every_warm_up_and_beyond_its_end(
     num_steps: int, pct_start: float
 ) -> None:
-    settings = config(pct_start=pct_start)
+    settings = config(pct_start=pct_start, epochs=1)
     optimiser = build_optimiser(torch.nn.Linear(2, 2), settings)
-    schedule = Schedule(optimiser, settings, num_steps, 1)
+    schedule = Schedule(optimiser, settings, num_steps)
     for _ in range(num_steps + 3):
         assert 0 < schedule.lr <= 0.01
         optimiser.step()

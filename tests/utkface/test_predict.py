@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -15,21 +16,25 @@ from PIL import Image
 
 from utkface import predict
 from utkface.config import TrainConfig
-from utkface.intervals import fit_intervals
+from utkface.intervals import AgeIntervals, fit_intervals
 from utkface.io import UserError
 from utkface.model import TrainedModel, build_model, save_model
 
 COLUMNS = ["file", "age", "age_low", "age_high", "gender", "gender_probability", "error"]
 
 
-@pytest.fixture(scope="module")
-def model_file(tmp_path_factory) -> Path:
+def save(path: Path, about: dict | None = None, interval: AgeIntervals | None = None) -> Path:
+    """Save a model that was never trained."""
     torch.manual_seed(0)
     config = TrainConfig(image_size=32, pretrained=False)
-    path = tmp_path_factory.mktemp("model") / "model.pt"
-    interval = fit_intervals([30] * 50, np.linspace(20, 40, 50))
-    save_model(path, TrainedModel(build_model(config, "none").eval(), config, {}, interval))
+    save_model(path, TrainedModel(build_model(config).eval(), config, about or {}, interval))
     return path
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory) -> Path:
+    interval = fit_intervals([30] * 50, np.linspace(20, 40, 50))
+    return save(tmp_path_factory.mktemp("model") / "model.pt", interval=interval)
 
 
 @pytest.fixture
@@ -64,16 +69,11 @@ def test_csv_and_json_lines_say_the_same(model_file, faces, capsys) -> None:
 
 
 def test_flip_is_for_the_model_to_say_unless_asked_for(model_file, faces, monkeypatch) -> None:
-    asked, load = [], predict.Predictor.load
-
-    def note(path: Path, **options: object) -> predict.Predictor:
-        asked.append(options["flip"])
-        return load(path, **options)
-
-    monkeypatch.setattr(predict.Predictor, "load", note)
+    load = mock.Mock(side_effect=predict.Predictor.load)
+    monkeypatch.setattr(predict.Predictor, "load", load)
     for options in ([], ["--flip"], ["--no-flip"]):
         assert run(model_file, faces, *options) == 0
-    assert asked == [None, True, False]
+    assert [call.kwargs["flip"] for call in load.call_args_list] == [None, True, False]
 
 
 def test_the_status_tells_all_some_and_none(model_file, faces) -> None:
@@ -90,11 +90,7 @@ def test_the_output_file_appears_whole_or_not_at_all(
     assert len([json.loads(line) for line in path.read_text().splitlines()]) == 3
     assert capsys.readouterr().out == ""
     before = path.read_bytes()
-
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(predict.Predictor, "_rows", interrupted)
+    monkeypatch.setattr(predict.Predictor, "_rows", mock.Mock(side_effect=KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         run(model_file, faces / "0.png", "--output", path)
     assert path.read_bytes() == before
@@ -134,21 +130,15 @@ def test_the_newest_model_is_the_default_and_named(
 
 
 def test_a_model_without_intervals_says_so_once(faces, tmp_path, capsys) -> None:
-    config = TrainConfig(image_size=32, pretrained=False)
-    save_model(tmp_path / "m.pt", TrainedModel(build_model(config, "none").eval(), config))
-    assert run(tmp_path / "m.pt", faces, "--batch-size", 1) == 0
+    assert run(save(tmp_path / "m.pt"), faces, "--batch-size", 1) == 0
     out, err = capsys.readouterr()
     assert err.count("holds no intervals") == 1
     assert {row["age_low"] for row in csv.DictReader(io.StringIO(out))} == {""}
 
 
 def test_a_model_of_demo_faces_says_so(faces, tmp_path, capsys) -> None:
-    config = TrainConfig(image_size=32, pretrained=False)
-    network = build_model(config, "none").eval()
     for is_demo in (True, False):
-        trained = TrainedModel(network, config, {"is_demo": is_demo})
-        save_model(tmp_path / "m.pt", trained)
-        assert run(tmp_path / "m.pt", faces) == 0
+        assert run(save(tmp_path / "m.pt", {"is_demo": is_demo}), faces) == 0
         assert ("learned from drawn demo faces" in capsys.readouterr().err) is is_demo
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import io
 import threading
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from utkface.config import TrainConfig
 from utkface.data.images import decode_face
 from utkface.data.sources import find_images
 from utkface.intervals import apply_intervals, fit_intervals
-from utkface.io import UserError, load_checkpoint, save_checkpoint
+from utkface.io import UserError
 from utkface.model import TrainedModel, build_model, predict, save_model
 from utkface.predict import FacePrediction, Predictor
 
@@ -159,15 +160,10 @@ def save_kinds(folder: Path) -> dict[str, Path]:
     return paths
 
 
-def test_every_kind_of_image_is_read_as_it_is_meant(trained, tmp_path) -> None:
-    paths = save_kinds(tmp_path)
-    rows = Predictor(trained, device="cpu")(paths.values())
-    ages = {kind: row.age for kind, row in zip(paths, rows, strict=True)}
-    assert all(row.error is None for row in rows), rows
-    assert ages["rgba"] == pytest.approx(ages["rgb"], abs=1e-3)
-    assert ages["turned"] == pytest.approx(ages["rgb"], abs=1e-3)
-    assert ages["grey16"] == pytest.approx(ages["grey"], abs=1e-3)
-    pixels = {kind: decode_face(path.read_bytes(), SIZE) for kind, path in paths.items()}
+def test_every_kind_of_image_is_read_as_it_is_meant(tmp_path) -> None:
+    pixels = {kind: decode_face(p.read_bytes(), SIZE) for kind, p in save_kinds(tmp_path).items()}
+    for kind, same in {"rgba": "rgb", "turned": "rgb", "grey16": "grey"}.items():
+        np.testing.assert_array_equal(pixels[kind], pixels[same], kind)
     for kind in ("palette", "gif", "cmyk"):  # nearly the same colours, and the first frame
         assert abs(pixels[kind].astype(int) - pixels["rgb"]).mean() < 12, kind
 
@@ -244,34 +240,28 @@ def test_a_folder_or_pattern_without_images_is_refused_by_name(folder, name: str
 def test_a_reader_that_has_enough_stops_the_decoding(
     trained, folder, monkeypatch, two_threads
 ) -> None:
-    read = []
-    monkeypatch.setattr(
-        "utkface.predictor.decode_face",
-        lambda data, size: read.append(1) or decode_face(data, size),
-    )
-    num_threads = torch.get_num_threads()
-    batches = Predictor(trained, device="cpu", batch_size=1).in_batches(
-        [folder / "face0.png"] * 500
-    )
+    decode = mock.Mock(side_effect=decode_face)
+    monkeypatch.setattr("utkface.predictor.decode_face", decode)
+    predictor = Predictor(trained, device="cpu", batch_size=1)
+    batches = predictor.in_batches([folder / "face0.png"] * 500)
     next(batches)
     assert torch.get_num_threads() == 1  # each core has batches of its own
     batches.close()
-    assert len(read) < 10 * num_threads
-    assert torch.get_num_threads() == num_threads
+    assert decode.call_count < 20
+    assert torch.get_num_threads() == 2
 
 
 def test_readers_that_take_turns_leave_the_threads_as_they_were(
     trained, folder, two_threads
 ) -> None:
-    num_threads = torch.get_num_threads()
     predictor = Predictor(trained, device="cpu", batch_size=1)
     readers = [predictor.in_batches([folder / "face0.png"] * 3) for _ in range(2)]
     for one, other in zip(*readers, strict=True):
         assert [row.age for row in one] == [row.age for row in other]
-    assert torch.get_num_threads() == num_threads
+    assert torch.get_num_threads() == 2
 
 
-def test_few_pictures_are_shared_by_all_cores(trained, folder, monkeypatch) -> None:
+def test_few_pictures_are_shared_by_all_cores(trained, folder, monkeypatch, two_threads) -> None:
     workers, both = set(), threading.Event()
 
     def decode(data, size):
@@ -281,76 +271,21 @@ def test_few_pictures_are_shared_by_all_cores(trained, folder, monkeypatch) -> N
         both.wait(30)
         return decode_face(data, size)
 
-    torch_threads = torch.get_num_threads()
-    torch.set_num_threads(2)
     monkeypatch.setattr("utkface.predictor.decode_face", decode)
-    try:
-        rows = Predictor(trained, device="cpu")([folder / "face0.png"] * 6)
-    finally:
-        torch.set_num_threads(torch_threads)
+    rows = Predictor(trained, device="cpu")([folder / "face0.png"] * 6)
     assert len(workers) == 2
     assert np.ptp([row.age for row in rows]) < 1e-3
 
 
 def test_a_model_whose_answers_are_no_numbers_gives_reasons(trained, folder) -> None:
-    config = trained.config
-    model = build_model(config, "none")
+    model = build_model(trained.config, "none")
     torch.nn.init.constant_(model.age_head.bias, float("nan"))
-    (row,) = Predictor(TrainedModel(model, config), device="cpu")([folder / "face0.png"])
+    (row,) = Predictor(TrainedModel(model, trained.config), device="cpu")(folder / "face0.png")
     assert row == FacePrediction(row.file, error="the model's answer is not a number")
-
-
-@pytest.mark.parametrize(
-    "interval", [{}, {"edges_years": [], "low_years": ["a"], "high_years": [1]}, "text", [1, 2]]
-)
-def test_a_model_file_with_broken_intervals_is_refused(trained, tmp_path, interval) -> None:
-    path = tmp_path / "model.pt"
-    save_model(path, trained)
-    save_checkpoint(path, {**load_checkpoint(path), "interval": interval})
-    with pytest.raises(UserError, match=r"model\.pt holds age intervals that cannot be read"):
-        Predictor.load(path)
-
-
-class Malice:
-    """What runs code when it is unpickled."""
-
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
-
-    def __reduce__(self) -> tuple:
-        return (self.mark.mkdir, ())
-
-
-def broken_files(folder: Path, trained: TrainedModel) -> dict[str, Path]:
-    """Write files that are no model, each in its own way."""
-    save_model(folder / "model.pt", trained)
-    data = (folder / "model.pt").read_bytes()
-    kinds = ("truncated", "hostile", "version", "training", "weights", "picture", "foreign")
-    paths = {kind: folder / f"{kind}.pt" for kind in kinds}
-    paths["truncated"].write_bytes(data[: len(data) // 2])
-    torch.save({"utkface_checkpoint": 1, "kind": Malice(folder / "ran")}, paths["hostile"])
-    torch.save({"utkface_checkpoint": 99, "kind": "face model"}, paths["version"])
-    save_checkpoint(paths["training"], {"epoch": 3, "config": trained.config.to_dict()})
-    torch.save(trained.model.state_dict(), paths["weights"])
-    picture(0).save(paths["picture"], "PNG")
-    state = load_checkpoint(folder / "model.pt")
-    state["config"]["backbone"] = "mobilenet_v3_large"
-    save_checkpoint(paths["foreign"], state)
-    return {**paths, "missing": folder / "missing.pt", "folder": folder}
-
-
-def test_no_broken_model_file_is_read_or_run(trained, tmp_path) -> None:
-    for kind, path in broken_files(tmp_path, trained).items():
-        with pytest.raises(UserError) as caught:
-            Predictor.load(path)
-        assert str(path) in str(caught.value), kind
-        assert "\n" not in str(caught.value), kind
-    assert not (tmp_path / "ran").exists()
 
 
 def test_options_are_checked(trained, monkeypatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    for wrong in ({"device": "cuda"}, {"device": "tpu"}, {"batch_size": 0}):
-        (name, value) = next(iter(wrong.items()))
+    for name, value in [("device", "cuda"), ("device", "tpu"), ("batch_size", 0)]:
         with pytest.raises(UserError, match=f"{name}={value!r}"):
-            Predictor(trained, **wrong)
+            Predictor(trained, **{name: value})

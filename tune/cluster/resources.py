@@ -238,7 +238,7 @@ def measure_here(config: TrainConfig, images_shape: tuple[int, ...]) -> Usage:
     """
     import torch
 
-    from utkface.cuda_graphs import GraphedStep
+    from utkface.device import GraphedStep
     from utkface.training import Training, TrainingData
 
     if not torch.cuda.is_available():

@@ -77,21 +77,15 @@ def strength_table(config: TrainConfig) -> Tensor:
 
     Without oversampling nobody is intensive, and both rows are the basic one.
     """
-    limits = {
-        spec.name: spec.metadata["high"]
-        for spec in dataclasses.fields(config)
-        if spec.name in PARTS
-    } | _STRONGEST
     basic = {name: float(getattr(config, name)) for name in PARTS}
+    intensive = dict(basic)
     if config.oversample_by != "none" and config.intensive_pipeline == "reference":
-        # All but the erasing has been done by then.
-        after = basic | {"erasing_p": _REFERENCE_ERASING_P}
-        return torch.tensor([list(basic.values()), list(after.values())])
-    strength = config.intensive_strength if config.oversample_by != "none" else 0.0
-    intensive = {
-        name: max(basic[name], min(strength * value, limits[name]))
-        for name, value in INTENSIVE.items()
-    }
+        intensive["erasing_p"] = _REFERENCE_ERASING_P  # all else has been done by then
+    elif config.oversample_by != "none":
+        fields = {spec.name: spec for spec in dataclasses.fields(config)}
+        for name, value in INTENSIVE.items():
+            limit = _STRONGEST.get(name, fields[name].metadata["high"])
+            intensive[name] = max(basic[name], min(config.intensive_strength * value, limit))
     return torch.tensor([list(basic.values()), list(intensive.values())])
 
 

@@ -15,7 +15,6 @@ colour comes from in the old one. Colours are interpolated bilinearly; what lies
 picture is its reflection, which leaves no black corners for the network to learn from.
 """
 
-import dataclasses
 import functools
 from dataclasses import dataclass
 from typing import Self
@@ -53,8 +52,7 @@ class Draws:
 
     def __getitem__(self, rows: slice | Tensor) -> Self:
         """Return the draws of some of the faces."""
-        values = (getattr(self, spec.name)[rows] for spec in dataclasses.fields(self))
-        return type(self)(*values)
+        return type(self)(*(values[rows] for values in vars(self).values()))
 
 
 def normalise(images: Tensor) -> Tensor:
@@ -128,7 +126,7 @@ def _imagenet(device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 @functools.cache
-def _grey_and_hue(device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _grey_and_hue(device: torch.device) -> list[Tensor]:
     """Return the (3, 3) matrices that colours are mixed from: luma, and the three of a hue.
 
     Turning by an angle a about the grey axis is mean + cos(a) rest + sin(a) across (Rodrigues).
@@ -137,8 +135,7 @@ def _grey_and_hue(device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]
     mean = torch.full((3, 3), 1 / 3)
     across = torch.tensor([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / 3**0.5
     matrices = luma.expand(3, 3), mean, torch.eye(3) - mean, across
-    first, second, third, fourth = (matrix.to(device) for matrix in matrices)
-    return first, second, third, fourth
+    return [matrix.to(device) for matrix in matrices]
 
 
 def homography(draws: Draws, *, projective: bool) -> Tensor:
