@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -18,6 +19,7 @@ for library in ("OMP", "MKL", "OPENBLAS"):
 os.environ.setdefault("RAY_worker_niceness", "0")
 os.environ.pop("UV", None)  # under `uv run`, commands are printed in another way (utkface.io)
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
+VOID_TAGS = {"meta", "link", "br", "hr", "img", "input"}
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 
 
@@ -63,6 +65,51 @@ def undrawn() -> Undrawn:
         file.write('<svg viewBox="0 0 9 9"></svg>')
 
     return lambda: mock.patch("matplotlib.figure.Figure.savefig", save)
+
+
+class Page(HTMLParser):
+    """Reads a page strictly: every tag is closed, by its own kind and in order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.html = html
+        self.open: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.text: list[str] = []
+        self.feed(html)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_startendtag(tag, attrs)
+        if tag not in VOID_TAGS:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+    def values(self, *names: str) -> list[str]:
+        return [value for name, value in self.attributes if name in names]
+
+    @property
+    def labels(self) -> list[str]:
+        return self.values("aria-label")
+
+    @property
+    def words(self) -> str:
+        return " ".join(" ".join(self.text).split())
+
+
+@pytest.fixture(scope="session")
+def read() -> Callable[[Path], Page]:
+    """Return what reads a page."""
+    return lambda path: Page(path.read_text(encoding="utf-8"))
 
 
 @dataclass

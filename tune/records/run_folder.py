@@ -118,7 +118,7 @@ class RunFolder(Generic[R]):
         """
         created = {}
         for folder in (cls(results / name) for name in cls.names(results)):
-            if folder.journal.is_file():
+            if folder.has_journal:
                 try:
                     created[folder] = _Created.read(folder.path / cls.RECORD).created
                 except UserError as error:
@@ -140,13 +140,17 @@ class RunFolder(Generic[R]):
         """What is recorded of the run; raises `UserError` that names the field that is wrong."""
         return self.RECORD_TYPE.read(self.path / self.RECORD)
 
+    @property
+    def has_journal(self) -> bool:
+        """Whether the journal is there, or its second copy, which stands in for a lost one."""
+        return self.journal.is_file() or (self.path / BACKUP / self.journal.name).is_file()
+
     def refuse_without_journal(self, *, has_results: bool) -> None:
         """Raise `UserError` for results whose study is not here: all would be trained again.
 
         And the results would be overwritten.
         """
-        journals = (self.journal, self.path / BACKUP / self.journal.name)
-        if has_results and not any(path.is_file() for path in journals):
+        if has_results and not self.has_journal:
             raise UserError(
                 f"{self.path} has no {self.journal.name}, from which it would go on; copy the run "
                 "whole, or start a new one"

@@ -154,6 +154,17 @@ def test_a_damaged_neighbour_is_left_out_of_ones_own_runs(tmp_path, search_recor
     assert f"note: {damaged.path.name} is left out: " in capsys.readouterr().err
 
 
+def test_a_run_whose_journal_is_lost_is_ones_own_while_its_second_copy_is_there(
+    tmp_path, search_record
+):
+    folder = SearchFolder.create(tmp_path, "loss")
+    folder.write_record(search_record())
+    with pytest.raises(UserError, match="no search of yours"):
+        SearchFolder.find(tmp_path)
+    (folder.path / "backup" / folder.journal.name).touch()
+    assert SearchFolder.find(tmp_path).path == folder.path
+
+
 def test_a_run_that_may_not_be_written_to_is_told(tmp_path):
     folder = SearchFolder.create(tmp_path, "loss")
     (folder.path / ".lock").mkdir()  # as good as a folder of somebody else's, also for root

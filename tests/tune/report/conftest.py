@@ -5,7 +5,6 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -121,59 +120,15 @@ def record() -> Callable[..., TrialRecord]:
     return make_record
 
 
-VOID = {"meta", "link", "br", "hr", "img", "input"}
-
-
-class Page(HTMLParser):
-    """Reads a page strictly: every tag is closed, by its own kind and in order."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.attributes: list[tuple[str, str, str]] = []  # tag, name, value
-        self.text: list[str] = []
-        self.feed(html)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag, attrs):
-        self.attributes += [(tag, name, value or "") for name, value in attrs]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.attributes += [(tag, name, value or "") for name, value in attrs]
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text.append(data)
-
-    def values(self, *names: str) -> list[str]:
-        return [value for _, name, value in self.attributes if name in names]
-
-    @property
-    def labels(self) -> list[str]:
-        return self.values("aria-label")
-
-    @property
-    def words(self) -> str:
-        return " ".join(" ".join(self.text).split())
-
-
 @pytest.fixture
-def read() -> Callable[[Path], Page]:
-    return lambda path: Page(path.read_text(encoding="utf-8"))
-
-
-@pytest.fixture
-def write(tmp_path: Path, undrawn: Callable[[], Any]) -> Callable[..., Page]:
+def write(
+    tmp_path: Path, read: Callable[[Path], Any], undrawn: Callable[[], Any]
+) -> Callable[..., Any]:
     """Write the report of a made-up search and return it, read; with figures only if ``drawn``."""
 
-    def write_and_read(made: MadeUpSearch, *, drawn: bool = False) -> Page:
+    def write_and_read(made: MadeUpSearch, *, drawn: bool = False) -> Any:
         with contextlib.nullcontext() if drawn else undrawn():
             path = made.write(tmp_path / "report.html")
-        return Page(path.read_text(encoding="utf-8"))
+        return read(path)
 
     return write_and_read

@@ -66,7 +66,7 @@ def test_a_teacher_that_is_believed_is_the_target(faces, splits, make_plan, writ
     def losses(years):
         logits = 100 * torch.nn.functional.one_hot(years, NUM_AGES).float()
         gender_logits = torch.tensor([-50.0, 50.0]).repeat(len(train), 1)
-        return loss(model, FaceOutputs(logits, gender_logits), age, gender, (ages, female))
+        return loss(model, FaceOutputs(logits, gender_logits), age, gender, ages, female)
 
     assert losses(age + 1).total == pytest.approx(0, abs=1e-5)
     assert losses(age).age > 10

@@ -3,7 +3,6 @@
 import base64
 import contextlib
 import re
-from html.parser import HTMLParser
 
 import pytest
 
@@ -24,58 +23,23 @@ PNG = base64.b64decode(
 )
 
 
-class Page(HTMLParser):
-    """Reads a page strictly: every tag is closed, by its own kind and in order."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.html = html
-        self.open: list[str] = []
-        self.attributes: list[tuple[str, str]] = []
-        self.text: list[str] = []
-        self.feed(html)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag, attrs):
-        self.handle_startendtag(tag, attrs)
-        if tag not in {"meta", "link", "br", "img"}:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.attributes += [(name, value or "") for name, value in attrs]
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text.append(data)
-
-    def values(self, *names):
-        return [value for name, value in self.attributes if name in names]
-
-    @property
-    def words(self):
-        return " ".join(" ".join(self.text).split())
-
-
 @pytest.fixture(scope="module")
-def plain(make_evaluation, tmp_path_factory):
+def plain(make_evaluation, read, tmp_path_factory):
     """An evaluation as it is made, the folder of its pages, and the page with faces."""
     made, folder = make_evaluation(), tmp_path_factory.mktemp("plain")
     made.sheets = {"Largest age errors": folder / "a.png", "Gone": folder / "gone.png"}
     (folder / "a.png").write_bytes(PNG)
     path = write_evaluation_report(made.evaluation, made.predictions, folder, made.sheets)
-    return made, folder, Page(path.read_text(encoding="utf-8"))
+    return made, folder, read(path)
 
 
 @pytest.fixture
-def write(tmp_path, undrawn):
-    def write_and_read(made, *, drawn=False) -> Page:
+def write(tmp_path, read, undrawn):
+    def write_and_read(made, *, drawn=False):
         with contextlib.nullcontext() if drawn else undrawn():
             path = write_evaluation_report(made.evaluation, made.predictions, tmp_path, made.sheets)
         assert path == tmp_path / "evaluation.html"
-        return Page(path.read_text(encoding="utf-8"))
+        return read(path)
 
     return write_and_read
 
@@ -108,11 +72,11 @@ def test_nothing_is_asked_of_anybody(plain):
     assert not re.search(r"@import|https?://|<script|javascript:|\son\w+=", page.html)
 
 
-def test_only_one_page_has_faces(plain):
+def test_only_one_page_has_faces(plain, read):
     _, folder, page = plain
     uri = "data:image/png;base64," + base64.b64encode(PNG).decode()
     assert page.values("src") == [uri]
-    without = Page((folder / "evaluation_without_faces.html").read_text(encoding="utf-8"))
+    without = read(folder / "evaluation_without_faces.html")
     assert without.values("src") == []
     assert "Largest age errors" not in without.html
     assert "<image" not in without.html + "".join(
