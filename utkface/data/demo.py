@@ -99,22 +99,22 @@ class _Person:
     """Somebody's looks; lengths in half head widths, shares from 0 to 1."""
 
     def __init__(self, age: int, gender: int, race: int, rng: np.random.Generator) -> None:
-        looks = age * rng.lognormal(0, 0.07) + rng.normal(0, 0.6)  # apparent age
+        looks = age * rng.lognormal(0, 0.04) + rng.normal(0, 0.5)  # apparent age
         # How far from a newborn's proportions to an adult's, through puberty, and to old age.
         self.grown = 0.6 * _ramp(looks, -4, 12) + 0.4 * _ramp(looks, 8, 20)
         self.adult, self.old = _ramp(looks, 11, 19), _ramp(looks, 28, 84)
-        woman = 0.5 + (gender - 0.5) * (0.35 + 0.65 * self.adult) + rng.normal(0, 0.12)
+        woman = 0.5 + (gender - 0.5) * (0.35 + 0.65 * self.adult) + rng.normal(0, 0.08)
         self.woman = float(np.clip(woman, 0, 1))
         self.skin = _mix(*_SKIN[race], rng.beta(2, 2))
         hair = np.array(_HAIR[rng.integers(2 if race else 5)]) * rng.uniform(0.85, 1.15)
-        self.hair = _mix(hair, _GREY, np.clip(_ramp(looks, 33, 76) * rng.normal(1, 0.2), 0, 1))
-        is_long = rng.random() < 0.08 + 0.78 * gender * _ramp(looks, 1, 8) * (1 - 0.45 * self.old)
+        self.hair = _mix(hair, _GREY, np.clip(_ramp(looks, 28, 76) * rng.normal(1, 0.1), 0, 1))
+        is_long = rng.random() < 0.05 + 0.85 * gender * _ramp(looks, 1, 8) * (1 - 0.3 * self.old)
         self.hair_length = rng.uniform(0.2, 0.6) if is_long else 0.0  # how far it hangs
         balding = (1 - gender) * _ramp(looks, 24, 75) * rng.uniform(0, 1.25)
         baby = 1 - _ramp(looks, 0, 2.5)
         hairline = 0.5 + 0.12 * (1 - self.woman) + 0.45 * balding + 0.25 * baby
         self.hairline = hairline + rng.uniform(-0.1, 0.1)  # 1 is the top of the head
-        is_bearded = gender == 0 and rng.random() < 0.45 * self.adult
+        is_bearded = gender == 0 and rng.random() < 0.55 * self.adult
         shaven = 0.07 * self.adult * (1 - gender)
         self.beard = rng.choice((0.35, 0.6, 0.92)) if is_bearded else shaven  # opacity
         self.head_height = rng.normal(1.1 + 0.2 * self.grown, 0.03)  # half of it
@@ -178,7 +178,7 @@ def _draw_head(pen: _Pen, person: _Person, rng: np.random.Generator) -> None:
 
 def _draw_wrinkles_and_hair(pen: _Pen, person: _Person, rng: np.random.Generator) -> None:
     """Lines on the forehead, from nose to mouth, bags under the eyes; what grows above them."""
-    strength = person.old * rng.uniform(0.8, 1.2)
+    strength = person.old * rng.uniform(0.9, 1.1)
     colour = (1 - 0.4 * strength) * person.skin
     for i in range(round(4.4 * strength)):
         pen.arc(pen.yaw, person.eye_y - 0.42 - 0.13 * i, 0.6, 0.1, colour, 0.021, 200, 340)
