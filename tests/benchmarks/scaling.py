@@ -31,7 +31,7 @@ from tune.execution.session import SearchSession
 from tune.records.run_folder import SearchFolder
 from tune.records.search import SearchRecord
 from tune.records.trials import TrialRecord
-from tune.search.run import RecordWriter
+from tune.search.writer import RecordWriter
 from tune.spaces.space import load_space
 from tune.study.study import SearchStudy
 

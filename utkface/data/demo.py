@@ -31,7 +31,6 @@ _COPY_EVERY = 25  # of 25 faces the last is a copy of the first
 _FIRST_DATE = datetime(2017, 1, 9, 15, 5, 57)
 
 Colour = NDArray[np.float64]  # RGB, 0 to 255
-Curve = tuple[NDArray[np.float64], NDArray[np.float64]]  # (n,) each: x and y of its points
 
 # By race: White, Black, Asian, Indian, Other. Skin: the lightest and the darkest usual tone.
 _SKIN = (

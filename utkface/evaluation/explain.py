@@ -80,20 +80,26 @@ def write_explanations(
     figures[REGIONS] = folder / "regions.png"
     subtitle = f"Mean over {len(ordinary)} faces drawn at random. {how}"
     draw_regions(figures[REGIONS], REGIONS, subtitle, shown.mean(axis=0), maps, regions)
-    fits = np.percentile(maps.r2, (10, 50, 90), axis=0).T.tolist()  # (heads, 3)
-    fidelity = {
-        f"{head}_r2": Quantiles(median=median, low=low, high=high)
-        for head, (low, median, high) in zip(HEADS, fits, strict=True)
-    }
     explanation = Explanation(
         regions=regions,
-        fidelity=Fidelity(**fidelity),
+        fidelity=_fidelity(maps),
         num_ordinary=len(ordinary),
         num_samples=num_samples,
         seed=0,
         seconds=time.perf_counter() - started,
     )
     return explanation, figures
+
+
+def _fidelity(explanations: Explanations) -> Fidelity:
+    """Return how well LIME's linear models follow the network: R² by head, of 80 of 100 faces."""
+    fits = np.percentile(explanations.r2, (10, 50, 90), axis=0).T.tolist()  # (heads, 3)
+    return Fidelity(
+        **{
+            f"{head}_r2": Quantiles(median=median, low=low, high=high)
+            for head, (low, median, high) in zip(HEADS, fits, strict=True)
+        }
+    )
 
 
 class OneSided(NamedTuple):

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tune.search.run import RecordWriter
+from tune.search.writer import RecordWriter
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def make_writer(monkeypatch, search_record):
 
     def make(tables_s):
         clock, written = [100.0], []
-        monkeypatch.setattr("tune.search.run.time.monotonic", lambda: clock[0])
+        monkeypatch.setattr("tune.search.writer.time.monotonic", lambda: clock[0])
 
         def write_tables(records, objectives):
             written.append(clock[0])
