@@ -5,6 +5,7 @@ where the three meet. Stock `OptunaSearch` was not used because it reports trial
 stopped early as COMPLETE, never ends one whose metric is NaN, and cannot go on after a crash.
 """
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,10 @@ class StudySearcher(_OfSession, Searcher):
 class StudyScheduler(_OfSession, FIFOScheduler):
     """Stops a trial when the study says that it has ended."""
 
+    def __init__(self, session: SearchSession) -> None:
+        super().__init__(session)
+        self._num_failures: Counter[int] = Counter()  # by trial
+
     @property
     def supports_buffered_results(self) -> bool:
         """Each epoch is judged, and on record, before the next one begins."""
@@ -123,15 +128,20 @@ class StudyScheduler(_OfSession, FIFOScheduler):
         return next(waiting, None)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """Record a trial that its machine failed, unless Ray has put it aside to try it again."""
+        """Record a trial that its machine failed, unless it is to be tried again.
+
+        Ray itself tries again what runs, and gives up what was lost with an idle worker that was
+        being made ready for it; the study hands that out anew.
+        """
         number, reason = trial.config["number"], describe_machine_failure(_error_of(trial))
-        if trial.status == trial.ERROR:
+        self._num_failures[number] += 1
+        times = self._num_failures[number]
+        if trial.status == trial.ERROR:  # put aside
             self._session.take_retry(number, reason)
-        elif trial.num_failures == 1:  # as its worker was made ready for it
-            self._session.take_failure(number, reason)
+        elif trial.status == trial.PENDING and times <= MAX_RETRIES:
+            self._session.put_back(number, reason)
         else:
-            times = f"failed {trial.num_failures} times, each in a fresh worker; the last: "
-            self._session.take_failure(number, times + reason)
+            self._session.take_failure(number, f"failed {times} times; the last: {reason}")
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict) -> str:
         """Record the epoch and pass on the study's decision."""

@@ -60,9 +60,10 @@ class RetrainScreen(Callback):
         """Show a bar for the model."""
         title, num_epochs = self._titles[number], TrainConfig.from_dict(config).epochs
         self._num_epochs[number] = num_epochs
-        self._tasks[number] = self._bars.add_task(
-            title, total=num_epochs, completed=epochs_done, state=""
-        )
+        if number not in self._tasks:  # else its worker was lost
+            self._tasks[number] = self._bars.add_task(
+                title, total=num_epochs, completed=epochs_done, state=""
+            )
         if not self._console.is_terminal:
             resumed = f", goes on after epoch {epochs_done}" if epochs_done else ""
             self.say(f"{title}: training begins{resumed}")

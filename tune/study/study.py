@@ -195,8 +195,12 @@ class SearchStudy:
         """Return how many of them failed, and so say nothing."""
         return len(self._trials(TrialState.FAIL))
 
+    def put_back(self, number: int) -> None:
+        """Let a trial wait to go on, the next to be handed out."""
+        self._unfinished.insert(0, number)
+
     def num_unfinished(self) -> int:
-        """Return how many trials of an earlier session wait to go on."""
+        """Return how many trials wait to go on, those of an earlier session or put back."""
         return len(self._unfinished)
 
     def records(self) -> list[TrialRecord]:

@@ -131,6 +131,21 @@ def test_a_worker_that_dies_once_is_replaced_and_its_trial_goes_on(search, tmp_p
 
 
 @pytest.mark.slow
+def test_a_trial_goes_on_elsewhere_whose_worker_dies_as_it_is_made_ready(search, tmp_path):
+    class Mortal(FaceTrainable):
+        def reset_config(self, new_config):
+            marker = tmp_path / f"{new_config['number']}"
+            if len(list(tmp_path.glob("[0-9]"))) < 2 and not marker.exists():
+                marker.touch()
+                os._exit(1)
+            return super().reset_config(new_config)
+
+    records = search(Mortal).study.records()
+    assert len(list(tmp_path.glob("[0-9]"))) == 2
+    assert [record.state for record in records] == ["COMPLETE"] * NUM_TRIALS
+
+
+@pytest.mark.slow
 def test_a_search_whose_first_trials_all_fail_ends_with_the_first_error(search):
     class Broken(FaceTrainable):
         def _begin(self, config):

@@ -190,7 +190,7 @@ def lost(folder, number, error, num_failures, status="ERROR"):
     file.write_bytes(pickle.dumps(error))
     return SimpleNamespace(
         config={"number": number}, num_failures=num_failures, pickled_error_file=file,
-        status=status, ERROR="ERROR",
+        status=status, ERROR="ERROR", PENDING="PENDING",
     )  # fmt: skip
 
 
@@ -208,17 +208,24 @@ def test_a_trial_that_its_machine_failed_is_tried_again_and_fails_the_third_time
     scheduler.on_trial_error(None, lost(tmp_path, number, error, 3, "RUNNING"))
     (record,) = session.study.records()
     assert record.state == "FAIL"
-    assert record.reason.startswith("failed 3 times, each in a fresh worker; the last: MemoryError")
+    assert record.reason.startswith("failed 3 times; the last: MemoryError")
 
 
-@pytest.mark.parametrize("num_failures", [1, 2])
-def test_a_trial_that_ray_gives_up_while_its_worker_is_made_ready_has_failed(
-    begin, tmp_path, num_failures
+def test_a_trial_lost_with_the_idle_worker_it_was_given_is_handed_out_again_twice(
+    begin, recorder, tmp_path
 ):
-    session = begin()
-    number = session.next_config()["number"]
-    trial = lost(tmp_path, number, OSError("no space left"), num_failures, "PENDING")
-    StudyScheduler(session).on_trial_error(None, trial)
+    session = begin(num_trials=1)
+    scheduler = StudyScheduler(session)
+    config = session.next_config()
+    session.take_result(config["number"], result(1))
+    for _ in range(2):
+        assert not session.has_more
+        trial = lost(tmp_path, config["number"], OSError("the worker died"), 1, "PENDING")
+        scheduler.on_trial_error(None, trial)
+        assert session.next_config() == config
+    told = [("retried", 0, "OSError: the worker died"), ("started", 0, 1)]
+    assert recorder.seen[2:] == told * 2
+    scheduler.on_trial_error(None, trial)
     (record,) = session.study.records()
-    assert record.state == "FAIL"
-    assert "OSError: no space left" in record.reason
+    assert (record.state, len(record.epochs)) == ("FAIL", 1)
+    assert record.reason == "failed 3 times; the last: OSError: the worker died"
