@@ -192,7 +192,7 @@ def _trial_table(progress: Progress, size: ConsoleDimensions) -> Table:
     for trial in shown:
         epochs = f"{trial.epochs_done}/{progress.max_epochs}"
         speed = show_fixed(trial.metrics.get("images_per_s"), 0)
-        settings = [f"[cyan]{show(trial.config.get(name))}" for name in names]
+        settings = [Text(show(trial.config.get(name)), style="cyan") for name in names]
         cells = lines.metric_cells(trial.metrics, progress.objectives)
         table.add_row(str(trial.number), epochs, *cells, speed, *settings)
     if len(running) > len(shown):
@@ -200,7 +200,7 @@ def _trial_table(progress: Progress, size: ConsoleDimensions) -> Table:
     if best:
         table.add_section()
         epochs = f"{len(best.epochs)}/{progress.max_epochs}"
-        settings = [show(best.config.get(name)) for name in names]
+        settings = [Text(show(best.config.get(name))) for name in names]
         cells = lines.metric_cells(last_metrics(best), progress.objectives)
         table.add_row(f"best: {best.number}", epochs, *cells, "", *settings, style="green")
     return table

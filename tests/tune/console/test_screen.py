@@ -104,6 +104,15 @@ def test_only_hyperparameters_that_vary_are_shown(search):
     assert "dropout" not in text
 
 
+def test_a_value_is_shown_as_it_is_also_in_brackets(search):
+    with begun(search, terminal()) as screen:
+        run(screen, record(0, group_weights="[dim]"))
+        screen.trial_started(1, {"group_weights": "[bold]"}, 0)
+        text = drawn(screen)
+    assert "[dim]" in text
+    assert "[bold]" in text
+
+
 @pytest.mark.parametrize("width", [40, 80, 100])
 def test_table_fits_the_terminal(start_of, width):
     with begun(start_of(num_trials=60, name="n" * 120), terminal(width, height=24)) as screen:
