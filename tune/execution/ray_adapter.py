@@ -130,18 +130,21 @@ class StudyScheduler(_OfSession, FIFOScheduler):
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """Record a trial that its machine failed, unless it is to be tried again.
 
-        Ray itself tries again what runs, and gives up what was lost with an idle worker that was
-        being made ready for it; the study hands that out anew.
+        What runs Ray tries again itself. What was lost with an idle worker that was being made
+        ready for it Ray reports twice, to try again and then to give up: that the study hands out
+        anew.
         """
         number, reason = trial.config["number"], describe_machine_failure(_error_of(trial))
-        self._num_failures[number] += 1
+        is_reported = trial.status == trial.PENDING and trial.num_failures > 1
+        self._num_failures[number] += not is_reported
         times = self._num_failures[number]
-        if trial.status == trial.ERROR:  # put aside
-            self._session.take_retry(number, reason)
-        elif trial.status == trial.PENDING and times <= MAX_RETRIES:
-            self._session.put_back(number, reason)
-        else:
+        if trial.status == trial.PENDING and times <= MAX_RETRIES:
+            self._session.study.put_back(number)
+        elif trial.status != trial.ERROR:
             self._session.take_failure(number, f"failed {times} times; the last: {reason}")
+            return
+        if not is_reported:
+            self._session.take_retry(number, reason)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict) -> str:
         """Record the epoch and pass on the study's decision."""

@@ -111,11 +111,6 @@ class SearchSession:
         for callback in self.callbacks:
             callback.trial_retried(number, reason)
 
-    def put_back(self, number: int, reason: str) -> None:
-        """Hand a trial out again that was lost before it began or went on."""
-        self.study.put_back(number)
-        self.take_retry(number, reason)
-
     def tidy(self, records: Sequence[TrialRecord]) -> None:
         """Keep no checkpoints but of unfinished trials and the chosen, so that few are there.
 

@@ -218,14 +218,33 @@ def test_a_trial_lost_with_the_idle_worker_it_was_given_is_handed_out_again_twic
     scheduler = StudyScheduler(session)
     config = session.next_config()
     session.take_result(config["number"], result(1))
+
+    def lose():
+        error = OSError("the worker died")
+        scheduler.on_trial_error(None, lost(tmp_path, config["number"], error, 1))
+        scheduler.on_trial_error(None, lost(tmp_path, config["number"], error, 2, "PENDING"))
+
     for _ in range(2):
         assert not session.has_more
-        trial = lost(tmp_path, config["number"], OSError("the worker died"), 1, "PENDING")
-        scheduler.on_trial_error(None, trial)
+        lose()
         assert session.next_config() == config
     told = [("retried", 0, "OSError: the worker died"), ("started", 0, 1)]
     assert recorder.seen[2:] == told * 2
-    scheduler.on_trial_error(None, trial)
+    lose()
     (record,) = session.study.records()
     assert (record.state, len(record.epochs)) == ("FAIL", 1)
     assert record.reason == "failed 3 times; the last: OSError: the worker died"
+
+
+def test_a_trial_that_cannot_be_made_ready_is_handed_out_again_twice(begin, recorder, tmp_path):
+    session = begin(num_trials=1)
+    scheduler = StudyScheduler(session)
+    config = session.next_config()
+    trial = lost(tmp_path, config["number"], OSError("no space left"), 1, "PENDING")
+    for _ in range(2):
+        scheduler.on_trial_error(None, trial)
+        assert session.next_config() == config
+    assert recorder.seen[1::2] == [("retried", 0, "OSError: no space left")] * 2
+    scheduler.on_trial_error(None, trial)
+    (record,) = session.study.records()
+    assert record.reason == "failed 3 times; the last: OSError: no space left"
