@@ -33,8 +33,6 @@ from tune.study.study import GivenStudy
 from utkface.evaluation.bootstrap import Bootstrap, percentile_interval, resample_seeds
 from utkface.metrics import per_face_metrics
 
-NUM_SEEDS = 2
-
 #: Fresh seeds are so far from the search's own.
 SEED_OFFSET = 1000
 
@@ -98,6 +96,7 @@ def open_confirmation(
     chosen: Sequence[TrialRecord],
     fixed: Mapping[str, int],
     objectives: tuple[str, ...],
+    num_seeds: int,
 ) -> GivenStudy[FreshSeed]:
     """Open the study of the trials that are trained again; it may hold some of them already.
 
@@ -115,7 +114,7 @@ def open_confirmation(
     known = {(p.trial, p.seed) for number, p in enumerate(points) if number not in failed}
     first_seed = fixed["seed"] + SEED_OFFSET
     for record in chosen:
-        for seed in range(first_seed, first_seed + NUM_SEEDS):
+        for seed in range(first_seed, first_seed + num_seeds):
             if (record.number, seed) not in known:
                 config = {**record.config, "seed": seed}
                 confirmation.give(FreshSeed(trial=record.number, seed=seed, config=config))

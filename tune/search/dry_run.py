@@ -13,7 +13,6 @@ from rich.text import Text
 from tune import cluster
 from tune.execution.trainable import time_epoch
 from tune.options.search import SearchOptions
-from tune.search import confirm
 from tune.search.prepare import Prepared, join, prepare, rungs_of
 from tune.search.warm_start import WarmStart, plan_warm_start, read_runs
 from tune.spaces.objectives import Settings, describe_objectives
@@ -113,7 +112,7 @@ def _print_plan(console: Console, prepared: Prepared, resources: cluster.Resourc
     rows = prepared.split.train, prepared.split.val
     epoch_s, checkpoint_bytes = time_epoch(prepared.faces, rows, config)
     num_finalists = min(options.num_kept, options.num_trials) if options.confirm else 0
-    num_again = num_finalists * confirm.NUM_SEEDS
+    num_again = num_finalists * options.fresh_seeds
     again = epochs_in_a_row(num_again * longest, num_again, longest, resources)
     about, most = (
         epochs_in_a_row(n, options.num_trials, longest, resources) + again

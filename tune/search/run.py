@@ -113,7 +113,10 @@ def _is_done(
             f"{num_results} have ended{begun} already; allowed: "
             f"{num_results + num_unfinished} or more"
         )
-    is_confirmed = search.confirmation is not None and search.options.finalists >= options.finalists
+    before = search.options
+    is_confirmed = search.confirmation is not None and (
+        before.finalists >= options.finalists and before.fresh_seeds >= options.fresh_seeds
+    )
     has_more = num_unfinished or options.num_trials > num_results
     to_confirm = options.confirm and not is_confirmed and rank_complete(study.records())
     if search.status != FINISHED or has_more or to_confirm:
@@ -238,7 +241,11 @@ class SearchRun:
         if not chosen:
             return None
         confirmation = confirm.open_confirmation(
-            self.folder.journal, chosen, study.fixed, study.objectives
+            self.folder.journal,
+            chosen,
+            study.fixed,
+            study.objectives,
+            prepared.options.fresh_seeds,
         )
         again = confirm.train_again(
             confirmation, self.folder.path, self.job, self.resources, say, time_budget_s

@@ -68,10 +68,10 @@ def search(tmp_path, store):
 def reopen(search, tmp_path):
     """Choose, and open the study of what is trained again; called again, it is a next session."""
 
-    def open_():
+    def open_(num_seeds=2):
         chosen = confirm.choose(search.records(), OBJECTIVES, 3)
         return chosen, confirm.open_confirmation(
-            tmp_path / "study.journal", chosen, FIXED, OBJECTIVES
+            tmp_path / "study.journal", chosen, FIXED, OBJECTIVES, num_seeds
         )
 
     return open_
@@ -132,7 +132,7 @@ def test_nothing_more_is_begun_of_a_trial_that_is_no_longer_chosen(reopen, store
     run(extended, store, 0.9)
     chosen = confirm.choose(extended.records(), OBJECTIVES, 3)
     assert [record.number for record in chosen] == [6, 4, 2, 0]
-    again = confirm.open_confirmation(journal, chosen, FIXED, OBJECTIVES)
+    again = confirm.open_confirmation(journal, chosen, FIXED, OBJECTIVES, 2)
     points, given = again.given, []
     while (trial := again.next_trial()) is not None:
         given.append(points[trial.number].trial)
@@ -161,6 +161,9 @@ def test_each_is_given_fresh_seeds_once_however_often_it_is_begun(reopen, search
     assert given == [(r.number, seed) for r in chosen for seed in (1003, 1004)]
     # The search itself knows nothing of them.
     assert len(search.records()) == 6
+    _, more = reopen(num_seeds=3)
+    added = [(point.trial, point.seed) for point in more.given[len(given) :]]
+    assert added == [(record.number, 1005) for record in chosen]
 
 
 def train_again(confirmation, store, results):

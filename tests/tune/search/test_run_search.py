@@ -177,6 +177,12 @@ def test_a_finished_search_is_extended(shared):
     assert [ids[name] for name in ("000", "001", "002", "003", "004")] == [1, 1, 1, 1, 1]
     assert ids["summary"] >= 2
 
+    process = run_command(*resume, "--fresh-seeds", 3)
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert study_records(open_study(folder.journal)) == after
+    seeds = [trial.seeds[-3:] for trial in folder.record.confirmation.trials]
+    assert seeds == [[1000, 1001, 1002]] * len(seeds)
+
 
 @pytest.mark.slow
 def test_a_search_begins_with_what_an_earlier_one_learned(shared, tmp_path):
