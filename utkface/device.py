@@ -128,10 +128,10 @@ def keep_freed_memory() -> bool:
 
     By default every activation of some megabytes is asked of the kernel anew in every step, and
     filling those pages took 20 % of a one-thread step (128 px, batch 128): 170 images/s became 205.
-    Blocks over 64 MB, of large images or batches, stay the kernel's: kept as well, they tore the heap
-    into pieces that no other fits (200 px: 5.4 GB after 60 steps instead of 2.5, for 5 % of the
-    time). What an earlier run in this process left behind goes back first. Elsewhere than on Linux
-    with glibc nothing happens.
+    Blocks over 64 MB, of large images or batches, stay the kernel's: kept as well, they tore the
+    heap into pieces that fit no other (200 px: 5.4 GB after 60 steps; now 2.5, for 5 % more time).
+    What an earlier run in this process left behind goes back first. Elsewhere than on Linux with
+    glibc nothing happens.
     """
     if sys.platform != "linux":
         return False
@@ -142,6 +142,6 @@ def keep_freed_memory() -> bool:
     m_trim_threshold, m_mmap_threshold, m_mmap_max = -1, -3, -4  # of <malloc.h>
     is_kept = libc.mallopt(m_trim_threshold, 2**31 - 1) and (
         libc.mallopt(m_mmap_threshold, 2**26)
-        or libc.mallopt(m_mmap_max, 0)  # glibc before 2.35 knows no threshold so high
+        or libc.mallopt(m_mmap_max, 0)  # where 32 MB is the highest threshold, see mallopt(3)
     )
     return bool(is_kept)

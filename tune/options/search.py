@@ -52,7 +52,7 @@ class SearchOptions(Options):
         "train the best and the best starting point again, with fresh seeds (default: on)", True
     )
     finalists: int = option("so many of the best are trained again at the end", 3, at_least=1)
-    fresh_seeds: int = option("so many times each, by other seeds; surer with more", 2, at_least=1)
+    fresh_seeds: int = option("with so many fresh seeds each; more are surer", 2, at_least=1)
     time_budget: float | None = option("seconds to search; can be resumed", above=0, metavar="S")
     max_epochs: int = option("full budget of a trial", 12, same=True)
     objective: str | None = option(
